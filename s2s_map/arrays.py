@@ -1,0 +1,48 @@
+"""Named array shapes, checked where they are made, so that a wrong shape is named at its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBlock:
+    """The imagery of one block on the model's pixel lattice.
+
+    Attributes:
+        pixels: Red, green, blue, 8 bit, shape (3, y, x), north up.
+        valid: Where a pixel was observed, shape (y, x).
+
+    Raises:
+        TypeError: For another dtype.
+        ValueError: For shapes that do not belong together.
+    """
+
+    pixels: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.valid.dtype != np.bool_:
+            raise TypeError(
+                f"ImageBlock takes uint8 pixels and a bool mask, got {self.pixels.dtype} "
+                f"and {self.valid.dtype}"
+            )
+        if self.pixels.ndim != 3 or self.pixels.shape[0] != 3:
+            raise ValueError(f"ImageBlock takes pixels of shape (3, y, x), got {self.pixels.shape}")
+        if self.valid.shape != self.pixels.shape[1:]:
+            raise ValueError(
+                f"ImageBlock mask is {self.valid.shape}, its pixels {self.pixels.shape[1:]}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.valid.shape[0], self.valid.shape[1]
+
+    @property
+    def valid_fraction(self) -> float:
+        """Share of observed pixels, 0 to 1."""
+        return float(self.valid.mean()) if self.valid.size else 0.0

@@ -1,0 +1,1 @@
+"""The catalog of imagery sources: entries, scenes and regions given as files."""

@@ -1,0 +1,1 @@
+"""Schemas of everything a user writes, and how they are read."""

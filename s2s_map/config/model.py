@@ -1,0 +1,259 @@
+"""What a Sat2Sound model consists of: the sizes of its parts, and the card that goes with weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+type MetadataField = Literal["asource", "tsource", "latlong", "month", "time"]
+type MaskedTokens = Literal["zero", "ordinary"]
+
+METADATA_ORDER: tuple[MetadataField, ...] = ("asource", "tsource", "latlong", "month", "time")
+"""The order of metadata tokens after the image tokens, as in the published model."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VitConfig(_Part):
+    """A plain vision transformer with positions in metres, as published (ViT-B/16)."""
+
+    kind: Literal["vit"] = "vit"
+    input_px: int = Field(default=224, ge=1, description="Side of the input image, pixels.")
+    patch_px: int = Field(
+        default=16, ge=1, description="Side of the image part behind one token, pixels."
+    )
+    dim: int = Field(default=768, ge=4, description="Numbers per output token.")
+    depth: int = Field(default=12, ge=1, description="Number of transformer blocks.")
+    heads: int = Field(default=12, ge=1, description="Attention heads per block.")
+    mlp_dim: int = Field(default=3072, ge=1, description="Hidden width of each block's MLP.")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.input_px % self.patch_px:
+            raise ValueError(f"input_px {self.input_px} is no multiple of patch_px {self.patch_px}")
+        if self.dim % self.heads or self.dim % 4:
+            raise ValueError(f"dim {self.dim} is no multiple of 4 and of heads {self.heads}")
+        return self
+
+    @property
+    def tokens_per_side(self) -> int:
+        """Tokens along one side of a patch."""
+        return self.input_px // self.patch_px
+
+
+class MiniImageConfig(_Part):
+    """The small convolutional image encoder of the embedded model."""
+
+    kind: Literal["mini"] = "mini"
+    input_px: int = Field(default=112, ge=1, description="Side of the input image, pixels.")
+    tokens_per_side: int = Field(default=14, ge=1, description="Output tokens along one side.")
+    dim: int = Field(default=128, ge=1, description="Numbers per output token.")
+
+
+type ImageEncoderConfig = Annotated[VitConfig | MiniImageConfig, Field(discriminator="kind")]
+
+
+class MiniLMConfig(_Part):
+    """Token features of all-MiniLM-L6-v2, frozen, outside the checkpoint."""
+
+    kind: Literal["minilm"] = "minilm"
+    dim: int = Field(default=384, ge=1, description="Numbers per text token.")
+    max_tokens: int = Field(
+        default=256,
+        ge=3,
+        le=512,
+        description="Longest text, in word pieces with both special tokens.",
+    )
+    sentence_token: bool = Field(
+        default=False, description="Put the mean of all token features first, as a further token."
+    )
+
+
+class FlanT5Config(_Part):
+    """Encoder states of a Flan-T5, frozen, outside the checkpoint."""
+
+    kind: Literal["flan-t5"] = "flan-t5"
+    dim: int = Field(default=1024, ge=1, description="Numbers per text token.")
+    max_tokens: int = Field(default=512, ge=2, description="Longest text, tokens.")
+    source: str = Field(
+        default="google/flan-t5-large", description="Name of the weights on their hub."
+    )
+
+
+type TextEncoderConfig = Annotated[MiniLMConfig | FlanT5Config, Field(discriminator="kind")]
+
+
+class NoAudioConfig(_Part):
+    """A model that cannot be asked with a recording."""
+
+    kind: Literal["none"] = "none"
+
+
+class EventsAudioConfig(_Part):
+    """A recording becomes the mix of its sound events' text embeddings; no own query map."""
+
+    kind: Literal["events"] = "events"
+
+
+class HtsatConfig(_Part):
+    """The published audio transformer; its 32 tokens go through the audio query map."""
+
+    kind: Literal["htsat"] = "htsat"
+    dim: int = Field(default=768, ge=1, description="Numbers per audio token.")
+
+
+type AudioEncoderConfig = Annotated[
+    NoAudioConfig | EventsAudioConfig | HtsatConfig, Field(discriminator="kind")
+]
+
+
+class FusionConfig(_Part):
+    """The transformer that lets image tokens and metadata tokens see each other."""
+
+    layers: int = Field(default=3, ge=1, description="Number of layers.")
+    heads: int = Field(default=8, ge=1, description="Attention heads per layer.")
+    ff_dim: int = Field(
+        default=2048, ge=1, description="Hidden width of each layer's feed-forward part."
+    )
+    field_hidden_dim: int = Field(
+        default=64, ge=1, description="Hidden width of the place, month and hour encoders."
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in training, a share.")
+    masked_tokens: MaskedTokens = Field(
+        default="zero",
+        description="Output of a metadata token whose field is missing: 'zero' as in the "
+        "published evaluation, or 'ordinary' as in its training.",
+    )
+
+
+class CodebookConfig(_Part):
+    """The shared codebook of soundscape concepts."""
+
+    size: int = Field(default=16000, ge=1, description="Number of codes.")
+    dim: int = Field(default=1024, ge=1, description="Numbers per code, and per embedding.")
+    score_scale: float = Field(
+        default=1000.0,
+        gt=0,
+        description="Scores are divided by this before sparsemax: less is sparser.",
+    )
+
+
+class ModelConfig(_Part):
+    """Every size of a Sat2Sound model; the defaults are the published model without metadata."""
+
+    image: ImageEncoderConfig = Field(
+        default_factory=VitConfig, description="The satellite image encoder."
+    )
+    text: TextEncoderConfig = Field(default_factory=FlanT5Config, description="The text encoder.")
+    audio: AudioEncoderConfig = Field(default_factory=HtsatConfig, description="The audio encoder.")
+    embed_dim: int = Field(
+        default=1024,
+        ge=4,
+        description="Numbers per image token after the projector, and per metadata token.",
+    )
+    projector_dim: int = Field(
+        default=1024, ge=1, description="Hidden width of the token projector."
+    )
+    metadata: tuple[MetadataField, ...] = Field(
+        default=(),
+        description="Metadata fields the model was trained with, in their order; empty: none.",
+    )
+    fusion: FusionConfig = Field(
+        default_factory=FusionConfig, description="Metadata fusion; unused without metadata."
+    )
+    codebook: CodebookConfig = Field(
+        default_factory=CodebookConfig, description="The shared codebook."
+    )
+    logit_scale: float = Field(
+        default=2.6592600369327783,
+        description="Start of the trained logit scales, natural logarithm; ln(1/0.07).",
+    )
+    reference_px: float = Field(
+        default=256.0,
+        gt=0,
+        description="Source pixels along a training patch: a patch's side in metres divided by "
+        "this is the resolution that the position embedding is given.",
+    )
+    pixel_mean: tuple[float, float, float] = Field(
+        default=IMAGENET_MEAN, description="Mean of red, green, blue in 0..1, taken off."
+    )
+    pixel_std: tuple[float, float, float] = Field(
+        default=IMAGENET_STD, description="Deviation of red, green, blue in 0..1, divided by."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.metadata != tuple(f for f in METADATA_ORDER if f in self.metadata):
+            raise ValueError(
+                f"metadata {list(self.metadata)} must follow the order {list(METADATA_ORDER)}"
+            )
+        if self.metadata and self.embed_dim % self.fusion.heads:
+            raise ValueError(
+                f"embed_dim {self.embed_dim} is no multiple of fusion.heads {self.fusion.heads}"
+            )
+        return self
+
+    @property
+    def dim(self) -> int:
+        """Numbers per embedding."""
+        return self.codebook.dim
+
+
+class SoftmaxCard(_Part):
+    """The softmax temperature recommended for the model, and where it comes from."""
+
+    temperature: float = Field(gt=0, description="Divides cosine similarities before the softmax.")
+    source: str = Field(description="How the temperature was found.")
+
+
+class TrainingCard(_Part):
+    """Where the weights come from."""
+
+    summary: str = Field(description="One sentence.")
+    data: tuple[str, ...] = Field(default=(), description="Training data, one source each.")
+    held_out: str = Field(
+        default="", description="What took no part in training, selection or tuning."
+    )
+    command: str = Field(default="", description="The command that makes these weights again.")
+    date: str = Field(default="", description="Date of training, ISO 8601.")
+    seed: int | None = Field(default=None, description="Random seed.")
+    versions: dict[str, str] = Field(
+        default_factory=dict, description="Versions of the software that trained it."
+    )
+
+
+class ModelCard(_Part):
+    """What a model is, what it may be used for, and which weights belong to it."""
+
+    name: str = Field(min_length=1, description="Name to load it by.")
+    title: str = Field(description="One line for people.")
+    config: ModelConfig = Field(description="Sizes of the network.")
+    sha256: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of model.safetensors, hexadecimal; empty until weights are saved.",
+    )
+    licence: str = Field(description="SPDX identifier of the weights' licence.")
+    attribution: str = Field(description="Whom to name when results are shown.")
+    citation: str = Field(default="", description="Publication to cite.")
+    sensors: tuple[str, ...] = Field(default=(), description="Imagery it was trained on.")
+    gsd_m: tuple[float, float] | None = Field(
+        default=None, description="Finest and coarsest pixel of the imagery it suits, metres."
+    )
+    patch_m: tuple[float, float] | None = Field(
+        default=None, description="Smallest and largest patch side on the ground it suits, metres."
+    )
+    softmax: SoftmaxCard = Field(description="Recommended softmax temperature.")
+    training: TrainingCard = Field(description="Where the weights come from.")
+    limits: tuple[str, ...] = Field(default=(), description="What it is not and cannot do.")
+
+    @property
+    def input_px(self) -> int:
+        """Side of the model's input image, pixels."""
+        return self.config.image.input_px

@@ -1,0 +1,186 @@
+"""Schema of a run config: which region, which imagery, which model, which questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from s2s_map.config.load import parse_model, read_yaml
+
+Level = Literal["token", "patch"]
+ZarrFormat = Literal[2, 3]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class QueryConfig(_Frozen):
+    """One question: a text or a recording. It becomes one layer of the maps."""
+
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the layer and its files, written in lower case with hyphens. "
+        "Made from the text or the file's name if left out.",
+    )
+    text: str | None = Field(
+        default=None, description="What to listen for, in English, such as 'waves on a shore'."
+    )
+    audio: str | None = Field(
+        default=None,
+        description="A recording to ask with, WAV, FLAC, OGG or MP3 of any length; a path relative "
+        "to this file, or sample:NAME.",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> QueryConfig:
+        if (self.text is None) == (self.audio is None):
+            raise ValueError("a query has either text: or audio:, one of the two")
+        if self.text is not None and not self.text.strip():
+            raise ValueError("the text of a query is empty")
+        return self
+
+
+class GridConfig(_Frozen):
+    """The cells of the map."""
+
+    cell_m: int = Field(default=160, gt=0, description="Side of a map cell, whole metres.")
+    crs: str | None = Field(
+        default=None,
+        description="Projected CRS in metres, such as EPSG:32721. Left out: the imagery's own "
+        "where it is in metres, else the UTM zone of the region.",
+    )
+    block_cells: int = Field(
+        default=128,
+        ge=1,
+        le=4096,
+        description="Side of a block, cells. A block is read, embedded and stored as one piece.",
+    )
+
+
+class PatchConfig(_Frozen):
+    """What the model is shown at a time."""
+
+    size_m: float | None = Field(
+        default=None,
+        gt=0,
+        description="Ground size of a patch, metres. Left out: what the source's sensor profile "
+        "says, times the zoom.",
+    )
+    zoom: Literal[1, 3, 5] = Field(
+        default=1, description="Zoom level of the sensor profile: 1, 3 or 5 times its patch."
+    )
+    stride_m: float = Field(
+        default=640.0, gt=0, description="Distance between the centres of patches, metres."
+    )
+    level: Level = Field(
+        default="token",
+        description="token: the 14 x 14 parts of all overlapping patches are blended onto the "
+        "cells. patch: one cell is one patch (cell_m equal to stride_m).",
+    )
+
+
+class ProbabilityConfig(_Frozen):
+    """How a similarity becomes a probability."""
+
+    method: Literal["softmax", "similarity"] = Field(
+        default="softmax",
+        description="softmax: over the query and a background vocabulary of its kind, "
+        "uncalibrated. similarity: the cosine similarity alone.",
+    )
+    temperature: float | None = Field(
+        default=None, gt=0, description="Of the softmax. Left out: what the model's card says."
+    )
+    max_cosine: float = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="Entries of the vocabulary this near to the query (cosine) are dropped as "
+        "near-synonyms.",
+    )
+
+
+class RunConfig(_Frozen):
+    """A run: from a region and questions to maps."""
+
+    output: str = Field(
+        min_length=1, description="Folder for the results, relative to the working folder."
+    )
+    title: str | None = Field(default=None, description="Heading of the preview and the item.")
+    source: str = Field(
+        description="Imagery: a name from the catalog (see `s2s-map catalog list`)."
+    )
+    region: str | Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
+        default=None,
+        description="Where: [west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile "
+        "path; or WKT in degrees. Left out: all that the imagery covers.",
+    )
+    model: str = Field(
+        default="s2s-mini",
+        description="Model by name (see `s2s-map models list`), or a folder with model.safetensors "
+        "and card.json.",
+    )
+    queries: tuple[QueryConfig, ...] = Field(
+        min_length=1, description="The questions, each a text or a recording; one layer each."
+    )
+    grid: GridConfig = Field(default_factory=GridConfig, description="The cells of the map.")
+    patches: PatchConfig = Field(
+        default_factory=PatchConfig, description="What the model is shown at a time."
+    )
+    probability: ProbabilityConfig = Field(
+        default_factory=ProbabilityConfig, description="How a similarity becomes a probability."
+    )
+    device: str = Field(
+        default="auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N."
+    )
+    batch_size: int = Field(
+        default=64, ge=1, le=4096, description="Patches per pass of the encoder."
+    )
+    zarr_format: ZarrFormat = Field(
+        default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
+    )
+
+    @field_validator("output", "source", "model")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty")
+        return value
+
+
+def load_run_config(path: str | Path) -> RunConfig:
+    """Read a run config; paths of recordings and regions become relative to the config file.
+
+    Args:
+        path: A YAML file.
+
+    Raises:
+        ConfigError: For a missing file or anything that does not validate.
+
+    Examples:
+        >>> config = load_run_config("workflows/demo.yaml")
+        >>> config.source
+        'iguacu_landsat8'
+    """
+    file = Path(path)
+    config = parse_model(RunConfig, read_yaml(file), str(file))
+    folder = file.resolve().parent
+    queries = tuple(
+        query.model_copy(update={"audio": anchored(query.audio, folder)})
+        for query in config.queries
+    )
+    region = config.region
+    if isinstance(region, str) and (folder / region).is_file():
+        region = str(folder / region)
+    model = str(folder / config.model) if (folder / config.model).is_dir() else config.model
+    return config.model_copy(update={"queries": queries, "region": region, "model": model})
+
+
+def anchored(audio: str | None, folder: Path) -> str | None:
+    """Return a recording's path as seen from a folder; sample:NAME stays as it is."""
+    if audio is None or audio.startswith("sample:"):
+        return audio
+    return str(folder / audio)

@@ -1,0 +1,110 @@
+"""Outputs that appear whole or not at all: written beside their place, then moved into it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from s2s_map.errors import OutputError
+
+_SUFFIX = ".partial"
+
+
+@contextmanager
+def replacing_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the same folder that becomes `path` when the block ends well.
+
+    Args:
+        path: The file to make or replace; its folder is made if missing.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+    """
+    target = Path(path)
+    with output_errors(target):
+        folder = _beside(target)
+        try:
+            # The file keeps its suffix, which some writers choose their format by.
+            partial = folder / f"new{target.suffix}"
+            yield partial
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the same folder that becomes the folder `path` at a good end.
+
+    An existing folder is renamed aside first, since no portable call swaps two folders; for the
+    instant between two renames the path does not exist.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+    """
+    target = Path(path)
+    with output_errors(target):
+        folder = _beside(target)
+        try:
+            partial, old = folder / "new", folder / "old"
+            yield partial
+            if target.exists():
+                os.rename(target, old)
+            try:
+                os.rename(partial, target)
+            except OSError:
+                if old.exists():
+                    os.rename(old, target)
+                raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_partials(folder: str | os.PathLike[str]) -> int:
+    """Remove what killed writers left in a folder; only for the process that owns the folder.
+
+    Returns:
+        How many leftovers were removed.
+    """
+    leftovers = [p for p in Path(folder).glob(f".*{_SUFFIX}") if p.is_dir()]
+    for leftover in leftovers:
+        shutil.rmtree(leftover, ignore_errors=True)
+    return len(leftovers)
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into one line that says what to do.
+
+    Raises:
+        OutputError: For any `OSError` within.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, (InterruptedError, BlockingIOError)):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {path}: {reason}", remedy=_remedy(error)
+        ) from error
+
+
+def _beside(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(
+        tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent)
+    )
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space and start again; finished blocks are kept"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "choose a folder that you may write to with output: or --output"
+    return "check the output folder"

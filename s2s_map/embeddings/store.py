@@ -1,0 +1,228 @@
+"""The Zarr store of a region's embeddings: (time, y, x, dim) in float16, one shard per block."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import DTypeLike, NDArray
+
+from s2s_map.embeddings.georeference import grid_from_attributes
+from s2s_map.embeddings.replacing import output_errors, replacing_folder
+from s2s_map.embeddings.schema import ARRAY, create_group, read_schema
+from s2s_map.errors import OutputError, StoreError
+from s2s_map.tiling.blocks import Block
+from s2s_map.tiling.grid import MapGrid
+
+
+class EmbeddingsStore:
+    """Embeddings of the cells of a grid, on disk.
+
+    A cell holds the weighted mean of unit embeddings, not renormalised: its dot product with a
+    unit query is the mean of the query's similarities. NaN is no data.
+
+    One block is one shard, the smallest unit that writers in different threads or processes may
+    write at the same time. A block that is NaN throughout leaves no file, so a missing file does
+    not mean unfinished, nor a present one finished: keep the checksums that `write_block` returns
+    and compare them with `checksum`.
+
+    Make one with `create` or `open`. It pickles as its path and is opened anew where it arrives.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        schema = read_schema(group, path)
+        self._path = path
+        self._array = schema.array
+        self._grid = grid_from_attributes(group.attrs.asdict(), path)
+        self._time_slots = schema.time_slots
+        self._attributes = schema.attributes
+        expected = (len(self._time_slots), *self._grid.shape)
+        if self._array.shape[:3] != expected:
+            raise StoreError(
+                f"{path} holds an array of shape {self._array.shape}",
+                expected=f"{expected} from its attributes",
+                remedy="it is damaged: run again with --overwrite",
+            )
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        grid: MapGrid,
+        dim: int,
+        time_slots: Sequence[str],
+        attributes: Mapping[str, Any],
+        dtype: DTypeLike = np.float16,
+    ) -> EmbeddingsStore:
+        """Make an empty store and open it; it appears at `path` complete or not at all.
+
+        Args:
+            path: Folder to make, by custom ``embeddings.zarr``.
+            grid: Cells and blocks.
+            dim: Length of an embedding.
+            time_slots: Labels of the time slots, at least one.
+            attributes: Provenance, anything JSON can hold; kept as given.
+            dtype: float16, or float32 for twice the space.
+
+        Raises:
+            OutputError: If something is there already or the folder cannot be written.
+        """
+        target = Path(path)
+        if target.exists():
+            raise OutputError(
+                f"{target} exists", remedy="resume the run, or use --overwrite"
+            )
+        with replacing_folder(target) as partial:
+            create_group(partial, grid, dim, time_slots, attributes, dtype)
+        return cls.open(target)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> EmbeddingsStore:
+        """Open an existing store for reading and writing.
+
+        Raises:
+            StoreError: For a missing or damaged store, or one of another schema version.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise StoreError(
+                f"no embeddings store at {folder}",
+                remedy="make one with s2s-map run CONFIG",
+            )
+        with _damage(folder, "metadata"):
+            group = zarr.open_group(store=folder, mode="r+", use_consolidated=False)
+            return cls(folder, group)
+
+    @property
+    def path(self) -> Path:
+        """The store's folder."""
+        return self._path
+
+    @property
+    def grid(self) -> MapGrid:
+        """Cells and blocks."""
+        return self._grid
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return int(self._array.shape[3])
+
+    @property
+    def time_slots(self) -> list[str]:
+        """Labels of the time slots."""
+        return list(self._time_slots)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The provenance given at creation."""
+        return dict(self._attributes)
+
+    def write_block(self, block: Block, values: NDArray[np.floating[Any]]) -> str:
+        """Write all time slots of a block in one go.
+
+        Args:
+            block: A block of the store's grid.
+            values: Embeddings, shape (time, ny, nx, dim); NaN for no data.
+
+        Returns:
+            Checksum of the block as stored, as `checksum` would give it.
+
+        Raises:
+            OutputError: For a full disk, a read-only folder and the like.
+            ValueError: For values of another shape.
+        """
+        self._check(block)
+        shape = (len(self._time_slots), *block.shape, self.dim)
+        if values.shape != shape:
+            raise ValueError(
+                f"block {block.key} takes values of shape {shape}, not {values.shape}"
+            )
+        with np.errstate(
+            over="ignore"
+        ):  # an overflow becomes an infinity, refused below
+            stored = values.astype(self._array.dtype)
+        missing = np.isnan(stored)
+        if np.isinf(stored).any():
+            raise ValueError(
+                f"block {block.key} holds values beyond the range of {stored.dtype}"
+            )
+        # One bit pattern for NaN: chunks without data are not stored and come back as this one.
+        stored[missing] = np.nan
+        with output_errors(self._path):
+            self._array[:, block.y, block.x, :] = stored
+        return _sha256(stored)
+
+    def read_block(self, block: Block) -> NDArray[np.float32]:
+        """Return the embeddings of a block, shape (time, ny, nx, dim).
+
+        Raises:
+            StoreError: For a damaged shard.
+        """
+        return self._read_stored(block).astype(np.float32)
+
+    def read_rows(self, y: slice) -> NDArray[np.float32]:
+        """Return the embeddings of whole rows of cells, shape (time, rows, columns, dim).
+
+        Raises:
+            StoreError: For a damaged shard.
+        """
+        with _damage(self._path, f"rows {y.start} to {y.stop}"):
+            return np.asarray(self._array[:, y, :, :]).astype(np.float32)
+
+    def checksum(self, block: Block) -> str:
+        """Return the SHA-256, in hexadecimal, of a block's values as stored.
+
+        It is taken of the uncompressed values, little-endian, in the order (time, y, x, dim), so
+        it outlives a change of compression.
+
+        Raises:
+            StoreError: For a damaged shard.
+        """
+        return _sha256(self._read_stored(block))
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return EmbeddingsStore.open, (self._path,)
+
+    def __repr__(self) -> str:
+        ny, nx = self._grid.shape
+        return (
+            f"EmbeddingsStore({str(self._path)!r}, {len(self._time_slots)} time slots, "
+            f"{ny} x {nx} cells of {self._grid.cell_m} m, {self.dim} dims, {self._array.dtype})"
+        )
+
+    def _read_stored(self, block: Block) -> NDArray[Any]:
+        self._check(block)
+        with _damage(self._path, f"block {block.key}"):
+            return np.asarray(self._array[:, block.y, block.x, :])
+
+    def _check(self, block: Block) -> None:
+        if block != self._grid.block(block.row, block.col):
+            raise ValueError(
+                f"block {block.key} is not a block of the grid of {self._path}"
+            )
+
+
+def _sha256(values: NDArray[Any]) -> str:
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(np.ascontiguousarray(little).view(np.uint8).data).hexdigest()
+
+
+@contextmanager
+def _damage(path: Path, part: str) -> Iterator[None]:
+    """Name what cannot be read, whichever of zarr's many exceptions says so."""
+    try:
+        yield
+    except (MemoryError, StoreError):
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"cannot read {part} of {path} ({type(error).__name__}: {error})",
+            remedy=f"if it is damaged, remove {ARRAY} there and run again",
+        ) from error

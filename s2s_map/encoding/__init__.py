@@ -1,0 +1,1 @@
+"""Imagery, texts and recordings -> unit vectors."""

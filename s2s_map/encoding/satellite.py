@@ -1,0 +1,171 @@
+"""From the imagery of a block to the embeddings of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.arrays import ImageBlock
+from s2s_map.errors import ModelError
+from s2s_map.tiling.blending import Blender
+from s2s_map.tiling.blocks import Block
+from s2s_map.tiling.patches import PatchSet, cut
+from s2s_map.tiling.validity import cell_valid, patch_valid, token_valid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Level = Literal["token", "patch"]
+Progress = Callable[[int], None]
+
+
+class PatchEncoder(Protocol):
+    """What turns patches into unit vectors; a `LoadedModel` is one."""
+
+    dim: int
+
+    def resolution_for(self, patch_m: float) -> float:
+        """The resolution argument for patches of a side, metres."""
+
+    def embed_patches(self, pixels: Tensor, resolution_m: float, level: Level) -> Tensor:
+        """Embed uint8 patches (B, 3, px, px) as unit vectors (B, dim) or (B, tokens, dim)."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockEmbedding:
+    """The embeddings of a block's cells.
+
+    Attributes:
+        values: Weighted means of unit embeddings, (ny, nx, dim) float32; NaN for no data.
+        patches: How many patches were encoded.
+        batch_size: Patches per pass in the end, smaller than asked for where memory ran out.
+    """
+
+    values: NDArray[np.float32]
+    patches: int
+    batch_size: int
+
+
+def embed_block(
+    image: ImageBlock,
+    patchset: PatchSet,
+    block: Block,
+    encoder: PatchEncoder,
+    level: Level,
+    batch_size: int,
+    on_patches: Progress | None = None,
+) -> BlockEmbedding:
+    """Embed the cells of one block.
+
+    Patches without a valid token (or, at level patch, with less than half of their pixels valid)
+    are not encoded. Invalid pixels of the others are filled with the mean colour of their valid
+    pixels, which adds no edge that the model could take for land cover.
+
+    Args:
+        image: Imagery of `patchset.read_bounds` on the patch lattice.
+        patchset: The patches the block needs.
+        block: The block.
+        encoder: The model.
+        level: What is blended onto the cells, see `PatchConfig.level`.
+        batch_size: Patches per pass; halved when the device's memory runs out.
+        on_patches: Told how many patches were done since the last call.
+
+    Returns:
+        Values with NaN where a cell has less than half of its pixels valid, or no patch.
+
+    Raises:
+        ModelError: If not even one patch fits into the device's memory.
+    """
+    batches = _Batches(image, patchset, encoder, level, batch_size, on_patches)
+    if level == "patch":
+        values = np.full((patchset.count, encoder.dim), np.nan, dtype=np.float32)
+        for indices, vectors in batches:
+            values[indices] = vectors
+        values = values.reshape(*block.shape, encoder.dim)
+    else:
+        blender = Blender(block, patchset.layout, patchset, encoder.dim)
+        for indices, vectors in batches:
+            blender.add(indices, vectors, token_valid(image.valid, patchset, indices))
+        values, _ = blender.result()
+    values[~cell_valid(image.valid, patchset, block)] = np.nan
+    return BlockEmbedding(values, batches.done, batches.size)
+
+
+class _Batches:
+    """Iterates over (indices, vectors) of the patches that count, in the set's order."""
+
+    def __init__(
+        self,
+        image: ImageBlock,
+        patchset: PatchSet,
+        encoder: PatchEncoder,
+        level: Level,
+        size: int,
+        on_patches: Progress | None,
+    ) -> None:
+        self._image, self._patchset, self._encoder = image, patchset, encoder
+        self._level: Level = level
+        self._on_patches = on_patches
+        self.size = size
+        self.done = 0
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        import torch
+
+        todo = self._countable()
+        while todo.size:
+            indices = todo[: self.size]
+            try:
+                vectors = self._encode(indices)
+            except torch.OutOfMemoryError:
+                if self.size == 1:
+                    raise ModelError(
+                        "the device's memory does not hold one patch", remedy="use device: cpu"
+                    ) from None
+                self.size = max(1, self.size // 2)
+                torch.cuda.empty_cache()
+                continue
+            todo = todo[len(indices) :]
+            self.done += len(indices)
+            yield indices, vectors
+            if self._on_patches is not None:
+                self._on_patches(len(indices))
+
+    def _countable(self) -> NDArray[np.intp]:
+        everything = np.arange(self._patchset.count)
+        if not self._image.valid.any():
+            return everything[:0]
+        if self._level == "patch":
+            return everything[patch_valid(self._image.valid, self._patchset, everything)]
+        return everything[token_valid(self._image.valid, self._patchset, everything).any(axis=1)]
+
+    def _encode(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
+        import torch
+
+        pixels = cut(self._image.pixels, self._patchset, indices)
+        valid = cut(self._image.valid[None], self._patchset, indices)[:, 0]
+        patches = torch.from_numpy(fill_invalid(pixels, valid))
+        resolution = self._encoder.resolution_for(self._patchset.layout.patch_m)
+        vectors = self._encoder.embed_patches(patches, resolution, self._level)
+        return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def fill_invalid(pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return patches whose invalid pixels have the mean colour of their valid ones.
+
+    Args:
+        pixels: (B, 3, y, x).
+        valid: (B, y, x); a patch without a valid pixel becomes mid-grey.
+    """
+    if valid.all():
+        return np.ascontiguousarray(pixels)
+    filled = np.array(pixels)
+    for i in np.flatnonzero(~valid.all(axis=(1, 2))):
+        seen = valid[i]
+        mean = pixels[i][:, seen].mean(axis=1) if seen.any() else np.full(3, 127.0)
+        filled[i][:, ~seen] = np.rint(mean).astype(np.uint8)[:, None]
+    return filled

@@ -1,0 +1,61 @@
+"""Embedded queries and vocabularies on disk, so that asking again does not embed again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cached = tuple[NDArray[np.float32], dict[str, Any]]
+
+FORMAT = "1"
+"""Raise it whenever the same content and model should give other vectors."""
+
+
+def cache_key(*parts: str) -> str:
+    """A file name for what the parts say together."""
+    return hashlib.sha256("\n".join((FORMAT, *parts)).encode()).hexdigest()[:40]
+
+
+def load_cached(folder: Path | None, key: str, dim: int) -> Cached | None:
+    """Load vectors (..., dim) and their details; None if there are none, or damaged ones.
+
+    Args:
+        folder: The cache; None: there is no cache.
+        key: From `cache_key`.
+        dim: Numbers per vector.
+    """
+    if folder is None:
+        return None
+    try:
+        with np.load(folder / f"{key}.npz", allow_pickle=False) as file:
+            vectors = np.asarray(file["vectors"], dtype=np.float32)
+            details: dict[str, Any] = json.loads(str(file["details"]))
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile):
+        return None
+    if vectors.shape[-1:] != (dim,) or not np.isfinite(vectors).all():
+        return None
+    return vectors, details
+
+
+def store_cached(
+    folder: Path | None, key: str, vectors: NDArray[np.float32], details: dict[str, Any]
+) -> None:
+    """Store vectors, at once or not at all; a folder that cannot be written to is no error."""
+    if folder is None:
+        return
+    partial = folder / f".{key}.{os.getpid()}.npz"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            np.savez(partial, vectors=vectors, details=np.array(json.dumps(details)))
+            partial.replace(folder / f"{key}.npz")
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""The exceptions of s2s_map: each says what was found, what was expected and what to do.
+
+The tree::
+
+    S2SMapError                  exit code 2
+    ├── ConfigError              a run config, catalog or model config that does not validate
+    ├── CatalogError             an unknown or unusable imagery source
+    ├── RegionError              a region that cannot be mapped
+    ├── ImageryError             imagery that cannot be read as declared
+    ├── QueryError               a text or recording that cannot be asked
+    │   └── AudioError           a file that is not usable audio
+    ├── ModelError               a model that is unknown or does not fit
+    │   └── CheckpointError      weights that are missing, corrupt or of the wrong size
+    ├── StoreError               an embeddings store or map that cannot be read or extended
+    ├── OutputError              an output folder that cannot be used
+    │   └── OutputMismatchError  an output folder that belongs to a different config
+    ├── DataError                training or evaluation data that cannot be used
+    ├── IncompleteRunError       exit code 3: the run ended with holes
+    └── InterruptedRunError      exit code 4: stopped by the user, can be resumed
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class S2SMapError(Exception):
+    """Base of all errors a user can cause or cure.
+
+    Args:
+        found: What was found, as a phrase without a final stop.
+        expected: What was expected instead.
+        remedy: What to do about it.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
+        self.found = " ".join(found.split())
+        self.expected = " ".join(expected.split())
+        self.remedy = " ".join(remedy.split())
+        parts = [self.found]
+        if self.expected:
+            parts.append(f"expected {self.expected}")
+        if self.remedy:
+            parts.append(self.remedy)
+        super().__init__("; ".join(parts))
+
+    def __reduce__(self) -> tuple[object, tuple[type[S2SMapError], str, str, str]]:
+        # Keyword-only arguments do not survive the default pickling that worker processes use.
+        return _rebuild, (type(self), self.found, self.expected, self.remedy)
+
+
+def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) -> S2SMapError:
+    return kind(found, expected=expected, remedy=remedy)
+
+
+class ConfigError(S2SMapError):
+    """A run config, catalog or model config that does not validate."""
+
+
+class CatalogError(S2SMapError):
+    """An imagery source that is unknown or unusable."""
+
+
+class RegionError(S2SMapError):
+    """A region that cannot be mapped."""
+
+
+class ImageryError(S2SMapError):
+    """Imagery that cannot be read as its catalog entry declares."""
+
+
+class QueryError(S2SMapError):
+    """A query that cannot be asked."""
+
+
+class AudioError(QueryError):
+    """A file that is not usable audio."""
+
+
+class ModelError(S2SMapError):
+    """A model that is unknown or does not fit its use."""
+
+
+class CheckpointError(ModelError):
+    """Weights that are missing, corrupt or of the wrong size."""
+
+
+class StoreError(S2SMapError):
+    """An embeddings store or map that cannot be read or extended."""
+
+
+class OutputError(S2SMapError):
+    """An output folder that cannot be used."""
+
+
+class OutputMismatchError(OutputError):
+    """An output folder that belongs to a different config."""
+
+
+class DataError(S2SMapError):
+    """Training or evaluation data that cannot be used."""
+
+
+class IncompleteRunError(S2SMapError):
+    """A run that ended with holes."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class InterruptedRunError(S2SMapError):
+    """A run that was stopped and can be resumed."""
+
+    exit_code: ClassVar[int] = 4

@@ -1,0 +1,145 @@
+"""Reading a scene whose rows and columns are parallel to the lattice: no warping needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from s2s_map.catalog.opening import open_raster
+from s2s_map.catalog.scene import Scene
+from s2s_map.config.catalog import RasterEntry
+from s2s_map.imagery.lattice import Lattice, PixelWindow
+from s2s_map.imagery.resampling import (
+    AVERAGE_FROM,
+    Taps,
+    grow_into_invalid,
+    weighted_columns,
+    weighted_rows,
+)
+from s2s_map.imagery.scaling import to_8bit
+
+# Rows resampled at a time: bounds memory to a few megabytes beyond the result.
+_ROWS = 128
+_HALF = 0.5 - 1e-6
+
+
+def is_aligned(scene: Scene, crs: CRS) -> bool:
+    """Return whether a scene is north up in this CRS."""
+    t = scene.transform
+    return scene.crs == crs and t.b == 0.0 and t.d == 0.0 and t.a > 0.0 and t.e < 0.0
+
+
+def read_aligned(
+    scene: Scene, lattice: Lattice, window: PixelWindow, entry: RasterEntry
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read a window of the lattice from an aligned scene.
+
+    Interpolated pixels are valid where the source pixel around their centre is; averaged ones
+    where at least half of their area is.
+
+    Returns:
+        Pixels of shape (3, rows, columns) and their validity of shape (rows, columns).
+
+    Raises:
+        ImageryError: For a file that cannot be read.
+    """
+    pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
+    valid = np.zeros((window.height, window.width), dtype=np.bool_)
+    y = Taps.along(window.top, window.height, *lattice.source_rows(scene))
+    x = Taps.along(window.left, window.width, *lattice.source_columns(scene))
+    margin = max(y.reach, x.reach)
+    rows, cols = y.span(scene.shape[0], margin), x.span(scene.shape[1], margin)
+    if rows is None or cols is None:
+        return pixels, valid
+    with open_raster(scene.uri) as source:
+        values, observed = _read_native(source, rows, cols, entry)
+    if not observed.any():
+        return pixels, valid
+    average = [lattice.source_rows(scene)[0], lattice.source_columns(scene)[0]]
+    mean = min(average) >= AVERAGE_FROM
+    parts = (_averaged if mean else _interpolated)(values, observed, y, x, rows, cols)
+    for part, resampled, seen in parts:
+        pixels[:, part] = np.where(seen, to_8bit(resampled, entry.scale), np.uint8(0))
+        valid[part] = seen
+    return pixels, valid
+
+
+Parts = Iterator[tuple[slice, NDArray[np.float32], NDArray[np.bool_]]]
+
+
+def _interpolated(
+    values: NDArray[np.float32],
+    observed: NDArray[np.bool_],
+    y: Taps,
+    x: Taps,
+    rows: slice,
+    cols: slice,
+) -> Parts:
+    if not observed.all():
+        values = grow_into_invalid(values, observed, steps=max(y.reach, x.reach))
+    across = weighted_columns(values, x, cols.start)
+    inside_x = (x.nearest >= cols.start) & (x.nearest < cols.stop)
+    near_x = np.clip(x.nearest - cols.start, 0, observed.shape[1] - 1)
+    for part in _row_parts(len(y.nearest)):
+        taps = y.part(part)
+        inside_y = (taps.nearest >= rows.start) & (taps.nearest < rows.stop)
+        near_y = np.clip(taps.nearest - rows.start, 0, observed.shape[0] - 1)
+        seen = observed[np.ix_(near_y, near_x)] & np.outer(inside_y, inside_x)
+        yield part, weighted_rows(across, taps, rows.start), seen
+
+
+def _averaged(
+    values: NDArray[np.float32],
+    observed: NDArray[np.bool_],
+    y: Taps,
+    x: Taps,
+    rows: slice,
+    cols: slice,
+) -> Parts:
+    # Weights of source pixels beyond the scene are void: averaged over what there is.
+    y, x = _within(y, rows), _within(x, cols)
+    known = observed.astype(np.float32)
+    layers = np.concatenate([np.where(observed, values, np.float32(0.0)), known[None]])
+    for part in _row_parts(len(y.nearest)):
+        taps = y.part(part)
+        sums = weighted_columns(weighted_rows(layers, taps, rows.start), x, cols.start)
+        seen = sums[3] >= _HALF
+        share = np.where(seen, sums[3], np.float32(1.0)).astype(np.float32)
+        yield part, sums[:3] / share, seen
+
+
+def _within(taps: Taps, span: slice) -> Taps:
+    outside = (taps.index < span.start) | (taps.index >= span.stop)
+    return Taps(taps.index, np.where(outside, np.float32(0.0), taps.weight), taps.nearest)
+
+
+def _row_parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, _ROWS):
+        yield slice(start, min(start + _ROWS, count))
+
+
+def _read_native(
+    source: DatasetReader, rows: slice, cols: slice, entry: RasterEntry
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
+    values = source.read(list(entry.bands), window=window)
+    nodata = entry.nodata if entry.nodata is not None else source.nodata
+    if nodata is not None:
+        # A pixel is void where all bands are: a black band of dark water is not.
+        void = np.isnan(values) if np.isnan(nodata) else values == nodata
+        observed = ~void.all(axis=0)
+    elif ColorInterp.alpha in source.colorinterp:
+        alpha = 1 + source.colorinterp.index(ColorInterp.alpha)
+        opaque = np.iinfo(source.dtypes[alpha - 1]).max
+        observed = source.read(alpha, window=window) > opaque // 2
+    else:
+        observed = source.read_masks(entry.bands[0], window=window) > 0
+    floats = values.astype(np.float32)
+    finite = np.isfinite(floats).all(axis=0)
+    return floats, observed & finite

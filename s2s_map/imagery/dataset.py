@@ -1,0 +1,102 @@
+"""Raster scenes as a torchgeo dataset. Importing this takes seconds: import it where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import geopandas
+import pandas as pd
+import torch
+from odc.geo.crs import CRS
+from rasterio.transform import from_origin
+from torch import Tensor
+from torchgeo.datasets import GeoDataset
+from torchgeo.datasets.utils import GeoSlice
+
+from s2s_map.catalog.catalog import scenes as entry_scenes
+from s2s_map.catalog.projecting import is_finite, project
+from s2s_map.catalog.scene import Scene
+from s2s_map.config.catalog import CatalogEntry
+from s2s_map.errors import ImageryError
+from s2s_map.imagery.read import read_block
+
+
+class RasterScenes(GeoDataset):
+    """The scenes of a catalog entry, read by rectangles onto one pixel lattice.
+
+    Unlike torchgeo's `RasterDataset` it keeps the validity of pixels, and a rectangle that meets
+    no scene is a sample without a valid pixel, not an error: maps have holes.
+
+    Args:
+        scenes: The scenes, in mosaic order.
+        entry: Their catalog entry.
+        crs: Projected CRS in metres.
+        pixel_m: Side of a pixel in metres.
+
+    Raises:
+        ImageryError: For a scene that reaches beyond what the CRS can show.
+    """
+
+    def __init__(
+        self, scenes: Sequence[Scene], entry: CatalogEntry, crs: CRS | str, pixel_m: float
+    ) -> None:
+        self.scenes = tuple(scenes)
+        self.entry = entry
+        self.paths = [scene.uri for scene in self.scenes]
+        self._target = CRS(crs)
+        self._res = (pixel_m, pixel_m)
+        footprints = [project(s.footprint, s.crs, self._target) for s in self.scenes]
+        for scene, footprint in zip(self.scenes, footprints, strict=True):
+            if not is_finite(footprint):
+                raise ImageryError(f"{scene.uri} reaches beyond what {crs} can show")
+        start, end = entry.interval or (pd.Timestamp.min, pd.Timestamp.max)
+        times = pd.IntervalIndex.from_tuples(
+            [(pd.Timestamp(start), pd.Timestamp(end))] * len(footprints),
+            closed="both",
+            name="datetime",
+        )
+        self.index = geopandas.GeoDataFrame(
+            {"filepath": self.paths}, index=times, geometry=footprints, crs=self._target.to_wkt()
+        )
+
+    def __getitem__(self, index: GeoSlice) -> dict[str, Tensor]:
+        """Return the imagery of a rectangle.
+
+        Args:
+            index: [xmin:xmax:xres, ymin:ymax:yres, tmin:tmax]; what is left out is all there is.
+
+        Returns:
+            "image": uint8, shape (3, rows, columns); "valid": bool, shape (rows, columns);
+            "bounds" and "transform" as torchgeo's datasets give them. The CRS is `crs`.
+
+        Raises:
+            IndexError: For a time at which there is no imagery.
+            ImageryError: For a file that cannot be read.
+        """
+        x, y, t = self._disambiguate_slice(index)
+        if not self.index.index.overlaps(pd.Interval(t.start, t.stop, closed="both")).any():
+            raise IndexError(f"no imagery from {t.start} to {t.stop}")
+        shape = (round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step))
+        bounds = (x.start, y.stop - shape[0] * y.step, x.start + shape[1] * x.step, y.stop)
+        block = read_block(self.scenes, bounds, shape, self._target, self.entry)
+        return {
+            "image": torch.from_numpy(block.pixels),
+            "valid": torch.from_numpy(block.valid),
+            "bounds": self._slice_to_tensor((x, y, t)),
+            "transform": torch.tensor(from_origin(x.start, y.stop, x.step, y.step)),
+        }
+
+
+def open_dataset(entry: CatalogEntry, crs: CRS | str, pixel_m: float) -> RasterScenes:
+    """Return the scenes of a catalog entry as a torchgeo dataset.
+
+    Args:
+        entry: The catalog entry.
+        crs: Projected CRS in metres.
+        pixel_m: Side of a pixel in metres.
+
+    Raises:
+        CatalogError: For a URI that names no file.
+        ImageryError: For a file that is not as declared.
+    """
+    return RasterScenes(entry_scenes(entry), entry, crs, pixel_m)

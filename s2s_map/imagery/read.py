@@ -1,0 +1,60 @@
+"""Reading a rectangle of imagery onto the pixel lattice of a block, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from odc.geo.crs import CRS
+
+from s2s_map.arrays import ImageBlock
+from s2s_map.catalog.scene import Scene
+from s2s_map.config.catalog import RasterEntry
+from s2s_map.imagery.aligned import is_aligned, read_aligned
+from s2s_map.imagery.lattice import Bounds, Lattice
+from s2s_map.imagery.warped import read_warped
+
+
+def read_block(
+    scenes: Sequence[Scene],
+    bounds: Bounds,
+    shape: tuple[int, int],
+    crs: CRS | str,
+    entry: RasterEntry,
+) -> ImageBlock:
+    """Read a rectangle of imagery, resampled once, warped where a scene's CRS differs.
+
+    Resampling is cubic, or the mean of source pixels where a pixel is at least twice as large.
+    Pixels without data weigh nothing. A pixel's value depends on its place alone, not on the
+    rectangle it is read with. Where scenes overlap, the first with a valid pixel wins.
+
+    Args:
+        scenes: The scenes of the entry, in mosaic order.
+        bounds: (minx, miny, maxx, maxy) in metres of `crs`.
+        shape: Pixels to return, rows and columns; they must come out square.
+        crs: Projected CRS in metres.
+        entry: The catalog entry: bands, scale, nodata.
+
+    Returns:
+        Red, green, blue of shape (3, rows, columns) and the mask of observed pixels. Parts
+        outside every scene are not observed; pixels that are not observed are 0.
+
+    Raises:
+        ImageryError: For a file that has gone, or breaks while it is read.
+        ValueError: For pixels that are not square.
+    """
+    lattice, window = Lattice.of(bounds, shape)
+    target = CRS(crs)
+    pixels = np.zeros((3, *shape), dtype=np.uint8)
+    valid = np.zeros(shape, dtype=np.bool_)
+    for scene in scenes:
+        if valid.all():
+            break
+        if is_aligned(scene, target):
+            values, seen = read_aligned(scene, lattice, window, entry)
+        else:
+            values, seen = read_warped(scene, lattice, window, target, entry)
+        new = seen & ~valid
+        pixels[:, new] = values[:, new]
+        valid |= new
+    return ImageBlock(pixels, valid)

@@ -1,0 +1,135 @@
+"""Weights on disk: safetensors beside a JSON card that knows their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from s2s_map.config.model import ModelCard
+from s2s_map.errors import CheckpointError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "card.json"
+
+
+def save_model(
+    folder: Path, network: nn.Module, card: ModelCard, *, half: bool = False
+) -> ModelCard:
+    """Write weights and card into a folder, each file at once or not at all.
+
+    Args:
+        folder: Made if missing; other files in it stay.
+        network: What to save.
+        card: Its `sha256` is replaced by that of the weights written.
+        half: Keep floating-point weights as float16, half the size.
+
+    Returns:
+        The card as written.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
+        for key, value in network.state_dict().items()
+    }
+    partial = folder / f".{WEIGHTS_FILE}.{os.getpid()}"
+    save_file(weights, partial)
+    card = card.model_copy(update={"sha256": file_sha256(partial)})
+    partial.replace(folder / WEIGHTS_FILE)
+    partial = folder / f".{CARD_FILE}.{os.getpid()}"
+    partial.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / CARD_FILE)
+    return card
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read the card of a model folder.
+
+    Raises:
+        ModelError: If there is none, or it does not validate.
+    """
+    path = folder / CARD_FILE
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(
+            f"no {CARD_FILE} in {folder}", expected=f"a folder with {CARD_FILE} and {WEIGHTS_FILE}"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(
+            f"{path}: {place}: {first['msg']}", expected="a model card of this version"
+        ) from None
+
+
+def load_weights(network: nn.Module, path: Path, sha256: str) -> None:
+    """Load weights into a network, after checking that they are the ones expected.
+
+    Args:
+        network: Every parameter and buffer of it must be in the file, and no other.
+        path: A safetensors file.
+        sha256: Expected hash, hexadecimal.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or does not fit the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = file_sha256(path)
+        if found != sha256:
+            raise CheckpointError(
+                f"{path} has SHA-256 {found}",
+                expected=f"{sha256 or 'a hash'} by its card",
+                remedy="the file is damaged or not of this card: install or download it again",
+            )
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"no weights at {path}", remedy="install or download the model again"
+        ) from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: {error}", expected="a safetensors file") from None
+    faults = compare_keys(network.state_dict(), weights)
+    if faults:
+        raise CheckpointError(
+            f"{path} does not fit the network: {faults}",
+            remedy="use weights and card of the same model",
+        )
+    network.load_state_dict(weights)
+
+
+def compare_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Say in one line how weights differ from what a network needs; empty if they fit."""
+    missing = [key for key in expected if key not in found]
+    unexpected = [key for key in found if key not in expected]
+    wrong = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in found and found[key].shape != expected[key].shape
+    ]
+    lists = {"missing": missing, "unexpected": unexpected, "wrong shape": wrong}
+    return "; ".join(f"{len(v)} {k}: {_shorten(v)}" for k, v in lists.items() if v)
+
+
+def _shorten(items: list[str], most: int = 5) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

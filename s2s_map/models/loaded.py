@@ -1,0 +1,181 @@
+"""A model with weights, ready to embed images, texts and recordings as unit vectors."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s2s_map.config.model import ModelCard
+from s2s_map.errors import ModelError
+from s2s_map.models.metadata import Metadata
+from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
+from s2s_map.models.sat2sound import Level, Sat2Sound, unit
+
+
+class LoadedModel:
+    """A network with its card and its frozen encoders, which load when first asked for.
+
+    Attributes:
+        name: The name it was loaded by.
+        card: What it is.
+        sha256: Hash of its weights.
+        network: The network, in eval mode.
+        dim: Numbers per embedding.
+        input_px: Side of an input image, pixels.
+        tokens_per_side: Image tokens along one side of a patch.
+    """
+
+    def __init__(self, card: ModelCard, network: Sat2Sound, folder: Path) -> None:
+        self.name = card.name
+        self.card = card
+        self.sha256 = card.sha256
+        self.network = network.eval()
+        self.dim = card.config.dim
+        self.input_px = card.config.image.input_px
+        self.tokens_per_side = card.config.image.tokens_per_side
+        self._folder = folder
+        # uint8 to normalised in one multiplication and one addition.
+        mean = torch.tensor(card.config.pixel_mean).view(3, 1, 1)
+        std = torch.tensor(card.config.pixel_std).view(3, 1, 1)
+        self._scale = (1 / (255 * std)).to(self.device)
+        self._shift = (-mean / std).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def resolution_for(self, patch_m: float) -> float:
+        """The resolution argument for patches with a side of `patch_m` metres, metres."""
+        return patch_m / self.card.config.reference_px
+
+    @overload
+    def embed_patches(
+        self,
+        pixels: Tensor,
+        resolution_m: float,
+        level: Literal["patch", "token"] = "patch",
+        metadata: Metadata | None = None,
+    ) -> Tensor: ...
+
+    @overload
+    def embed_patches(
+        self,
+        pixels: Tensor,
+        resolution_m: float,
+        level: Literal["both"],
+        metadata: Metadata | None = None,
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def embed_patches(
+        self,
+        pixels: Tensor,
+        resolution_m: float,
+        level: Level = "patch",
+        metadata: Metadata | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Embed patches.
+
+        Args:
+            pixels: uint8 red, green, blue (B, 3, input_px, input_px), north up.
+            resolution_m: What `resolution_for` gives for the patches, metres.
+            level: One vector a patch, one a token (row by row), or both.
+            metadata: Encoded metadata of the patches; None: unknown.
+
+        Returns:
+            Float32 unit vectors (B, dim), or (B, tokens_per_side ** 2, dim), or both.
+
+        Raises:
+            ModelError: For pixels of another shape or type.
+        """
+        side = self.input_px
+        if pixels.dtype != torch.uint8 or pixels.shape[1:] != (3, side, side):
+            raise ModelError(
+                f"patches of {pixels.dtype} {tuple(pixels.shape)}",
+                expected=f"torch.uint8 (B, 3, {side}, {side})",
+            )
+        with torch.inference_mode():
+            images = pixels.to(self.device) * self._scale + self._shift
+            resolution = torch.full((len(images),), resolution_m, device=self.device)
+            if level == "both":
+                patch, token = self.network.embed_image(images, resolution, metadata, level="both")
+                return unit(patch.float()), unit(token.float())
+            return unit(self.network.embed_image(images, resolution, metadata, level=level).float())
+
+    def embed_text(self, text: str) -> NDArray[np.float32]:
+        """Embed one text as a unit vector (dim,).
+
+        Raises:
+            QueryError: For an empty or too long text.
+        """
+        with torch.inference_mode():
+            features = self.text_encoder.tokens(text).to(self.device)
+            vector = unit(self.network.embed_text(features).float())[0]
+        return np.asarray(vector.cpu().numpy(), dtype=np.float32)
+
+    def embed_recording(self, waveform: NDArray[np.float32], rate: int) -> AudioEmbedding:
+        """Embed a mono recording (n,) of `rate` samples a second.
+
+        Raises:
+            AudioError: For a recording that cannot be asked, such as silence.
+            ModelError: For a model without an audio encoder.
+        """
+        return self.audio_encoder.embed(waveform, rate)
+
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """The frozen text encoder.
+
+        Raises:
+            ModelError: If this version cannot load the configured kind.
+        """
+        config = self.card.config.text
+        if config.kind != "minilm":
+            raise ModelError(
+                f"{self.name} needs the text encoder {config.kind}",
+                expected="minilm in this version",
+            )
+        from s2s_map.models.text_minilm import MiniLMTextEncoder
+
+        return MiniLMTextEncoder.load(config, device=str(self.device))
+
+    @cached_property
+    def audio_encoder(self) -> AudioEncoder:
+        """The audio encoder.
+
+        Raises:
+            ModelError: If the model has none, or this version cannot load its kind.
+        """
+        kind = self.card.config.audio.kind
+        if kind != "events":
+            raise ModelError(
+                f"{self.name} cannot be asked with a recording (audio encoder: {kind})",
+                remedy="ask with a text, or use a model with the audio encoder 'events'",
+            )
+        from s2s_map.models.audio_events import EventMixEncoder
+
+        return EventMixEncoder.from_folder(self._folder, self.embed_text)
+
+
+def torch_device(name: str) -> torch.device:
+    """Check that a device exists.
+
+    Raises:
+        ModelError: For a name that torch does not know or a device that is not there.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelError(f"unknown device {name!r}", expected="cpu, cuda or cuda:N") from None
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ModelError(
+            f"device {name!r} is not there ({count} CUDA devices found)", remedy="use device: cpu"
+        )
+    return device

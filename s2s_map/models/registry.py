@@ -1,0 +1,93 @@
+"""Models by name: the embedded ones, and any folder with a card and weights."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s2s_map.config.model import ModelCard
+from s2s_map.errors import ModelError
+from s2s_map.models.checkpoints import CARD_FILE, WEIGHTS_FILE, load_weights, read_card
+
+if TYPE_CHECKING:
+    from s2s_map.models.loaded import LoadedModel
+
+EMBEDDED = Path(__file__).parent / "data"
+
+PUBLISHED = tuple(
+    f"sat2sound/{imagery}_{metadata}"
+    for imagery in ("bingmap", "sentinel", "SoundingEarth")
+    for metadata in ("nometa", "withmeta")
+)
+"""The published checkpoints, which this version does not load yet."""
+
+
+def list_models() -> list[ModelCard]:
+    """Cards of the embedded models, by name."""
+    return [read_card(path.parent) for path in sorted(EMBEDDED.glob(f"*/{CARD_FILE}"))]
+
+
+def model_card(name: str | Path) -> ModelCard:
+    """The card of a model, without loading its weights.
+
+    Args:
+        name: A name out of `list_models`, or a folder with a card and weights.
+
+    Raises:
+        ModelError: For an unknown name or an unusable card.
+    """
+    return read_card(model_folder(name))
+
+
+def model_folder(name: str | Path) -> Path:
+    """The folder of a model.
+
+    Raises:
+        ModelError: For an unknown name; it names the nearest known ones.
+    """
+    text = str(name)
+    if text in PUBLISHED:
+        raise ModelError(
+            f"the published checkpoint {text} cannot be loaded by this version",
+            remedy="a later version will; use an embedded model: " + ", ".join(_names()),
+        )
+    if text in _names():
+        return EMBEDDED / text
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    near = get_close_matches(text, [*_names(), *PUBLISHED], n=2, cutoff=0.5)
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ModelError(
+        f"unknown model {text!r}",
+        remedy=f"{guess}Known: {', '.join(_names()) or 'none'}; "
+        f"or give a folder with {CARD_FILE} and {WEIGHTS_FILE}",
+    )
+
+
+def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
+    """Load a model, ready to embed.
+
+    Args:
+        name: A name out of `list_models`, or a folder with a card and weights.
+        device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ModelError: For an unknown name, an unusable card or device.
+        CheckpointError: If the weights are missing, damaged or do not fit.
+    """
+    folder = model_folder(name)
+    card = read_card(folder)
+
+    from s2s_map.models.build import build_model
+    from s2s_map.models.loaded import LoadedModel, torch_device
+
+    where = torch_device(device)
+    network = build_model(card.config)
+    load_weights(network, folder / WEIGHTS_FILE, card.sha256)
+    return LoadedModel(card, network.to(where).eval(), folder)
+
+
+def _names() -> list[str]:
+    return sorted(path.parent.name for path in EMBEDDED.glob(f"*/{CARD_FILE}"))

@@ -1,0 +1,125 @@
+"""A run config with everything it names looked up, before anything expensive begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s2s_map.catalog.catalog import get_entry, load_catalog, scenes
+from s2s_map.catalog.region import Region
+from s2s_map.catalog.region_file import load_region, region_extent
+from s2s_map.catalog.scene import Scene
+from s2s_map.config.catalog import CatalogEntry
+from s2s_map.config.model import ModelCard
+from s2s_map.config.run import RunConfig
+from s2s_map.errors import ConfigError
+from s2s_map.models.registry import model_card
+from s2s_map.tiling.crs import choose_crs
+from s2s_map.tiling.grid import MapGrid
+from s2s_map.tiling.patches import PatchLayout
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything a run needs to know.
+
+    Attributes:
+        config: The run config.
+        entry: The imagery source.
+        scenes: Its scenes, in mosaic order.
+        region: What is mapped, in the grid's CRS.
+        grid: The cells.
+        layout: Size and spacing of the patches.
+        card: The model's card.
+    """
+
+    config: RunConfig
+    entry: CatalogEntry
+    scenes: tuple[Scene, ...]
+    region: Region
+    grid: MapGrid
+    layout: PatchLayout
+    card: ModelCard
+
+    @property
+    def output(self) -> Path:
+        """The output folder."""
+        return Path(self.config.output).expanduser()
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the embeddings: if any of it differs, they are different embeddings.
+
+        Questions, probabilities, formats and devices are not part of it.
+        """
+        config = self.config
+        polygon = self.region.polygon
+        return {
+            "source": {
+                "name": config.source,
+                "scenes": [_scene_identity(scene) for scene in self.scenes],
+                "bands": list(self.entry.bands),
+                "scale": None if self.entry.scale is None else self.entry.scale.model_dump(),
+                "nodata": self.entry.nodata,
+            },
+            "region": None if polygon is None else polygon.normalize().wkt,
+            "model": {"name": self.card.name, "sha256": self.card.sha256},
+            "grid": {
+                "crs": str(self.grid.crs),
+                "cell_m": self.grid.cell_m,
+                "block_cells": self.grid.block_cells,
+                "shape": list(self.grid.shape),
+                "bounds": list(self.grid.bounds),
+            },
+            "patches": {
+                "size_m": self.layout.patch_m,
+                "stride_m": self.layout.stride_m,
+                "level": config.patches.level,
+            },
+        }
+
+
+def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
+    """Look up everything that a config names; reads headers and cards only.
+
+    Args:
+        config: The run config.
+        catalogs: Catalog files that come before the usual ones.
+
+    Raises:
+        S2SMapError: Whatever is missing, unknown or does not fit together.
+    """
+    entry = get_entry(config.source, load_catalog(catalogs))
+    card = model_card(config.model)
+    found = tuple(scenes(entry))
+    region_spec = config.region
+    crs = choose_crs(_common_crs(found), region_extent(region_spec, found), config.grid.crs)
+    region = load_region(region_spec, found, crs)
+    grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)
+    layout = _layout(config, entry, card)
+    if config.patches.level == "patch" and layout.stride_m != grid.cell_m:
+        raise ConfigError(
+            f"grid.cell_m {grid.cell_m} and patches.stride_m {layout.stride_m:g}",
+            expected="the same length at level: patch, where one cell is one patch",
+            remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
+        )
+    return Job(config, entry, found, region, grid, layout, card)
+
+
+def _layout(config: RunConfig, entry: CatalogEntry, card: ModelCard) -> PatchLayout:
+    patches = config.patches
+    size = patches.size_m if patches.size_m is not None else entry.sensor.patch_m * patches.zoom
+    image = card.config.image
+    return PatchLayout(size, image.input_px, patches.stride_m, image.tokens_per_side)
+
+
+def _common_crs(found: Sequence[Scene]) -> Any:
+    first = found[0].crs
+    return first if all(scene.crs == first for scene in found) else None
+
+
+def _scene_identity(scene: Scene) -> dict[str, Any]:
+    # Size and content date stand for the content: hashing a country's imagery would take hours.
+    stat = Path(scene.uri).stat()
+    return {"file": Path(scene.uri).name, "bytes": stat.st_size, "shape": list(scene.shape)}

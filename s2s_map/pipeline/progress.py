@@ -1,0 +1,19 @@
+"""What a run tells whoever watches it; the default watcher is silent."""
+
+from __future__ import annotations
+
+
+class Reporter:
+    """Told about the stages of a run; this one keeps silent. Called from several threads."""
+
+    def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
+        """A stage begins: `total` units of work, `done` of them found finished."""
+
+    def advance(self, count: int) -> None:
+        """Some units of the current stage are done."""
+
+    def finish(self) -> None:
+        """The current stage is over."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""

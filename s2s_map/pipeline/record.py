@@ -1,0 +1,174 @@
+"""``run.json``: what a folder's results were made from, by what, and how long it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from s2s_map.config.load import parse_model
+from s2s_map.config.model import ModelCard
+from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.errors import StoreError
+from s2s_map.pipeline.job import Job
+from s2s_map.rasters.provenance import Credit, Provenance, software_versions
+from s2s_map.scoring.layers import ConceptLayer
+
+SCHEMA = 1
+
+
+@dataclass
+class RunRecord:
+    """What ``run.json`` holds.
+
+    Attributes:
+        config: The resolved run config.
+        created: When the maps were last written.
+        imagery: Whose imagery.
+        model: Whose model.
+        model_sha256: Hash of its weights.
+        imagery_time: Start and end of the imagery, if known.
+        software: Versions.
+        machine: Processor and system.
+        timings: Seconds by stage.
+        counts: Blocks, patches, cells.
+        concepts: What every layer was asked, by name.
+    """
+
+    config: RunConfig
+    created: datetime
+    imagery: Credit
+    model: Credit
+    model_sha256: str
+    imagery_time: tuple[datetime, datetime] | None = None
+    software: Mapping[str, str] = field(default_factory=software_versions)
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    concepts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: Job) -> RunRecord:
+        """Begin the record of a job."""
+        entry = job.entry
+        interval = entry.interval
+        return cls(
+            config=job.config,
+            created=datetime.now(UTC),
+            imagery=Credit(
+                name=job.config.source,
+                title=entry.title,
+                licence=entry.licence,
+                attribution=entry.attribution,
+                licence_url=entry.licence_url,
+                provider=entry.provider,
+            ),
+            model=model_credit(job.card),
+            model_sha256=job.card.sha256,
+            imagery_time=None if interval is None else (_aware(interval[0]), _aware(interval[1])),
+            machine=machine(),
+        )
+
+    def provenance(self, folder: Path) -> Provenance:
+        """What every file says about its making."""
+        return Provenance(
+            run=self.config.title or folder.name,
+            created=self.created,
+            imagery=self.imagery,
+            model=self.model,
+            model_sha256=self.model_sha256,
+            imagery_time=self.imagery_time,
+            config=self.config.model_dump(mode="json"),
+            software=self.software,
+        )
+
+    def name_concepts(self, layers: Sequence[ConceptLayer]) -> None:
+        """List what the layers were asked."""
+        self.concepts = {
+            layer.name: {"title": layer.title, "method": layer.method, "query": dict(layer.query)}
+            for layer in layers
+        }
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the record.
+
+        Raises:
+            OutputError: For a full disk, a read-only folder and the like.
+        """
+        interval = self.imagery_time
+        content = {
+            "schema": SCHEMA,
+            "created": self.created.isoformat(timespec="seconds"),
+            "config": self.config.model_dump(mode="json"),
+            "imagery": self.imagery.as_dict(),
+            "imagery_time": None if interval is None else [t.isoformat() for t in interval],
+            "model": {**self.model.as_dict(), "sha256": self.model_sha256},
+            "concepts": self.concepts,
+            "counts": self.counts,
+            "timings_s": self.timings,
+            "software": dict(self.software),
+            "machine": dict(self.machine),
+        }
+        with replacing_file(path) as partial:
+            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a ``run.json``.
+
+    Raises:
+        StoreError: For a file that is missing, damaged or of another schema.
+    """
+    remedy = "finish the run first: s2s-map run CONFIG"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise StoreError(
+                f"{path} has schema {content['schema']}", expected=str(SCHEMA), remedy=remedy
+            )
+        model = dict(content["model"])
+        sha256 = model.pop("sha256")
+        interval = content["imagery_time"]
+        return RunRecord(
+            config=parse_model(RunConfig, content["config"], str(path)),
+            created=datetime.fromisoformat(content["created"]),
+            imagery=Credit(**content["imagery"]),
+            model=Credit(**model),
+            model_sha256=sha256,
+            imagery_time=None
+            if interval is None
+            else (datetime.fromisoformat(interval[0]), datetime.fromisoformat(interval[1])),
+            software=content["software"],
+            machine=content["machine"],
+            timings=content["timings_s"],
+            counts=content["counts"],
+            concepts=content["concepts"],
+        )
+    except FileNotFoundError:
+        raise StoreError(f"no finished run at {path.parent}", remedy=remedy) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged: {error!r}", remedy=remedy) from error
+
+
+def model_credit(card: ModelCard) -> Credit:
+    """Whose model a card describes."""
+    return Credit(card.name, card.title, card.licence, card.attribution)
+
+
+def machine() -> dict[str, Any]:
+    """Return what computed a run, without names or addresses."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

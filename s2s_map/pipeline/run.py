@@ -1,0 +1,192 @@
+"""The main job: from a config to maps; and asking a finished run again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from s2s_map.config.run import ProbabilityConfig, QueryConfig, RunConfig, load_run_config
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.errors import ImageryError, OutputMismatchError
+from s2s_map.models.loaded import LoadedModel
+from s2s_map.models.registry import load_model
+from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.embedding import NO_TIME_SLOT, embed_missing
+from s2s_map.pipeline.executor import Executor
+from s2s_map.pipeline.job import Job, resolve
+from s2s_map.pipeline.ledger import Ledger
+from s2s_map.pipeline.opening import OpenRun, open_run
+from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.pipeline.scoring import encode_questions, score_store
+from s2s_map.pipeline.writing import existing_layers, merge_layers, write_quicklook, write_results
+
+
+def run(
+    config: RunConfig | str | Path,
+    *,
+    overwrite: bool = False,
+    catalogs: Sequence[str | Path] = (),
+    reporter: Reporter | None = None,
+    executor: Executor | None = None,
+) -> OpenRun:
+    """Map a region: embed what is not embedded yet, ask, write.
+
+    A run that was interrupted goes on where it stopped; one that is complete asks its questions
+    again without embedding. Layers that `query` added are kept.
+
+    Args:
+        config: A run config, or the path of one.
+        overwrite: Remove the results of another config from the output folder.
+        catalogs: Catalog files that come before the usual ones.
+        reporter: Told of the progress.
+        executor: Where blocks are computed; threads of this process if None.
+
+    Returns:
+        The finished run, opened.
+
+    Raises:
+        S2SMapError: For whatever cannot be used, before anything is computed where possible.
+        InterruptedRunError: On Ctrl-C.
+
+    Examples:
+        >>> finished = run("workflows/demo.yaml")  # doctest: +SKIP
+        >>> finished.concepts  # doctest: +SKIP
+        ['waves', 'traffic', 'forest', 'farm', 'owl']
+    """
+    if not isinstance(config, RunConfig):
+        config = load_run_config(config)
+    watch = reporter or Reporter()
+    job = resolve(config, catalogs)
+    out = job.output
+    if not overwrite:
+        names.check_folder(out, job.identity())
+    record = RunRecord.of(job)
+    with _timed(record, "prepare"):
+        model = load_model(config.model, _device(config.device))
+        # Questions first: a bad recording should not be found after an hour of encoding.
+        questions = encode_questions(model, job.card, config.queries, config.probability)
+    with names.locked(out):
+        if overwrite:
+            names.clear_folder(out)
+        names.check_folder(out, job.identity())
+        store = _open_store(job, out)
+        ledger = Ledger(out / names.LEDGER)
+        with _timed(record, "embed"):
+            embedded = embed_missing(job, store, ledger, model, watch, executor)
+        _count(record, ledger, embedded_now=sum(r.patches for r in embedded))
+        with _timed(record, "score"):
+            layers = score_store(store, questions, watch)
+        with _timed(record, "write"):
+            write_quicklook(job, out)
+            added = merge_layers(existing_layers(out), layers)
+            write_results(out, store, added, added, record, watch)
+        record.write(out / names.RECORD)
+    return open_run(out)
+
+
+def query(
+    out: str | Path,
+    text: str | None = None,
+    *,
+    audio: str | None = None,
+    name: str | None = None,
+    probability: ProbabilityConfig | None = None,
+    reporter: Reporter | None = None,
+) -> OpenRun:
+    """Ask a finished run something else and add the answer as a layer.
+
+    Needs neither the imagery nor the satellite encoder.
+
+    Args:
+        out: Output folder of a finished run.
+        text: What to listen for.
+        audio: Or a recording.
+        name: Name of the layer; made from the text or file name if None. A layer of that name is
+            replaced.
+        probability: Another way from similarity to probability than the run's.
+        reporter: Told of the progress.
+
+    Returns:
+        The run with the new layer, opened.
+
+    Raises:
+        QueryError: For a query that cannot be asked.
+        StoreError: If there is no finished run.
+        OutputMismatchError: If the model is no longer the one the embeddings were made with.
+
+    Examples:
+        >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
+    """
+    folder, watch = Path(out), reporter or Reporter()
+    question = QueryConfig.model_construct(name=name, text=text, audio=audio)
+    record = read_record(folder / names.RECORD)
+    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    config = record.config
+    model = load_model(config.model)
+    _check_model(model, record)
+    settings = probability or config.probability
+    questions = encode_questions(model, model.card, [question], settings)
+    with names.locked(folder):
+        began = time.monotonic()
+        new = score_store(store, questions, watch)
+        record.created = datetime.now(UTC)
+        write_results(folder, store, merge_layers(existing_layers(folder), new), new, record, watch)
+        record.timings["last_query"] = round(time.monotonic() - began, 3)
+        record.write(folder / names.RECORD)
+    return open_run(folder)
+
+
+def _open_store(job: Job, out: Path) -> EmbeddingsStore:
+    path = out / names.EMBEDDINGS
+    if path.exists():
+        return EmbeddingsStore.open(path)
+    attributes = {
+        "identity": job.identity(),
+        "attribution": job.entry.attribution,
+        "licence": job.entry.licence,
+        "model": {"name": job.card.name, "sha256": job.card.sha256},
+    }
+    return EmbeddingsStore.create(path, job.grid, job.card.config.dim, [NO_TIME_SLOT], attributes)
+
+
+def _count(record: RunRecord, ledger: Ledger, embedded_now: int) -> None:
+    finished = ledger.records().values()
+    record.counts = {
+        "blocks": len(finished),
+        "patches": sum(r.patches for r in finished),
+        "patches_embedded_now": embedded_now,
+        "valid_cells": sum(r.valid_cells for r in finished),
+    }
+    if record.counts["valid_cells"] == 0:
+        raise ImageryError(
+            "no cell of the region has valid imagery",
+            remedy="check the region and the source's nodata:",
+        )
+
+
+def _check_model(model: LoadedModel, record: RunRecord) -> None:
+    if model.sha256 != record.model_sha256:
+        raise OutputMismatchError(
+            f"the model {model.name} has the hash {model.sha256[:12]}",
+            expected=f"{record.model_sha256[:12]}, which the embeddings were made with",
+            remedy="install that version of the model, or run again with --overwrite",
+        )
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _timed(record: RunRecord, stage: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    record.timings[stage] = round(time.monotonic() - began, 3)

@@ -1,0 +1,132 @@
+"""The assets of the STAC item and how to draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+
+from s2s_map.rasters.cog import file_stem
+from s2s_map.rasters.colours import COLORMAP
+from s2s_map.rasters.geotiff import statistics_tags
+from s2s_map.scoring.layers import ConceptLayer, display_range
+
+_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+_OTHERS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    (
+        "maps",
+        "maps.zarr",
+        "Probability and similarity of all concepts",
+        "application/vnd+zarr",
+        ("data",),
+    ),
+    (
+        "embeddings",
+        "embeddings.zarr",
+        "Embeddings of the imagery, for further queries",
+        "application/vnd+zarr",
+        ("data",),
+    ),
+    (
+        "imagery",
+        "imagery.tif",
+        "Imagery averaged onto the cells",
+        _COG,
+        ("visual", "overview"),
+    ),
+    (
+        "thumbnail",
+        "preview.png",
+        "Imagery and maps side by side",
+        "image/png",
+        ("thumbnail",),
+    ),
+    ("run", "run.json", "Config, versions, timings", "application/json", ("metadata",)),
+)
+_ALWAYS = "run"
+
+
+def layer_assets(
+    layers: Sequence[ConceptLayer], time_slots: Sequence[str], cell_m: int
+) -> dict[str, pystac.Asset]:
+    """Return the GeoTIFF and the QGIS style of every layer and time slot, by asset key."""
+    assets = {}
+    for layer in layers:
+        for index, slot in enumerate(time_slots):
+            stem = file_stem(layer, slot, len(time_slots))
+            suffix = f", {slot}" if len(time_slots) > 1 else ""
+            assets[stem] = pystac.Asset(
+                href=f"./{stem}.tif",
+                title=f"{layer.title}{suffix}: {layer.probability_label}",
+                media_type=_COG,
+                roles=["data"],
+                extra_fields={"bands": _bands(layer.slot(index), cell_m)},
+            )
+            assets[f"{stem}-style"] = pystac.Asset(
+                href=f"./{stem}.qml",
+                title=f"{layer.title}{suffix}: style for QGIS",
+                media_type="application/xml",
+                roles=["style"],
+            )
+    return assets
+
+
+def other_assets(folder: Path) -> dict[str, pystac.Asset]:
+    """Return what else a run writes, if it lies in `folder`, by asset key."""
+    return {
+        key: pystac.Asset(
+            href=f"./{name}", title=title, media_type=kind, roles=list(roles)
+        )
+        for key, name, title, kind, roles in _OTHERS
+        if key == _ALWAYS or (folder / name).exists()
+    }
+
+
+def renders(
+    layers: Sequence[ConceptLayer], time_slots: Sequence[str]
+) -> dict[str, Any]:
+    """Return how to draw every GeoTIFF: the colours and the range of its QGIS style."""
+    return {
+        file_stem(layer, slot, len(time_slots)): {
+            "title": f"{layer.title}: {layer.probability_label}",
+            "assets": [file_stem(layer, slot, len(time_slots))],
+            "bidx": [1],
+            "rescale": [list(display_range(layer.probability))],
+            "colormap_name": COLORMAP,
+            "nodata": "nan",
+            "resampling": "nearest",
+        }
+        for layer in layers
+        for slot in time_slots
+    }
+
+
+def _bands(layer: ConceptLayer, cell_m: int) -> list[dict[str, Any]]:
+    names = ("probability", "similarity")
+    arrays = (layer.probability, layer.similarity)
+    return [
+        {
+            "name": name,
+            "description": description,
+            "data_type": "float32",
+            "nodata": "nan",
+            "unit": "1",
+            "statistics": _statistics(values),
+            "raster:sampling": "area",
+            "raster:spatial_resolution": cell_m,
+        }
+        for name, description, values in zip(
+            names, layer.band_descriptions, arrays, strict=True
+        )
+    ]
+
+
+def _statistics(values: NDArray[np.float32]) -> dict[str, float]:
+    return {
+        key.removeprefix("STATISTICS_").lower(): float(value)
+        for key, value in statistics_tags(values).items()
+    }

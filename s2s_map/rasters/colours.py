@@ -1,0 +1,18 @@
+"""The colours of the maps, the same in QGIS, in the preview and for web renderers."""
+
+from __future__ import annotations
+
+COLORMAP = "magma"
+"""Name of the ramp in Matplotlib and in most renderers; perceptually uniform, dark to bright."""
+
+MAGMA: tuple[str, ...] = (
+    "#000004", "#120d31", "#331067", "#59157e", "#7e2482", "#a3307e", "#c83e73", "#e95462",
+    "#fa7d5e", "#fea973", "#fed395", "#fcfdbf",
+)  # fmt: skip
+"""Stops of the ramp at equal distances, 8-bit sRGB."""
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0 to 255, of a colour such as ``#fea973``."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue

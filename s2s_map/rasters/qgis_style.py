@@ -1,0 +1,158 @@
+"""The QGIS style beside each GeoTIFF, which QGIS applies by itself when it opens the file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.rasters.colours import MAGMA, rgb
+from s2s_map.scoring.layers import ConceptLayer, display_range
+
+_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+# The oldest QGIS that this is tested with; newer ones read it too.
+_VERSION = "3.22.16"
+
+
+def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
+    """Write a style that draws band 1 in a perceptually uniform ramp.
+
+    Colours run between the 2nd and the 98th percentile of the layer's own valid cells, as the
+    legend says, so that layers whose probabilities are small show their pattern too; cells
+    without data are transparent. The method stands in the band's description, which QGIS puts
+    above the ramp.
+
+    Args:
+        path: File to make or replace, ``<name>.qml`` beside ``<name>.tif``.
+        layer: The layer; of several time slots, the range is that of all.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+    """
+    low, high = display_range(layer.probability)
+    document = _document(low, high, layer.method)
+    with replacing_file(path) as partial:
+        partial.write_text(_DOCTYPE + document + "\n", encoding="utf-8")
+
+
+def _document(low: float, high: float, method: str) -> str:
+    root = ET.Element(
+        "qgis",
+        version=_VERSION,
+        styleCategories="AllStyleCategories",
+        hasScaleBasedVisibilityFlag="0",
+        minScale="1e+08",
+        maxScale="0",
+    )
+    pipe = ET.SubElement(root, "pipe")
+    provider = ET.SubElement(pipe, "provider")
+    # Cells are data: they are not smoothed when zoomed in, but averaged when zoomed out.
+    ET.SubElement(
+        provider,
+        "resampling",
+        enabled="true",
+        zoomedInResamplingMethod="nearestNeighbour",
+        zoomedOutResamplingMethod="average",
+        maxOversampling="2",
+    )
+    _renderer(pipe, low, high, method)
+    ET.SubElement(pipe, "brightnesscontrast", brightness="0", contrast="0", gamma="1")
+    ET.SubElement(
+        pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0"
+    )
+    ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
+    ET.SubElement(pipe, "resamplingStage").text = "provider"
+    ET.SubElement(root, "blendMode").text = "0"
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _renderer(pipe: ET.Element, low: float, high: float, method: str) -> None:
+    renderer = ET.SubElement(
+        pipe,
+        "rasterrenderer",
+        type="singlebandpseudocolor",
+        band="1",
+        opacity="1",
+        alphaBand="-1",
+        nodataColor="",
+        classificationMin=_number(low),
+        classificationMax=_number(high),
+    )
+    ET.SubElement(renderer, "rasterTransparency")
+    origin = ET.SubElement(renderer, "minMaxOrigin")
+    # None: the range stays as written here until the user asks for another.
+    for tag, text in (
+        ("limits", "None"),
+        ("extent", "WholeRaster"),
+        ("statAccuracy", "Exact"),
+        ("cumulativeCutLower", "0.02"),
+        ("cumulativeCutUpper", "0.98"),
+        ("stdDevFactor", "2"),
+    ):
+        ET.SubElement(origin, tag).text = text
+    shader = ET.SubElement(
+        ET.SubElement(renderer, "rastershader"),
+        "colorrampshader",
+        colorRampType="INTERPOLATED",
+        classificationMode="1",
+        clip="0",
+        minimumValue=_number(low),
+        maximumValue=_number(high),
+        labelPrecision="4",
+    )
+    _ramp(shader)
+    last = len(MAGMA) - 1
+    for index, colour in enumerate(MAGMA):
+        value = low + (high - low) * index / last
+        ET.SubElement(
+            shader,
+            "item",
+            value=_number(value),
+            color=colour,
+            alpha="255",
+            label=f"{value:.3g}",
+        )
+    ET.SubElement(
+        shader,
+        "rampLegendSettings",
+        useContinuousLegend="1",
+        direction="0",
+        orientation="2",
+        prefix="",
+        suffix="",
+        minimumLabel=f"{low:.3g} or less (2nd percentile)",
+        maximumLabel=f"{high:.3g} or more (98th percentile), {method}",
+    )
+
+
+def _ramp(shader: ET.Element) -> None:
+    last = len(MAGMA) - 1
+    colours = [",".join(str(part) for part in (*rgb(colour), 255)) for colour in MAGMA]
+    stops = ":".join(f"{i / last:.6g};{colours[i]}" for i in range(1, last))
+    ramp = ET.SubElement(shader, "colorramp", type="gradient", name="[source]")
+    options = ET.SubElement(ramp, "Option", type="Map")
+    for name, value in (
+        ("color1", colours[0]),
+        ("color2", colours[last]),
+        ("discrete", "0"),
+        ("rampType", "gradient"),
+        ("stops", stops),
+    ):
+        ET.SubElement(options, "Option", type="QString", name=name, value=value)
+        # QGIS before 3.26 reads this older form.
+        ET.SubElement(ramp, "prop", k=name, v=value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.17g}"
+
+
+def read_range(path: str | os.PathLike[str]) -> tuple[float, float]:
+    """Return the values that the ramp of a style written by `write_qml` runs between."""
+    text = Path(path).read_text(encoding="utf-8").removeprefix(_DOCTYPE)
+    shader = ET.fromstring(text).find(".//colorrampshader")
+    if shader is None:
+        raise ValueError(f"{path} has no colour ramp")
+    return float(shader.attrib["minimumValue"]), float(shader.attrib["maximumValue"])

@@ -1,0 +1,1 @@
+"""Weak soundscape captions from land cover."""

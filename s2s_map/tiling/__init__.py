@@ -1,0 +1,1 @@
+"""Regions, grids, blocks, patches and how token embeddings blend onto cells: pure geometry."""

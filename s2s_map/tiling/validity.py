@@ -1,0 +1,87 @@
+"""Which tokens and cells have enough observed pixels to count."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.tiling.blending import axis_overlap
+from s2s_map.tiling.blocks import Block
+from s2s_map.tiling.patches import Indices, PatchSet
+
+HALF = 0.5
+"""Share of observed pixels from which a token or cell counts."""
+
+
+def token_valid(
+    valid: NDArray[np.bool_], patchset: PatchSet, indices: Indices
+) -> NDArray[np.bool_]:
+    """Return which tokens of patches have at least half of their pixels observed.
+
+    Args:
+        valid: Observed pixels of the set's read, shape (py, px).
+        patchset: The patches.
+        indices: Which of them, B in number.
+
+    Returns:
+        Shape (B, tokens * tokens), tokens row by row from the north-west. The sums behind it are
+        made anew on every call: ask for all patches of a block at once.
+    """
+    layout = patchset.layout
+    side = layout.input_px // layout.tokens
+    rows, cols = patchset.rows_cols(indices)
+    if valid.all():
+        return np.ones((len(rows), layout.tokens**2), dtype=np.bool_)
+    offsets = np.arange(layout.tokens) * side
+    top = (rows * layout.stride_px)[:, None, None] + offsets[None, :, None]
+    left = (cols * layout.stride_px)[:, None, None] + offsets[None, None, :]
+    total = _summed(valid)
+    count = (
+        total[top + side, left + side]
+        - total[top, left + side]
+        - total[top + side, left]
+        + total[top, left]
+    )
+    return np.asarray(count >= HALF * side * side).reshape(len(rows), -1)
+
+
+def patch_valid(
+    valid: NDArray[np.bool_], patchset: PatchSet, indices: Indices
+) -> NDArray[np.bool_]:
+    """Return which patches have at least half of their pixels observed, shape (B,)."""
+    layout = patchset.layout
+    rows, cols = patchset.rows_cols(indices)
+    top, left = rows * layout.stride_px, cols * layout.stride_px
+    bottom, right = top + layout.input_px, left + layout.input_px
+    total = _summed(valid)
+    count = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
+    return np.asarray(count >= HALF * layout.input_px**2)
+
+
+def cell_valid(valid: NDArray[np.bool_], patchset: PatchSet, block: Block) -> NDArray[np.bool_]:
+    """Return which cells of a block have at least half of their area observed.
+
+    Args:
+        valid: Observed pixels of the set's read, shape (py, px).
+        patchset: The patches read for the block.
+        block: The block.
+
+    Returns:
+        Shape (ny, nx) of the block.
+    """
+    minx, _, _, maxy = patchset.read_bounds
+    bminx, _, _, bmaxy = block.bounds
+    rows, cols = block.shape
+    pixel, cell = patchset.layout.pixel_m, block.cell_m
+    down = axis_overlap(0.0, pixel, valid.shape[0], maxy - bmaxy, cell, rows)
+    across = axis_overlap(0.0, pixel, valid.shape[1], bminx - minx, cell, cols)
+    observed = down.T @ valid.astype(np.float64) @ across
+    # A share of exactly one half counts; float noise must not decide it.
+    return np.asarray(observed >= (HALF - 1e-9) * cell * cell)
+
+
+def _summed(valid: NDArray[np.bool_]) -> NDArray[np.int32]:
+    total = np.zeros((valid.shape[0] + 1, valid.shape[1] + 1), dtype=np.int32)
+    np.cumsum(valid, axis=0, dtype=np.int32, out=total[1:, 1:])
+    np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
+    return total

@@ -1,0 +1,1 @@
+"""Training of Sat2Sound models at any size."""

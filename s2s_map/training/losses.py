@@ -1,0 +1,154 @@
+"""The losses of Sat2Sound (arXiv 2505.13777), and one of our own for tokens. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EPSILON = 1e-8
+PSEUDO_MATCH_ALPHA = 0.1
+
+
+def normalise(vectors: Tensor) -> Tensor:
+    """Scale vectors (..., dim) to length 1 as the published model does: x / (|x| + 1e-8)."""
+    return vectors / (vectors.norm(dim=-1, keepdim=True) + EPSILON)
+
+
+def logits(a: Tensor, b: Tensor, log_scale: Tensor) -> Tensor:
+    """Scaled cosine similarities (n, m) of vectors (n, dim) and (m, dim)."""
+    return log_scale.exp() * normalise(a) @ normalise(b).T
+
+
+def soft_cross_entropy(scores: Tensor, target: Tensor) -> Tensor:
+    """Mean over rows of -sum(target * log softmax(scores)); targets need not sum to 1."""
+    return -(target * scores.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def info_nce(scores: Tensor) -> Tensor:
+    """Symmetric InfoNCE of square logits (n, n) whose diagonal holds the true pairs."""
+    truth = torch.arange(len(scores), device=scores.device)
+    return 0.5 * (F.cross_entropy(scores, truth) + F.cross_entropy(scores.T, truth))
+
+
+def pseudo_positives(scores: Tensor) -> Tensor:
+    """The 0/1 target (n, n): the true pair, and whatever in its row scores at least as high."""
+    target = (scores >= scores.diagonal()[:, None]).to(scores.dtype)
+    return target.fill_diagonal_(1).detach()
+
+
+def pseudo_match(scores: Tensor) -> Tensor:
+    """InfoNCE against pseudo-positives, rows not re-normalised, as published."""
+    target = pseudo_positives(scores)
+    forward = soft_cross_entropy(scores, target)
+    return 0.5 * (forward + soft_cross_entropy(scores.T, target.T))
+
+
+def contrastive(scores: Tensor, alpha: float = PSEUDO_MATCH_ALPHA) -> Tensor:
+    """InfoNCE plus alpha times the pseudo-positive loss."""
+    loss = info_nce(scores)
+    return loss + alpha * pseudo_match(scores) if alpha else loss
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embeddings of one batch, row i of each belonging together; not normalised.
+
+    Attributes:
+        image: (n, dim).
+        audio: (n, dim) or None.
+        audio_text: Embedded captions of the recordings (n, dim) or None.
+        image_text: Embedded captions of the images (n, dim) or None.
+    """
+
+    image: Tensor
+    audio: Tensor | None = None
+    audio_text: Tensor | None = None
+    image_text: Tensor | None = None
+
+
+def sat2sound_losses(
+    embeddings: Embeddings, log_scales: Mapping[str, Tensor], alpha: float = PSEUDO_MATCH_ALPHA
+) -> dict[str, Tensor]:
+    """Every published loss that the batch has the modalities for.
+
+    Args:
+        embeddings: The batch.
+        log_scales: Logarithm of the logit scale of "ia", "it", "at", "i_at" and "fdt".
+        alpha: Weight of pseudo-positives.
+
+    Returns:
+        Losses by name: "ia" image-audio, "it" image-audio caption, "at" audio-audio caption,
+        "i_at" image against both summed, "fdt" image-image caption.
+    """
+    image, audio, text = embeddings.image, embeddings.audio, embeddings.audio_text
+    pairs: dict[str, tuple[Tensor, Tensor | None]] = {"ia": (image, audio), "it": (image, text)}
+    if audio is not None and text is not None:
+        pairs["at"] = (audio, text)
+        pairs["i_at"] = (image, audio + text)
+    pairs["fdt"] = (image, embeddings.image_text)
+    return {
+        name: contrastive(logits(a, b, log_scales[name]), alpha)
+        for name, (a, b) in pairs.items()
+        if b is not None
+    }
+
+
+def combine(losses: Mapping[str, Tensor], fdt_weight: float = 1.0) -> dict[str, Tensor]:
+    """Sum the losses as published.
+
+    Returns:
+        "multimodal" = mean of "ia", "it", "at" (those present) + "i_at"; "total" = multimodal +
+        fdt_weight * "fdt".
+
+    Raises:
+        KeyError: If there is no loss at all.
+    """
+    triple = [losses[name] for name in ("ia", "it", "at") if name in losses]
+    zero = torch.zeros_like(next(iter(losses.values())))
+    multimodal = torch.stack(triple).mean() if triple else zero
+    multimodal = multimodal + losses.get("i_at", zero)
+    return {
+        "multimodal": multimodal,
+        "total": multimodal + fdt_weight * losses.get("fdt", zero),
+    }
+
+
+def cover_match(scores: Tensor, token_cover: Tensor, text_cover: Tensor) -> Tensor:
+    """Our own loss for tokens: each against the captions of its own land cover.
+
+    A token matches a text by the dot product of their land-cover shares. Both directions are
+    cross-entropies against the matches, scaled to sum to 1; rows without any match take no part.
+
+    Args:
+        scores: Logits (tokens, texts).
+        token_cover: Shares (tokens, covers).
+        text_cover: Weights (texts, covers); all zero for a text without a place.
+    """
+    match = token_cover @ text_cover.T
+    return 0.5 * (_matched(scores, match) + _matched(scores.T, match.T))
+
+
+def _matched(scores: Tensor, match: Tensor) -> Tensor:
+    total = match.sum(dim=1, keepdim=True)
+    known = total[:, 0] > EPSILON
+    return soft_cross_entropy(scores[known], match[known] / total[known])
+
+
+def keep_geometry(embeddings: Tensor, sentences: Tensor) -> Tensor:
+    """Our own loss for language: cosines of text embeddings follow those of a sentence encoder.
+
+    Args:
+        embeddings: (n, dim).
+        sentences: Sentence features (n, d) of the same texts.
+
+    Returns:
+        Mean squared difference of the two cosine matrices off the diagonal.
+    """
+    ours, theirs = normalise(embeddings), normalise(sentences)
+    difference = (ours @ ours.T - theirs @ theirs.T).square()
+    count = len(ours)
+    return (difference.sum() - difference.diagonal().sum()) / max(1, count * (count - 1))

@@ -1,0 +1,254 @@
+"""``preview.png``: the imagery and every concept's map beside each other."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.arrays import ImageBlock
+from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.scoring.layers import ConceptLayer, display_range
+from s2s_map.tiling.grid import MapGrid
+from s2s_map.viewing.layout import (
+    HEADING_SIZE,
+    NOTE_SIZE,
+    SUBTITLE_SIZE,
+    TITLE_PAD,
+    TITLE_SIZE,
+    Box,
+    Layout,
+    Panel,
+    arrange,
+)
+from s2s_map.viewing.shrinking import shrink_image, shrink_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORMAP = "magma"
+
+_DPI = 150
+_MOST_PIXELS = 1000
+_MOST_MAPS = 24
+_NO_DATA = "#e4e4e4"
+_INK = "#222222"
+_QUIET = "#666666"
+
+
+def draw_preview(
+    path: str | os.PathLike[str],
+    imagery: ImageBlock,
+    layers: Sequence[ConceptLayer],
+    grid: MapGrid,
+    attribution: str,
+    title: str,
+    time_slots: Sequence[str] = (),
+) -> None:
+    """Draw the imagery and every layer as small maps of one size, with legends and a scale bar.
+
+    Colours run between the 2nd and the 98th percentile of the concept's cells in all its time
+    slots, as in QGIS, and each colour bar names the method. Of more than 24 maps the first 24 are drawn, and the
+    picture says so.
+
+    Args:
+        path: PNG to make or replace.
+        imagery: Imagery on the grid of the maps, shape (3, y, x).
+        layers: Layers on the same grid.
+        grid: The cells.
+        attribution: Whose imagery and model, for the line at the bottom.
+        title: Heading.
+        time_slots: Labels of the time slots, drawn if there are several.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+        ValueError: For layers or imagery of another shape than the grid.
+    """
+    for shape in (imagery.shape, *(layer.shape[1:] for layer in layers)):
+        if shape != grid.shape:
+            raise ValueError(
+                f"a preview of a grid of {grid.shape} with data of {shape}"
+            )
+    maps = _maps(layers, time_slots)
+    with replacing_file(path) as partial, warnings.catch_warnings():
+        # Queries may hold letters that the font lacks: boxes in a title are no reason to fail.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        layout = arrange(
+            grid.shape,
+            ["Imagery", *(one.title for one in maps[:_MOST_MAPS])],
+            title,
+            _subtitle(grid),
+            [_note(len(maps)), attribution],
+        )
+        figure = _figure(layout)
+        _draw_imagery(figure, layout.panels[0], imagery, grid)
+        for panel, one in zip(layout.panels[1:], maps, strict=False):
+            _draw_map(figure, panel, one)
+        figure.savefig(partial, dpi=_DPI, format="png")
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    title: str
+    label: str
+    cells: NDArray[np.float32]
+    colour_range: tuple[float, float]
+
+
+def _maps(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> list[_Map]:
+    """Return every map to draw, time slots within layers."""
+    maps = []
+    for layer in layers:
+        count = layer.shape[0]
+        colour_range = display_range(layer.probability)
+        for index in range(count):
+            slot = time_slots[index] if index < len(time_slots) else str(index + 1)
+            title = layer.title if count == 1 else f"{layer.title} ({slot})"
+            cells = layer.probability[index]
+            maps.append(_Map(title, layer.probability_label, cells, colour_range))
+    return maps
+
+
+def _subtitle(grid: MapGrid) -> str:
+    ny, nx = grid.shape
+    name = f"EPSG:{grid.crs.epsg}" if grid.crs.epsg else grid.crs.proj.name
+    size = f"{nx * grid.cell_m / 1000:.3g} x {ny * grid.cell_m / 1000:.3g} km"
+    return f"{size}, cells of {grid.cell_m} m, {name}, north up"
+
+
+def _note(count: int) -> str:
+    if not count:
+        return (
+            "No concept was asked for yet. Imagery: contrast stretched. Grey: no data."
+        )
+    note = (
+        "Colours run between the 2nd and 98th percentile of each concept's own cells, so they "
+        "compare places, not concepts. Imagery: contrast stretched. Grey: no data."
+    )
+    return (
+        f"The first {_MOST_MAPS} of {count} maps. {note}"
+        if count > _MOST_MAPS
+        else note
+    )
+
+
+def _figure(layout: Layout) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(layout.width, layout.height), facecolor="white")
+    FigureCanvasAgg(figure)
+    for block, size, weight, colour in (
+        (layout.heading, HEADING_SIZE, "bold", _INK),
+        (layout.subtitle, SUBTITLE_SIZE, "normal", _QUIET),
+        (layout.footer, NOTE_SIZE, "normal", _QUIET),
+    ):
+        figure.text(
+            block.left / layout.width,
+            block.top / layout.height,
+            block.text,
+            size=size,
+            weight=weight,
+            color=colour,
+            linespacing=1.3,
+            ha="left",
+            va="top",
+            parse_math=False,
+        )
+    return figure
+
+
+def _axes(figure: Figure, box: Box) -> Axes:
+    width, height = figure.get_size_inches()
+    left, bottom, across, up = box
+    axes = figure.add_axes((left / width, bottom / height, across / width, up / height))
+    axes.set(xticks=[], yticks=[], facecolor=_NO_DATA)
+    for spine in axes.spines.values():
+        spine.set(linewidth=0.5, color="#999999")
+    return axes
+
+
+def _titled(figure: Figure, panel: Panel) -> Axes:
+    axes = _axes(figure, panel.map)
+    width, height = figure.get_size_inches()
+    left, bottom, _, up = panel.map
+    figure.text(
+        left / width,
+        (bottom + up + TITLE_PAD) / height,
+        panel.title,
+        size=TITLE_SIZE,
+        weight="bold",
+        color=_INK,
+        linespacing=1.2,
+        ha="left",
+        va="bottom",
+        parse_math=False,
+    )
+    return axes
+
+
+def _draw_imagery(
+    figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGrid
+) -> None:
+    from matplotlib_scalebar.scalebar import ScaleBar
+
+    rgba, _ = shrink_image(imagery, _MOST_PIXELS)
+    _titled(figure, panel).imshow(rgba, interpolation="nearest", aspect="auto")
+    # The scale bar stands where the other panels have their colour bar: the narrowest map has
+    # room for it there, and it hides nothing.
+    left, bottom, across, up = panel.bar
+    axes = _axes(figure, (left, bottom - panel.below, across, up + panel.below))
+    axes.set_axis_off()
+    axes.set_xlim(0.0, across * grid.shape[1] * grid.cell_m / panel.map[2])
+    axes.add_artist(
+        ScaleBar(
+            1.0,
+            "m",
+            location="upper left",
+            rotation="horizontal-only",
+            length_fraction=0.4,
+            width_fraction=0.07,
+            frameon=False,
+            pad=0.0,
+            border_pad=0.0,
+            sep=2.5,
+            color=_INK,
+            font_properties={"size": NOTE_SIZE},
+        )
+    )
+
+
+def _draw_map(figure: Figure, panel: Panel, one: _Map) -> None:
+    low, high = one.colour_range
+    shown, _ = shrink_mean(one.cells, _MOST_PIXELS)
+    image = _titled(figure, panel).imshow(
+        np.ma.masked_invalid(shown),
+        cmap=COLORMAP,
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+        aspect="auto",
+    )
+    bar = figure.colorbar(
+        image,
+        cax=_axes(figure, panel.bar),
+        orientation="horizontal",
+        extend="both",
+        extendfrac=0.03,
+    )
+    decimals = max(0, 1 - math.floor(math.log10(high - low)))
+    ticks = (low, (low + high) / 2, high)
+    bar.set_ticks(ticks, labels=[f"{tick:.{decimals}f}" for tick in ticks])
+    bar.ax.tick_params(labelsize=7, length=2, width=0.5, pad=1.5, colors=_INK)
+    first, _, last = bar.ax.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+    bar.outline.set(linewidth=0.5, color="#999999")
+    bar.set_label(one.label, size=NOTE_SIZE, color=_QUIET, labelpad=2)

@@ -1,0 +1,22 @@
+"""Fixtures for every room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fixtures_raster import MakeRaster, RasterSpec, write_raster
+
+
+@pytest.fixture
+def make_raster(tmp_path: Path) -> MakeRaster:
+    """Return a factory of GeoTIFFs over dtype, nodata, mask, alpha, place, CRS and bands.
+
+    ``make_raster("a.tif", place="dateline", dtype="uint16", nodata=0, mask=valid)``; without
+    `values` the bands hold `waves` of the pixel centres' coordinates.
+    """
+
+    def make(name: str = "scene.tif", /, **fields: object) -> Path:
+        return write_raster(tmp_path / name, RasterSpec(**fields))  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,102 @@
+"""Models with formula weights: the same numbers on every machine, no training, no download.
+
+The formula is that of the parity kit (tests/data/parity/README.md): the key of a parameter
+decides its values.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.config.model import (
+    CodebookConfig,
+    MiniLMConfig,
+    ModelCard,
+    ModelConfig,
+    NoAudioConfig,
+    SoftmaxCard,
+    TrainingCard,
+    VitConfig,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+QUERY_GAIN = 30.0
+
+TINY = ModelConfig(
+    image=VitConfig(input_px=56, patch_px=4, dim=32, depth=1, heads=2, mlp_dim=64),
+    text=MiniLMConfig(),
+    audio=NoAudioConfig(),
+    embed_dim=32,
+    projector_dim=32,
+    codebook=CodebookConfig(size=64, dim=32, score_scale=100.0),
+)
+"""14 x 14 tokens out of 56 px; 32 numbers per embedding; well over 1,000 patches a second."""
+
+
+def formula_weight(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Values of a floating-point parameter, from its key alone."""
+    random = np.random.RandomState(zlib.crc32(key.encode("utf-8")))
+    n = random.standard_normal(math.prod(shape)).reshape(shape)
+    if key.startswith("logit_scale"):
+        values = math.log(1 / 0.07) + 0.2 * n
+    elif key.endswith("running_mean"):
+        values = -20.0 + 5.0 * n
+    elif key.endswith("running_var"):
+        values = 400.0 * (1.0 + 0.1 * np.abs(n))
+    elif key.endswith("relative_position_bias_table"):
+        values = 0.5 * n
+    elif key.endswith(("space_dict", "source_embed.weight")):
+        values = n
+    elif len(shape) == 1:
+        values = 1.0 + 0.1 * n if key.endswith(".weight") else 0.05 * n
+    else:
+        gain = QUERY_GAIN if key.endswith("q_map.4.weight") else 1.0
+        values = n / math.sqrt(math.prod(shape[1:])) * gain
+    return np.asarray(values, dtype=np.float32)
+
+
+def fill(network: nn.Module) -> None:
+    """Give a network the formula's weights, in place."""
+    import torch
+
+    filled: dict[str, Tensor] = {}
+    for key, value in network.state_dict().items():
+        if value.is_floating_point():
+            values = formula_weight(key, tuple(value.shape))
+            value = torch.from_numpy(values.reshape(tuple(value.shape))).to(value.dtype)
+        filled[key] = value
+    network.load_state_dict(filled)
+
+
+def tiny_card(name: str = "tiny", config: ModelConfig = TINY) -> ModelCard:
+    """A card for a model with formula weights."""
+    return ModelCard(
+        name=name,
+        title="Formula weights, untrained: for tests",
+        config=config,
+        licence="CC0-1.0",
+        attribution="none",
+        gsd_m=(0.1, 1000.0),
+        softmax=SoftmaxCard(temperature=0.07, source="the published model's starting value"),
+        training=TrainingCard(summary="Not trained: weights from a formula."),
+        limits=("Its maps mean nothing.",),
+    )
+
+
+def write_model_folder(folder: Path, config: ModelConfig = TINY, name: str = "tiny") -> Path:
+    """Write a model folder (card.json and model.safetensors) that `load_model` accepts."""
+    from s2s_map.models.build import build_model
+    from s2s_map.models.checkpoints import save_model
+
+    network = build_model(config)
+    fill(network)
+    save_model(folder, network, tiny_card(name, config))
+    return folder

@@ -1,0 +1,64 @@
+"""Sparsemax against its definition by sorting."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from s2s_map.models.sparsemax import sparsemax
+
+ROWS = arrays(
+    np.float64,
+    st.tuples(st.integers(1, 4), st.integers(1, 40)),
+    elements=st.floats(-1e3, 1e3, width=32),
+)
+
+
+def by_sorting(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Definition: tau from the largest k whose sorted prefix stays above it."""
+    ordered = -np.sort(-scores, axis=-1)
+    sums = ordered.cumsum(axis=-1)
+    ranks = np.arange(1, scores.shape[-1] + 1)
+    count = (1 + ranks * ordered > sums).sum(axis=-1, keepdims=True)
+    tau = (np.take_along_axis(sums, count - 1, axis=-1) - 1) / count
+    return np.maximum(scores - tau, 0)
+
+
+@given(scores=ROWS, scale=st.sampled_from([1.0, 0.1, 1e-3]))
+@settings(max_examples=150, deadline=None)
+def test_it_is_the_sorted_definition(scores: NDArray[np.float64], scale: float) -> None:
+    found = sparsemax(torch.from_numpy(scores * scale)).numpy()
+    np.testing.assert_allclose(found, by_sorting(scores * scale), atol=1e-9)
+
+
+@given(scores=ROWS)
+@settings(max_examples=100, deadline=None)
+def test_weights_are_a_share_of_one_in_float32(scores: NDArray[np.float64]) -> None:
+    found = sparsemax(torch.from_numpy(scores).float())
+    assert found.dtype == torch.float32
+    assert found.min() >= 0
+    np.testing.assert_allclose(found.sum(dim=-1).numpy(), 1, atol=1e-4)
+
+
+@given(scores=ROWS, shift=st.floats(-100, 100))
+@settings(max_examples=50, deadline=None)
+def test_a_constant_changes_nothing(scores: NDArray[np.float64], shift: float) -> None:
+    tensor = torch.from_numpy(scores)
+    torch.testing.assert_close(sparsemax(tensor + shift), sparsemax(tensor), rtol=0, atol=1e-9)
+
+
+def test_many_near_equal_scores_end() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = 1e-7 * torch.randn(8, 16000, generator=generator)
+    np.testing.assert_allclose(sparsemax(scores).sum(dim=1).numpy(), 1, atol=1e-3)
+    torch.testing.assert_close(sparsemax(torch.zeros(2, 5)), torch.full((2, 5), 0.2))
+
+
+def test_gradient_is_that_of_finite_differences() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(3, 7, dtype=torch.float64, generator=generator, requires_grad=True)
+    assert torch.autograd.gradcheck(sparsemax, (scores,))

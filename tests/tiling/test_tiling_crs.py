@@ -1,0 +1,54 @@
+"""The CRS a region is mapped in."""
+
+from __future__ import annotations
+
+import pytest
+from odc.geo.crs import CRS
+
+from s2s_map.errors import RegionError
+from s2s_map.tiling.crs import choose_crs, is_metric
+
+IGUACU = (-54.8, -25.6, -54.2, -25.1)
+
+
+def test_the_requested_crs_is_taken() -> None:
+    assert choose_crs("EPSG:32621", IGUACU, "EPSG:6933") == CRS("EPSG:6933")
+
+
+@pytest.mark.parametrize("requested", ["EPSG:4326", "EPSG:2263", "EPSG:999999", "here"])
+def test_a_requested_crs_that_is_not_in_metres_is_refused(requested: str) -> None:
+    with pytest.raises(RegionError, match="EPSG:32632") as error:
+        choose_crs(None, IGUACU, requested)
+    assert requested in str(error.value) and "\n" not in str(error.value)
+
+
+def test_imagery_in_metres_keeps_its_own() -> None:
+    assert choose_crs("EPSG:32621", IGUACU) == CRS("EPSG:32621")
+
+
+@pytest.mark.parametrize("scene_crs", [None, "EPSG:4326", "EPSG:3857", "EPSG:4087", "EPSG:2263"])
+def test_else_the_utm_zone_of_the_centre(scene_crs: str | None) -> None:
+    assert choose_crs(scene_crs, IGUACU) == CRS("EPSG:32721")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ((6.0, 46.0, 10.0, 47.5), "EPSG:32632"),
+        ((36.7, -1.4, 36.9, -1.2), "EPSG:32737"),
+        ((177.0, -19.0, -179.0, -16.0), "EPSG:32760"),  # Fiji, across the antimeridian
+        ((179.5, 65.0, -170.0, 68.0), "EPSG:32601"),
+    ],
+)
+def test_zones_of_known_places(bounds: tuple[float, float, float, float], expected: str) -> None:
+    assert choose_crs(None, bounds) == CRS(expected)
+
+
+def test_beyond_utm_is_refused() -> None:
+    with pytest.raises(RegionError, match="name a projected CRS"):
+        choose_crs(None, (0.0, 85.0, 10.0, 89.0))
+
+
+def test_a_crs_is_metric_or_not() -> None:
+    assert is_metric(CRS("EPSG:32621")) and is_metric(CRS("EPSG:6933"))
+    assert not is_metric(CRS("EPSG:4326")) and not is_metric(CRS("EPSG:2263"))
