@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from fixtures_raster import MakeRaster, RasterSpec, write_raster
+from hypothesis import settings
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,3 +130,15 @@ def largest_file(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def read_range(style: Path) -> tuple[float, float]:
+    """Return the values that the ramp of a QGIS style runs between."""
+    text = style.read_text(encoding="utf-8")
+    low, high = (
+        re.search(f'<colorrampshader [^>]*{name}Value="([^"]+)"', text)
+        for name in ("minimum", "maximum")
+    )
+    assert low
+    assert high
+    return float(low[1]), float(high[1])

@@ -51,7 +51,7 @@ class LossConfig(_Part):
     """Weights of the losses; a loss that is not named is not computed."""
 
     weights: dict[LossName, float] = Field(
-        default_factory=lambda: {"fdt": 1.0, "token": 1.0, "geometry": 1.0},
+        {"fdt": 1.0, "token": 1.0, "geometry": 1.0},
         description="Weight by loss: ia, it, at, i_at, fdt as published; token and geometry ours.",
     )
     pseudo_alpha: float = Field(0.1, ge=0, description="Weight of pseudo-positives.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +36,7 @@ class MiniImageEncoder(nn.Module):
         self.dim = config.dim
         self.tokens_per_side = config.tokens_per_side
         self.input_px = config.input_px
-        whole = timm.create_model(STEM_NAME, pretrained=False)
+        whole: Any = timm.create_model(STEM_NAME, pretrained=False)
         self.stem = nn.Sequential(whole.conv_stem, whole.bn1)
         self.blocks = nn.Sequential(*whole.blocks[:STEM_BLOCKS])
         statistics = 3 * 2 * len(STATISTIC_WINDOWS) + 2
@@ -116,7 +118,7 @@ def load_imagenet_stem(encoder: MiniImageEncoder, weights: dict[str, Tensor]) ->
     """
     import timm
 
-    whole = timm.create_model(STEM_NAME, pretrained=False)
+    whole: Any = timm.create_model(STEM_NAME, pretrained=False)
     names = list(whole.state_dict())
     whole.load_state_dict(dict(zip(names, weights.values(), strict=True)))
     encoder.stem[0].load_state_dict(whole.conv_stem.state_dict())

@@ -23,7 +23,7 @@ NO_TIME_SLOT = "any"
 """Label of the one time slot of a model without month and hour."""
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """Unwinds a block that is no longer wanted."""
 
 
@@ -56,10 +56,9 @@ def embed_missing(
     total = sum(counts.values())
     reporter.start("Embedding", total, "patches", total - sum(counts[b.key] for b in todo))
     task = _BlockTask(job, store, ledger, encoder, reporter)
-    records = []
+    records: list[BlockRecord] = []
     try:
-        for record in (executor or ThreadsExecutor()).run(task, todo, task.stop):
-            records.append(record)
+        records.extend((executor or ThreadsExecutor()).run(task, todo, task.stop))
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"stopped with {len(blocks) - len(todo) + len(records)} of {len(blocks)} blocks done",
@@ -99,7 +98,7 @@ class _BlockTask:
             def on_patches(count: int) -> None:
                 nonlocal told
                 if self.stop.is_set():
-                    raise _Stopped
+                    raise _StoppedError
                 told += count
                 self._reporter.advance(count)
 

@@ -1,4 +1,4 @@
-"""The ledger of finished blocks beside a store: one small file per block, written after its data."""
+"""The ledger of finished blocks beside a store: one file per block, written after its data."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Ledger:
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
         """
-        with replacing_file(self.folder / f"{record.block}.json") as partial:
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump(asdict(record), file)
-                file.flush()
-                os.fsync(file.fileno())
+        target = self.folder / f"{record.block}.json"
+        with replacing_file(target) as partial, partial.open("w", encoding="utf-8") as file:
+            json.dump(asdict(record), file)
+            file.flush()
+            os.fsync(file.fileno())
 
     def records(self) -> dict[str, BlockRecord]:
         """Return the finished blocks by key.

@@ -78,17 +78,13 @@ def layer_assets(
 def other_assets(folder: Path) -> dict[str, pystac.Asset]:
     """Return what else a run writes, if it lies in `folder`, by asset key."""
     return {
-        key: pystac.Asset(
-            href=f"./{name}", title=title, media_type=kind, roles=list(roles)
-        )
+        key: pystac.Asset(href=f"./{name}", title=title, media_type=kind, roles=list(roles))
         for key, name, title, kind, roles in _OTHERS
         if key == _ALWAYS or (folder / name).exists()
     }
 
 
-def renders(
-    layers: Sequence[ConceptLayer], time_slots: Sequence[str]
-) -> dict[str, Any]:
+def renders(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> dict[str, Any]:
     """Return how to draw every GeoTIFF: the colours and the range of its QGIS style."""
     return {
         file_stem(layer, slot, len(time_slots)): {
@@ -119,9 +115,7 @@ def _bands(layer: ConceptLayer, cell_m: int) -> list[dict[str, Any]]:
             "raster:sampling": "area",
             "raster:spatial_resolution": cell_m,
         }
-        for name, description, values in zip(
-            names, layer.band_descriptions, arrays, strict=True
-        )
+        for name, description, values in zip(names, layer.band_descriptions, arrays, strict=True)
     ]
 
 

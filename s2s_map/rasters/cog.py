@@ -75,9 +75,7 @@ def write_cog(
         ValueError: For a layer of several time slots or that does not fit the grid.
     """
     if layer.shape[0] != 1:
-        raise ValueError(
-            f"a COG takes one time slot, layer {layer.name} has {layer.shape[0]}"
-        )
+        raise ValueError(f"a COG takes one time slot, layer {layer.name} has {layer.shape[0]}")
     bands = np.concatenate([layer.probability, layer.similarity])
     tags = {
         "CONCEPT": layer.name,
@@ -95,8 +93,4 @@ def write_cog(
 
 
 def _text(value: Any) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value, default=str, sort_keys=True)
-    )
+    return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)

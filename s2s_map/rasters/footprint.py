@@ -52,10 +52,7 @@ def footprint(grid: MapGrid) -> tuple[dict[str, Any], LonLatBounds]:
 def _ring(grid: MapGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     minx, miny, maxx, maxy = grid.bounds
     corners = [(minx, maxy), (minx, miny), (maxx, miny), (maxx, maxy), (minx, maxy)]
-    sides = [
-        np.linspace(a, b, _POINTS_PER_SIDE, endpoint=False)
-        for a, b in pairwise(corners)
-    ]
+    sides = [np.linspace(a, b, _POINTS_PER_SIDE, endpoint=False) for a, b in pairwise(corners)]
     points = np.concatenate([*sides, np.array(corners[:1])])
     to_lonlat = Transformer.from_crs(grid.crs.proj, "EPSG:4326", always_xy=True)
     lon, lat = to_lonlat.transform(points[:, 0], points[:, 1])
@@ -64,9 +61,7 @@ def _ring(grid: MapGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _cap(lat: NDArray[np.float64]) -> tuple[dict[str, Any], LonLatBounds]:
     south, north = (-90.0, lat.max()) if lat.mean() < 0 else (lat.min(), 90.0)
-    return _geojson(box(-180.0, south, 180.0, north)), _rounded(
-        -180.0, south, 180.0, north
-    )
+    return _geojson(box(-180.0, south, 180.0, north)), _rounded(-180.0, south, 180.0, north)
 
 
 def _geojson(geometry: BaseGeometry) -> dict[str, Any]:

@@ -130,8 +130,8 @@ def _dataset(
 ) -> xr.Dataset:
     methods = sorted({layer.method for layer in concepts})
     tie = variable_attributes(grid)
-    probability = np.stack([layer.probability for layer in concepts])
-    similarity = np.stack([layer.similarity for layer in concepts])
+    probability = _stacked([layer.probability for layer in concepts])
+    similarity = _stacked([layer.similarity for layer in concepts])
     labels = {
         "probability": f"probability ({'; '.join(methods)})",
         "similarity": SIMILARITY_LABEL,
@@ -176,18 +176,21 @@ def _dataset(
             "Conventions": "CF-1.11",
             **_plain(attributes),
             **group_attributes(grid),
-            **dict(
-                zip(_RESERVED, (SCHEMA, SCHEMA_VERSION, _plain(described)), strict=True)
-            ),
+            **dict(zip(_RESERVED, (SCHEMA, SCHEMA_VERSION, _plain(described)), strict=True)),
         },
     )
 
 
+def _stacked(arrays: Sequence[NDArray[np.float32]]) -> Any:
+    """Return one lazy array, written chunk by chunk, so that nothing is copied as a whole."""
+    chunks = {"time": 1, "y": _CHUNK_CELLS, "x": _CHUNK_CELLS}
+    lazy = [xr.DataArray(array, dims=_DIMENSIONS[1:]).chunk(chunks) for array in arrays]
+    return xr.concat(lazy, dim="concept").data
+
+
 def _opened(path: str | os.PathLike[str]) -> xr.Dataset:
     if not Path(path).is_dir():
-        raise StoreError(
-            f"no maps at {path}", remedy="make them with s2s-map run CONFIG"
-        )
+        raise StoreError(f"no maps at {path}", remedy="make them with s2s-map run CONFIG")
     try:
         dataset: xr.Dataset = xr.open_zarr(Path(path), chunks=None, consolidated=False)
     except Exception as error:
@@ -218,9 +221,7 @@ def _values(dataset: xr.Dataset, name: str, index: int) -> NDArray[np.float32]:
 def _strings(values: Sequence[str], zarr_format: Literal[2, 3]) -> NDArray[Any]:
     # GDAL names bands after strings of fixed length in format 2, and reads neither kind in 3,
     # where the variable length is the registered one.
-    return np.array(
-        list(values), dtype=np.dtypes.StringDType() if zarr_format == 3 else np.str_
-    )
+    return np.array(list(values), dtype=np.dtypes.StringDType() if zarr_format == 3 else np.str_)
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,17 +230,11 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _check(
-    concepts: Sequence[ConceptLayer], grid: MapGrid, time_slots: Sequence[str]
-) -> None:
+def _check(concepts: Sequence[ConceptLayer], grid: MapGrid, time_slots: Sequence[str]) -> None:
     names = [layer.name for layer in concepts]
     if not names or len(set(names)) != len(names):
-        raise ValueError(
-            f"maps take one or more layers of different names, got {names}"
-        )
+        raise ValueError(f"maps take one or more layers of different names, got {names}")
     expected = (len(time_slots), *grid.shape)
     for layer in concepts:
         if layer.shape != expected:
-            raise ValueError(
-                f"layer {layer.name} has shape {layer.shape}, its maps {expected}"
-            )
+            raise ValueError(f"layer {layer.name} has shape {layer.shape}, its maps {expected}")

@@ -58,9 +58,7 @@ def _document(low: float, high: float, method: str) -> str:
     )
     _renderer(pipe, low, high, method)
     ET.SubElement(pipe, "brightnesscontrast", brightness="0", contrast="0", gamma="1")
-    ET.SubElement(
-        pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0"
-    )
+    ET.SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
     ET.SubElement(pipe, "resamplingStage").text = "provider"
     ET.SubElement(root, "blendMode").text = "0"
@@ -147,12 +145,3 @@ def _ramp(shader: ET.Element) -> None:
 
 def _number(value: float) -> str:
     return f"{value:.17g}"
-
-
-def read_range(path: str | os.PathLike[str]) -> tuple[float, float]:
-    """Return the values that the ramp of a style written by `write_qml` runs between."""
-    text = Path(path).read_text(encoding="utf-8").removeprefix(_DOCTYPE)
-    shader = ET.fromstring(text).find(".//colorrampshader")
-    if shader is None:
-        raise ValueError(f"{path} has no colour ramp")
-    return float(shader.attrib["minimumValue"]), float(shader.attrib["maximumValue"])

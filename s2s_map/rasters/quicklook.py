@@ -55,9 +55,7 @@ def read_imagery(path: str | os.PathLike[str]) -> ImageBlock:
     """
     try:
         with rasterio.open(path) as source:
-            return ImageBlock(
-                source.read((1, 2, 3)), source.dataset_mask().astype(np.bool_)
-            )
+            return ImageBlock(source.read((1, 2, 3)), source.dataset_mask().astype(np.bool_))
     except (rasterio.errors.RasterioError, TypeError, ValueError) as error:
         raise StoreError(
             f"cannot read the imagery kept at {path} ({error})",

@@ -57,9 +57,7 @@ def write_item(
     target = Path(path)
     item = make_item(provenance, layers, grid, time_slots, target.parent, description)
     with replacing_file(target) as partial:
-        text = json.dumps(
-            item.to_dict(include_self_link=False), indent=2, ensure_ascii=False
-        )
+        text = json.dumps(item.to_dict(include_self_link=False), indent=2, ensure_ascii=False)
         partial.write_text(text + "\n", encoding="utf-8")
 
 
@@ -79,7 +77,8 @@ def make_item(
         bbox=list(bounds),
         datetime=None if provenance.imagery_time else provenance.created,
         properties=_properties(provenance, layers, grid, time_slots, description),
-        stac_extensions=list(EXTENSIONS),
+        # Without a layer nothing of the raster extension is used, which its schema demands.
+        stac_extensions=[uri for uri in EXTENSIONS if layers or "/raster/" not in uri],
     )
     for key, asset in {
         **layer_assets(layers, time_slots, grid.cell_m),

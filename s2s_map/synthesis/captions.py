@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.synthesis.vocabulary import GROUPS, Phrases, Vocabulary, cover_weights
+from s2s_map.synthesis.vocabulary import Phrases, Vocabulary, cover_weights
 
 TEMPLATES = (
     "{}",
@@ -100,7 +100,7 @@ def _say(text: str, generator: np.random.Generator) -> Iterator[str]:
 
 
 def _template(text: str, generator: np.random.Generator) -> str:
-    return TEMPLATES[generator.integers(1, len(TEMPLATES))].format(text)
+    return TEMPLATES[int(generator.integers(1, len(TEMPLATES)))].format(text)
 
 
 def _mixes(vocabulary: Vocabulary, generator: np.random.Generator) -> Iterator[Caption]:
@@ -108,14 +108,13 @@ def _mixes(vocabulary: Vocabulary, generator: np.random.Generator) -> Iterator[C
     for _ in range(MIX_COUNT):
         pair = [names[i] for i in generator.choice(len(names), 2, replace=False)]
         said = [_any(vocabulary.groups[name], generator) for name in pair]
-        template = MIXES[generator.integers(len(MIXES))]
+        template = MIXES[int(generator.integers(len(MIXES)))]
         weights = cover_weights(dict(zip(pair, MIX_WEIGHTS, strict=True)))
         yield Caption(template.format(*said), weights)
 
 
 def _any(phrases: Phrases, generator: np.random.Generator) -> str:
-    pairs: Sequence[str] = phrases.sounds
-    return pairs[generator.integers(len(pairs))]
+    return phrases.sounds[int(generator.integers(len(phrases.sounds)))]
 
 
 def keep_far_from(
@@ -135,6 +134,3 @@ def keep_far_from(
         return np.ones(len(embeddings), bool)
     keep: NDArray[np.bool_] = (embeddings @ held_out.T).max(axis=1) < max_cosine
     return keep
-
-
-__all__ = ["GROUPS", "Caption", "keep_far_from", "write_captions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -45,11 +45,14 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device; Lightning calls this."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {
-            k: v if v is None else v.to(device, non_blocking=non_blocking) for k, v in parts.items()
-        }
-        return Batch(**moved)
+        return replace(
+            self,
+            **{
+                field.name: part.to(device, non_blocking=non_blocking)
+                for field in fields(self)
+                if (part := getattr(self, field.name)) is not None
+            },
+        )
 
 
 class PatchBatches(IterableDataset[Batch]):

@@ -15,7 +15,8 @@ PSEUDO_MATCH_ALPHA = 0.1
 
 def normalise(vectors: Tensor) -> Tensor:
     """Scale vectors (..., dim) to length 1 as the published model does: x / (|x| + 1e-8)."""
-    return vectors / (vectors.norm(dim=-1, keepdim=True) + EPSILON)
+    unit: Tensor = vectors / (vectors.norm(dim=-1, keepdim=True) + EPSILON)
+    return unit
 
 
 def logits(a: Tensor, b: Tensor, log_scale: Tensor) -> Tensor:

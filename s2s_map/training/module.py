@@ -21,6 +21,8 @@ from s2s_map.training.losses import (
     sat2sound_losses,
 )
 
+PUBLISHED_LOSSES = ("ia", "it", "at", "i_at", "fdt")
+
 KNOWN_SHARE = 0.5
 """A token takes part in the token loss when at least this much of its land cover is known."""
 
@@ -87,28 +89,25 @@ class SoundscapeModule(lightning.LightningModule):
             embeddings = Embeddings(
                 image=codebook.pooled(queries),
                 audio=None if batch.audio is None else network.embed_audio_tokens(batch.audio),
-                audio_text=self._text(batch.audio_text),
-                image_text=self._text(batch.image_text),
+                audio_text=None if batch.audio_text is None else self._text(batch.audio_text),
+                image_text=None if batch.image_text is None else self._text(batch.image_text),
             )
-            scales = {n: getattr(network, f"logit_scale_{n}") for n in ("ia", "it", "at", "i_at")}
-            scales["fdt"] = network.logit_scale_fdt
+            scales = {n: getattr(network, f"logit_scale_{n}") for n in PUBLISHED_LOSSES}
             losses |= sat2sound_losses(embeddings, scales, self._losses.pseudo_alpha)
         if {"token", "geometry"} & wanted and batch.texts is not None:
             texts = self._text(batch.texts)
-            assert texts is not None
             losses["geometry"] = keep_geometry(texts, batch.texts[:, 0])
             if batch.token_cover is not None and batch.text_cover is not None:
                 count = batch.token_cover.shape[1]
+                scale: Tensor = network.logit_scale_fdt  # type: ignore[assignment]
                 chosen = self._tokens(batch.token_cover)
                 vectors = codebook.per_token(queries[:, :count].flatten(0, 1)[chosen][None])[0]
-                scores = logits(vectors, texts, network.logit_scale_fdt)
+                scores = logits(vectors, texts, scale)
                 cover = batch.token_cover.flatten(0, 1)[chosen]
                 losses["token"] = cover_match(scores, cover, batch.text_cover)
         return {name: loss for name, loss in losses.items() if name in wanted}
 
-    def _text(self, features: Tensor | None) -> Tensor | None:
-        if features is None:
-            return None
+    def _text(self, features: Tensor) -> Tensor:
         if self._losses.feature_noise and self.training:
             spread = features.std() * self._losses.feature_noise
             features = features + spread * torch.randn_like(features)

@@ -61,7 +61,8 @@ def label_vectors(
             j = ((x[hit] - column + 0.5) * per_side / side).astype(int)
             sums[hit] += vectors[i * per_side + j]
             counts[hit] += 1
-    return sums / np.maximum(counts, 1)[:, None], scene.labels[y, x]
+    means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    return means, scene.labels[y, x]
 
 
 def _tokens(
@@ -114,7 +115,7 @@ def query_auc(
     Returns:
         AUC by text; queries whose class does not occur, or occurs alone, are left out.
     """
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
     any_class = np.isin(labels, [index for indices in classes.values() for index in indices])
     vectors, labels = vectors[any_class], labels[any_class]
@@ -184,10 +185,11 @@ def validate(
     found, label = np.concatenate(vectors), np.concatenate(labels)
     auc = query_auc(found, label, queries, classes)
     temperature = fit_temperature(found, label, queries, classes)
+    count = int(np.isin(label, [index for indices in classes.values() for index in indices]).sum())
     return Validation(
         auc,
         temperature,
-        f"least negative log-likelihood of the class of {len(label)} labelled pixels in held-out "
+        f"least negative log-likelihood of the class of {count} labelled pixels in held-out "
         f"rows, softmax over {len(queries)} held-out texts summed by class",
     )
 

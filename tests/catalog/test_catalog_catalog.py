@@ -48,7 +48,8 @@ def test_the_shipped_scene_is_there_and_reads() -> None:
     catalog = load_catalog()
     entry = get_entry("iguacu_landsat8", catalog)
     assert "U.S. Geological Survey" in entry.attribution
-    assert entry.sensor.patch_m == 2560 and entry.sensor.gsd_m == 30
+    assert entry.sensor.patch_m == 2560
+    assert entry.sensor.gsd_m == 30
     (scene,) = scenes(entry)
     assert scene.shape == (1860, 2041)
     assert scene.crs.epsg == 32621
@@ -64,7 +65,8 @@ def test_earlier_files_win(tmp_path: Path) -> None:
     write_catalog(user, a="a.tif", b="b.tif", c="c.tif", iguacu_landsat8="x.tif")
     catalog = load_catalog([given])
     titles = {name: entry.title for name, entry in catalog.items()}
-    assert titles["a"] == "given" and titles["c"] == titles["iguacu_landsat8"] == "s2s-map"
+    assert titles["a"] == "given"
+    assert titles["c"] == titles["iguacu_landsat8"] == "s2s-map"
     assert titles["b"] == "cwd"
     assert list(catalog)[:3] == ["a", "b", "c"]
 
@@ -106,7 +108,8 @@ def test_a_misspelt_key_suggests_the_right_one(tmp_path: Path) -> None:
     path.write_text(f"a: {{{FIELDS.format(title='t')}, uri: x.tif, atribution: me}}")
     with pytest.raises(ConfigError, match="attribution") as error:
         load_catalog([path])
-    assert "atribution" in one_line(error) and "my.yaml" in one_line(error)
+    assert "atribution" in one_line(error)
+    assert "my.yaml" in one_line(error)
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,10 @@ def test_outside_the_imagery_both_extents_are_said(scene: Scene) -> None:
     with pytest.raises(RegionError, match="lies outside the imagery") as error:
         load_region([10.0, 45.0, 11.0, 46.0], [scene], UTM)
     text = str(error.value)
-    assert "[10.0000, 45.0000, 11.0000, 46.0000]" in text and "[-54.81" in text
-    assert "\n" not in text and error.value.exit_code == 2
+    assert "[10.0000, 45.0000, 11.0000, 46.0000]" in text
+    assert "[-54.81" in text
+    assert "\n" not in text
+    assert error.value.exit_code == 2
 
 
 def test_overlapping_the_imagery_partly_is_fine(scene: Scene) -> None:

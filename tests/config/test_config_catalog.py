@@ -31,7 +31,9 @@ def entry(**fields: object) -> RasterEntry:
 
 def test_defaults() -> None:
     plain = entry()
-    assert plain.bands == (1, 2, 3) and plain.scale is None and plain.nodata is None
+    assert plain.bands == (1, 2, 3)
+    assert plain.scale is None
+    assert plain.nodata is None
     assert plain.uris == ("images/*.tif",)
     assert plain.interval is None
 

@@ -30,16 +30,12 @@ GRID = make_grid((70, 50), block_cells=32)
 @pytest.fixture
 def store(tmp_path: Path) -> EmbeddingsStore:
     attributes = {"model": {"name": "s2s-mini", "sha256": "ab"}, "imagery": "Landsat"}
-    return EmbeddingsStore.create(
-        tmp_path / "embeddings.zarr", GRID, DIM, SLOTS, attributes
-    )
+    return EmbeddingsStore.create(tmp_path / "embeddings.zarr", GRID, DIM, SLOTS, attributes)
 
 
 def values_of(block: Block, seed: int = 0) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed + 100 * block.row + block.col)
-    values: NDArray[np.float32] = (
-        rng.random((len(SLOTS), *block.shape, DIM), np.float32) - 0.5
-    )
+    values: NDArray[np.float32] = rng.random((len(SLOTS), *block.shape, DIM), np.float32) - 0.5
     values[:, 0, :2] = np.nan
     return values
 
@@ -68,9 +64,7 @@ def test_opens_with_all_it_was_made_with(store: EmbeddingsStore) -> None:
     assert again.attributes["model"] == {"name": "s2s-mini", "sha256": "ab"}
 
 
-@pytest.mark.parametrize(
-    "code", ["EPSG:32721", "EPSG:6933", "EPSG:3413", "ESRI:102022"]
-)
+@pytest.mark.parametrize("code", ["EPSG:32721", "EPSG:6933", "EPSG:3413", "ESRI:102022"])
 def test_any_metric_crs_survives(tmp_path: Path, code: str) -> None:
     grid = make_grid((3, 2), crs=code)
     EmbeddingsStore.create(tmp_path / "e.zarr", grid, 2, ["any"], {})
@@ -116,9 +110,7 @@ def test_damaged_shard_is_named(store: EmbeddingsStore) -> None:
     data = bytearray(path.read_bytes())
     data[: len(data) // 2] = bytes(len(data) // 2)
     path.write_bytes(data)
-    with pytest.raises(
-        StoreError, match=r"cannot read block r001-c000 of .*embeddings\.zarr"
-    ):
+    with pytest.raises(StoreError, match=r"cannot read block r001-c000 of .*embeddings\.zarr"):
         store.read_block(block)
 
 
@@ -134,15 +126,13 @@ def test_blocks_written_by_threads_do_not_disturb_each_other(
 def test_pickles_as_its_path(store: EmbeddingsStore) -> None:
     block = GRID.block(0, 0)
     checksum = store.write_block(block, values_of(block))
-    there = pickle.loads(pickle.dumps(store))
+    there = pickle.loads(pickle.dumps(store))  # noqa: S301
     assert there.checksum(block) == checksum
     assert "70 x 50 cells of 180 m, 8 dims, float16" in repr(there)
 
 
 def test_float32_store_keeps_every_bit(tmp_path: Path) -> None:
-    store = EmbeddingsStore.create(
-        tmp_path / "e.zarr", GRID, DIM, SLOTS, {}, dtype=np.float32
-    )
+    store = EmbeddingsStore.create(tmp_path / "e.zarr", GRID, DIM, SLOTS, {}, dtype=np.float32)
     block = GRID.block(0, 0)
     store.write_block(block, values_of(block))
     np.testing.assert_array_equal(store.read_block(block), values_of(block))
@@ -167,9 +157,7 @@ def test_refuses_to_overwrite(store: EmbeddingsStore) -> None:
 
 
 def test_missing_store_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(
-        StoreError, match=r"no embeddings store at .*make one with s2s-map run"
-    ):
+    with pytest.raises(StoreError, match=r"no embeddings store at .*make one with s2s-map run"):
         EmbeddingsStore.open(tmp_path / "embeddings.zarr")
 
 
@@ -259,10 +247,7 @@ def test_any_order_of_blocks_gives_the_same_store(
     for block in order:
         store.write_block(block, values_of(block))
     expected = np.concatenate(
-        [
-            np.concatenate([values_of(GRID.block(r, c)) for c in range(2)], axis=2)
-            for r in range(3)
-        ],
+        [np.concatenate([values_of(GRID.block(r, c)) for c in range(2)], axis=2) for r in range(3)],
         axis=1,
     )
     whole = store.read_rows(slice(0, GRID.shape[0]))

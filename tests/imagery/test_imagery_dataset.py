@@ -47,7 +47,8 @@ def test_it_is_a_geo_dataset(dataset: RasterScenes) -> None:
     assert dataset.res == (10.0, 10.0)
     x, y, t = dataset.bounds
     assert (x.start, y.stop) == (717_345.0, -2_776_995.0)
-    assert t.start == pd.Timestamp("2020-05-18") and t.stop > t.start
+    assert t.start == pd.Timestamp("2020-05-18")
+    assert t.stop > t.start
     assert "RasterScenes" in str(dataset)
 
 
@@ -55,14 +56,16 @@ def test_a_slice_gives_pixels_and_validity(dataset: RasterScenes) -> None:
     sample = dataset[719_000:721_000, -2_782_000:-2_781_000]
     assert sample["image"].shape == (3, 100, 200)
     assert str(sample["image"].dtype) == "torch.uint8"
-    assert sample["valid"].shape == (100, 200) and bool(sample["valid"].all())
+    assert sample["valid"].shape == (100, 200)
+    assert bool(sample["valid"].all())
     assert sample["bounds"][:3].tolist() == [719_000.0, 721_000.0, 10.0]
     assert sample["transform"][:6].tolist() == [10.0, 0.0, 719_000.0, 0.0, -10.0, -2_781_000.0]
 
 
 def test_a_place_without_scenes_is_a_hole_not_an_error(dataset: RasterScenes) -> None:
     sample = dataset[0:1000, 0:1000]
-    assert not bool(sample["valid"].any()) and not np.asarray(sample["image"]).any()
+    assert not bool(sample["valid"].any())
+    assert not np.asarray(sample["image"]).any()
 
 
 def test_a_time_without_scenes_is_an_index_error(dataset: RasterScenes) -> None:

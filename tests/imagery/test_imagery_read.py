@@ -86,7 +86,8 @@ def test_warped_large_pixels_are_averaged(make_raster: MakeRaster) -> None:
     bounds = tuple(round(b / 100) * 100.0 for b in transform_bounds(UTM, "EPSG:32622", *INSIDE))
     block = read(make_entry(scene), bounds, 100.0, "EPSG:32622")
     inner = block.pixels[:, 5:-5, 5:-5]
-    assert 80 < inner.min() and inner.max() < 120
+    assert 80 < inner.min()
+    assert inner.max() < 120
 
 
 @pytest.mark.parametrize("crs", [UTM, "EPSG:32622"])
@@ -120,7 +121,8 @@ def test_outside_is_not_observed(make_raster: MakeRaster) -> None:
     np.testing.assert_array_equal(block.valid, expected)
     assert not block.pixels[:, ~expected].any()
     far = read(entry, (0.0, 0.0, 300.0, 300.0), 30.0)
-    assert not far.valid.any() and not far.pixels.any()
+    assert not far.valid.any()
+    assert not far.pixels.any()
 
 
 @pytest.mark.parametrize("pixel", [10.0, 30.0, 90.0])
@@ -171,7 +173,8 @@ def test_a_scene_without_any_data_reads_as_invalid(make_raster: MakeRaster, crs:
     entry = make_entry(make_raster(shape=(120, 120), mask=nothing))
     north = -2_780_300.0 if crs == UTM else 7_219_700.0
     block = read(entry, (720_300.0, north - 900, 721_200.0, north), 10.0, crs)
-    assert not block.valid.any() and not block.pixels.any()
+    assert not block.valid.any()
+    assert not block.pixels.any()
 
 
 @pytest.mark.parametrize("crs", [UTM, "EPSG:32721"])
@@ -192,7 +195,8 @@ def test_other_types_are_scaled(make_raster: MakeRaster, dtype: str, crs: str) -
     assert entry.scale == ValueScale(min=0, max=3000)
     north = -2_780_000.0 if crs == UTM else 7_220_000.0
     block = read(entry, (720_300.0, north - 2400, 721_200.0, north), 10.0, crs)
-    assert not block.valid[:88].any() and block.valid[92:].all()
+    assert not block.valid[:88].any()
+    assert block.valid[92:].all()
     np.testing.assert_array_equal(block.pixels[:, 95:].max(axis=(1, 2)), [0, 128, 255])
 
 

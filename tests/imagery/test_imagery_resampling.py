@@ -24,7 +24,8 @@ scales = st.floats(0.05, 12.0)
 def test_weights_add_up_to_one(first: int, count: int, scale: float, offset: float) -> None:
     taps = Taps.along(first, count, scale, offset)
     np.testing.assert_allclose(taps.weight.sum(axis=1), 1.0, atol=1e-5)
-    assert taps.index.shape == taps.weight.shape and len(taps.nearest) == count
+    assert taps.index.shape == taps.weight.shape
+    assert len(taps.nearest) == count
     assert (np.abs(taps.weight).max(axis=1) <= 1.0 + 1e-6).all()
 
 

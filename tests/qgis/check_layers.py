@@ -59,13 +59,9 @@ def check(item: dict, pictures: "Path | None") -> dict:
             extent.yMaximum(),
         ],
         "bands": [layer.bandName(i + 1) for i in range(layer.bandCount())],
-        "nodata": [
-            provider.sourceHasNoDataValue(i + 1) for i in range(layer.bandCount())
-        ],
+        "nodata": [provider.sourceHasNoDataValue(i + 1) for i in range(layer.bandCount())],
         "renderer": describe(layer.renderer()),
-        "samples": [
-            sample(provider, point, layer.bandCount()) for point in item["points"]
-        ],
+        "samples": [sample(provider, point, layer.bandCount()) for point in item["points"]],
         "picture": picture_statistics(image),
         "legend": legend_texts(layer),
     }

@@ -18,12 +18,12 @@ from fixtures_maps import (
     make_imagery,
     make_layers,
     make_valid,
+    read_range,
 )
 
 from s2s_map.rasters.cog import write_cogs
 from s2s_map.rasters.colours import MAGMA
 from s2s_map.rasters.maps import write_maps
-from s2s_map.rasters.qgis_style import read_range
 from s2s_map.rasters.quicklook import write_imagery
 from s2s_map.tiling.grid import MapGrid
 
@@ -31,7 +31,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("check_layers.py")
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", ""),
-    "HOME": os.environ.get("HOME", "/tmp"),
+    "HOME": os.environ.get("HOME", "/"),
     "QT_QPA_PLATFORM": "offscreen",
     "LC_ALL": "C.UTF-8",
 }
@@ -44,14 +44,8 @@ def qgis_missing() -> str:
     if not Path(SYSTEM_PYTHON).exists():
         return f"no {SYSTEM_PYTHON}"
     command = [SYSTEM_PYTHON, "-c", "import qgis.core"]
-    done = subprocess.run(
-        command, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    return (
-        ""
-        if done.returncode == 0
-        else "QGIS is not installed: apt-get install python3-qgis"
-    )
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else "QGIS is not installed: apt-get install python3-qgis"
 
 
 pytestmark = [
@@ -96,17 +90,15 @@ def test_geotiffs_open_styled_and_in_the_right_place(
         assert seen["crs"] == "EPSG:32621"
         assert seen["extent"] == list(grid.bounds)
         assert seen["nodata"] == [True, True]
-        assert [
-            f"Band {i + 1}: {text}" for i, text in enumerate(layer.band_descriptions)
-        ] == (seen["bands"])
+        assert [f"Band {i + 1}: {text}" for i, text in enumerate(layer.band_descriptions)] == (
+            seen["bands"]
+        )
         renderer = seen["renderer"]
         assert renderer["type"] == "singlebandpseudocolor"
         assert renderer["band"] == 1
         assert renderer["interpolated"]
         assert renderer["colours"] == list(MAGMA)
-        assert (renderer["minimum"], renderer["maximum"]) == read_range(
-            path.with_suffix(".qml")
-        )
+        assert (renderer["minimum"], renderer["maximum"]) == read_range(path.with_suffix(".qml"))
         assert any("softmax, uncalibrated" in text for text in seen["legend"])
         assert any("98th percentile" in text for text in seen["legend"])
         for (row, col), sampled in zip(CELLS, seen["samples"], strict=True):
@@ -157,13 +149,9 @@ def test_zarr_format_2_opens_one_concept_and_slot_at_a_time(tmp_path: Path) -> N
     layers = make_layers(grid, count=2, slots=2)
     path = tmp_path / "maps.zarr"
     write_maps(path, layers, grid, ["m05-h06", "m10-h20"], {}, zarr_format=2)
-    (seen,) = look(
-        tmp_path, {f'ZARR:"{path}":/probability:1:0': known_points(grid, CELLS)}
-    )
+    (seen,) = look(tmp_path, {f'ZARR:"{path}":/probability:1:0': known_points(grid, CELLS)})
     assert seen["valid"], seen
     assert seen["crs"] == "EPSG:32621"
     assert seen["extent"] == list(grid.bounds)
     expected = [layers[1].probability[0, row, col] for row, col in CELLS]
-    np.testing.assert_array_equal(
-        np.array(seen["samples"], dtype=np.float32)[:, 0], expected
-    )
+    np.testing.assert_array_equal(np.array(seen["samples"], dtype=np.float32)[:, 0], expected)

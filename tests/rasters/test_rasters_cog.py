@@ -22,9 +22,7 @@ GRID = make_grid()
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (90, 70), (340, 310), (1100, 700)])
-def test_is_a_valid_cog_with_average_overviews(
-    tmp_path: Path, shape: tuple[int, int]
-) -> None:
+def test_is_a_valid_cog_with_average_overviews(tmp_path: Path, shape: tuple[int, int]) -> None:
     grid = make_grid(shape)
     (layer,) = make_layers(grid, count=1)
     path = tmp_path / "a.tif"
@@ -74,12 +72,8 @@ def test_statistics_are_those_of_every_cell(tmp_path: Path) -> None:
             valid = values[np.isfinite(values)].astype(np.float64)
             assert float(tags["STATISTICS_MINIMUM"]) == valid.min()
             assert float(tags["STATISTICS_MAXIMUM"]) == valid.max()
-            assert float(tags["STATISTICS_MEAN"]) == pytest.approx(
-                valid.mean(), rel=1e-12
-            )
-            assert float(tags["STATISTICS_STDDEV"]) == pytest.approx(
-                valid.std(), rel=1e-12
-            )
+            assert float(tags["STATISTICS_MEAN"]) == pytest.approx(valid.mean(), rel=1e-12)
+            assert float(tags["STATISTICS_STDDEV"]) == pytest.approx(valid.std(), rel=1e-12)
             assert float(tags["STATISTICS_VALID_PERCENT"]) == pytest.approx(
                 100 * valid.size / values.size, rel=1e-3
             )
@@ -162,9 +156,7 @@ def test_imagery_comes_back(tmp_path: Path, shape: tuple[int, int]) -> None:
     assert cog_validate(path, strict=True) == (True, [], [])
     again = read_imagery(path)
     np.testing.assert_array_equal(again.valid, image.valid)
-    np.testing.assert_array_equal(
-        again.pixels[:, image.valid], image.pixels[:, image.valid]
-    )
+    np.testing.assert_array_equal(again.pixels[:, image.valid], image.pixels[:, image.valid])
     with rasterio.open(path) as source:
         assert source.tags()["ATTRIBUTION"] == "USGS"
         assert [c.name for c in source.colorinterp] == ["red", "green", "blue"]
@@ -174,11 +166,21 @@ def test_black_imagery_is_not_missing_imagery(tmp_path: Path) -> None:
     image = make_imagery(GRID)
     black = np.zeros_like(image.pixels)
     write_imagery(tmp_path / "imagery.tif", black, image.valid, GRID)
-    np.testing.assert_array_equal(
-        read_imagery(tmp_path / "imagery.tif").valid, image.valid
-    )
+    np.testing.assert_array_equal(read_imagery(tmp_path / "imagery.tif").valid, image.valid)
 
 
 def test_imagery_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="run again to make it"):
         read_imagery(tmp_path / "imagery.tif")
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_damaged_imagery_is_not_read_as_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "imagery.tif"
+    image = make_imagery(GRID)
+    write_imagery(path, image.pixels, image.valid, GRID)
+    whole = path.read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 50):
+        path.write_bytes(whole[:size])
+        with pytest.raises(StoreError, match="run again to make it"):
+            read_imagery(path)

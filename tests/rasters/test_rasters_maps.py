@@ -24,9 +24,7 @@ Format = Literal[2, 3]
 pytestmark = pytest.mark.parametrize("zarr_format", [2, 3])
 
 
-def write(
-    folder: Path, zarr_format: Format, layers: list[ConceptLayer] | None = None
-) -> Path:
+def write(folder: Path, zarr_format: Format, layers: list[ConceptLayer] | None = None) -> Path:
     path = folder / "maps.zarr"
     attributes = {"attribution": "USGS", "model": {"name": "s2s-mini", "sizes": [1, 2]}}
     layers = layers or make_layers(GRID, count=3, slots=2)
@@ -59,25 +57,18 @@ def test_xarray_sees_a_cf_dataset(tmp_path: Path, zarr_format: Format) -> None:
     with xr.open_dataset(path, engine="zarr") as dataset:
         assert dataset["probability"].dims == ("concept", "time", "y", "x")
         assert dataset["probability"].dtype == np.float32
-        assert [str(c) for c in dataset["concept"].values] == [
-            f"concept-{i}" for i in range(3)
-        ]
+        assert [str(c) for c in dataset["concept"].values] == [f"concept-{i}" for i in range(3)]
         assert [str(t) for t in dataset["time"].values] == SLOTS
         np.testing.assert_array_equal(dataset["x"], GRID.x)
         np.testing.assert_array_equal(dataset["y"], GRID.y)
         assert dataset["x"].attrs["standard_name"] == "projection_x_coordinate"
-        assert (
-            dataset["probability"].attrs["long_name"]
-            == "probability (softmax, uncalibrated)"
-        )
+        assert dataset["probability"].attrs["long_name"] == "probability (softmax, uncalibrated)"
         assert dataset["similarity"].attrs["units"] == "1"
         assert dataset.attrs["attribution"] == "USGS"
         assert dataset.attrs["Conventions"].startswith("CF-")
         assert dataset.attrs["proj:code"] == "EPSG:32621"
         assert dataset.attrs["spatial:transform"] == list(GRID.transform)[:6]
-        assert (
-            dataset["spatial_ref"].attrs["grid_mapping_name"] == "transverse_mercator"
-        )
+        assert dataset["spatial_ref"].attrs["grid_mapping_name"] == "transverse_mercator"
     with xr.open_dataset(path, engine="zarr", decode_coords="all") as dataset:
         assert dataset.rio.crs == rasterio.crs.CRS.from_epsg(32621)
         assert dataset.rio.transform(recalc=False) == GRID.transform
@@ -106,9 +97,7 @@ def test_gdal_sees_a_georeferenced_raster(
         assert source.count == 6
         bands = source.read()
         # Concept by concept, the time slots of each together.
-        for band, (concept, slot) in enumerate(
-            (c, t) for c in range(3) for t in range(2)
-        ):
+        for band, (concept, slot) in enumerate((c, t) for c in range(3) for t in range(2)):
             expected = getattr(layers[concept], variable)[slot]
             np.testing.assert_array_equal(bands[band], expected)
             tags = source.tags(band + 1)
@@ -125,9 +114,7 @@ def test_one_band_per_concept_for_one_slot(tmp_path: Path, zarr_format: Format) 
         assert source.count == 3
         x, y = float(GRID.x[40]), float(GRID.y[30])
         (sampled,) = source.sample([(x, y)])
-        np.testing.assert_array_equal(
-            sampled, [one.probability[0, 30, 40] for one in layers]
-        )
+        np.testing.assert_array_equal(sampled, [one.probability[0, 30, 40] for one in layers])
 
 
 def test_larger_than_a_chunk(tmp_path: Path, zarr_format: Format) -> None:
@@ -139,9 +126,7 @@ def test_larger_than_a_chunk(tmp_path: Path, zarr_format: Format) -> None:
     )
 
 
-def test_replaces_the_old_maps_only_when_done(
-    tmp_path: Path, zarr_format: Format
-) -> None:
+def test_replaces_the_old_maps_only_when_done(tmp_path: Path, zarr_format: Format) -> None:
     path = write(tmp_path, zarr_format)
     fewer = make_layers(GRID, count=1, slots=2)
     write_maps(path, fewer, GRID, SLOTS, {}, zarr_format)
@@ -158,9 +143,7 @@ def test_errors_are_one_line(tmp_path: Path, zarr_format: Format) -> None:
     with pytest.raises(StoreError, match=r"no maps at .*make them with s2s-map run"):
         read_maps(tmp_path / "maps.zarr")
     path = write(tmp_path, zarr_format)
-    (
-        path / "probability" / ("zarr.json" if zarr_format == 3 else ".zarray")
-    ).write_text("{")
+    (path / "probability" / ("zarr.json" if zarr_format == 3 else ".zarray")).write_text("{")
     with pytest.raises(StoreError, match=r"cannot read .*maps\.zarr"):
         read_maps(path)
     (tmp_path / "file").touch()
@@ -177,8 +160,6 @@ def test_errors_are_one_line(tmp_path: Path, zarr_format: Format) -> None:
 
 def test_other_groups_are_not_maps(tmp_path: Path, zarr_format: Format) -> None:
     path = tmp_path / "maps.zarr"
-    xr.Dataset({"a": ("x", [1, 2])}).to_zarr(
-        path, zarr_format=zarr_format, consolidated=False
-    )
+    xr.Dataset({"a": ("x", [1, 2])}).to_zarr(path, zarr_format=zarr_format, consolidated=False)
     with pytest.raises(StoreError, match="holds something else"):
         read_maps(path)

@@ -15,14 +15,13 @@ from typing import Any
 import pystac
 import pystac.validation
 import pytest
-from fixtures_maps import make_grid, make_layers, make_provenance
+from fixtures_maps import make_grid, make_layers, make_provenance, read_range
 from pyproj import Transformer
 from pystac.extensions.projection import ProjectionExtension
 from shapely.geometry import Point, Polygon, shape
 
 from s2s_map.rasters.cog import write_cogs
 from s2s_map.rasters.footprint import footprint
-from s2s_map.rasters.qgis_style import read_range
 from s2s_map.rasters.stac import EXTENSIONS, write_item
 from s2s_map.tiling.grid import MapGrid
 
@@ -30,14 +29,10 @@ GRID = make_grid()
 OTHERS = {"maps.zarr", "embeddings.zarr", "imagery.tif", "preview.png"}
 
 
-def item_of(
-    folder: Path, slots: tuple[str, ...] = ("any",), **changes: object
-) -> dict[str, Any]:
+def item_of(folder: Path, slots: tuple[str, ...] = ("any",), **changes: object) -> dict[str, Any]:
     layers = make_layers(GRID, count=2, slots=len(slots))
     write_item(folder / "item.json", make_provenance(**changes), layers, GRID, slots)
-    item: dict[str, Any] = json.loads(
-        (folder / "item.json").read_text(encoding="utf-8")
-    )
+    item: dict[str, Any] = json.loads((folder / "item.json").read_text(encoding="utf-8"))
     pystac.validation.validate_dict(item, extensions=[])
     check_extensions(item)
     return item
@@ -46,9 +41,7 @@ def item_of(
 def check_extensions(item: dict[str, Any]) -> None:
     properties = item["properties"]
     assert set(item["stac_extensions"]) == set(EXTENSIONS)
-    projection = {
-        key: value for key, value in properties.items() if key.startswith("proj:")
-    }
+    projection = {key: value for key, value in properties.items() if key.startswith("proj:")}
     assert set(projection) <= {
         "proj:code", "proj:wkt2", "proj:bbox", "proj:shape", "proj:transform",
     }  # fmt: skip
@@ -100,6 +93,13 @@ def test_what_is_not_there_is_not_named(tmp_path: Path) -> None:
     item = item_of(tmp_path)
     assert "maps" not in item["assets"]
     assert "run" in item["assets"]
+
+
+def test_an_item_without_layers(tmp_path: Path) -> None:
+    write_item(tmp_path / "item.json", make_provenance(), [], GRID, ["any"])
+    item = json.loads((tmp_path / "item.json").read_text(encoding="utf-8"))
+    pystac.validation.validate_dict(item, extensions=[])
+    assert not any("/raster/" in uri for uri in item["stac_extensions"])
 
 
 def test_slots_are_assets_of_their_own(tmp_path: Path) -> None:
@@ -187,9 +187,7 @@ def test_footprint_over_the_antimeridian_has_two_parts() -> None:
     assert outline.bounds[2] == 180.0
     assert west > 170.0 > -170.0 > east
     assert south < north < 0
-    assert math.isclose(
-        outline.area, (east + 360 - west) * (north - south), rel_tol=0.1
-    )
+    assert math.isclose(outline.area, (east + 360 - west) * (north - south), rel_tol=0.1)
 
 
 @pytest.mark.parametrize(("crs", "lat"), [("EPSG:3413", 1), ("EPSG:3031", -1)])
@@ -203,7 +201,5 @@ def test_footprint_around_a_pole_is_a_cap(crs: str, lat: int) -> None:
 
 @pytest.mark.parametrize("west", [-17_000_000.0, 16_900_000.0])
 def test_footprint_up_to_the_edge_of_the_world(west: float) -> None:
-    _, bounds = footprint(
-        grid_at("EPSG:6933", (west, 0.0, west + 100_000.0, 100_000.0))
-    )
+    _, bounds = footprint(grid_at("EPSG:6933", (west, 0.0, west + 100_000.0, 100_000.0)))
     assert -180.0 <= bounds[0] < bounds[2] <= 180.0

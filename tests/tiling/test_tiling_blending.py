@@ -59,7 +59,8 @@ def blend_grid(grid: MapGrid, layout: PatchLayout) -> NDArray[np.float32]:
 def test_fade_weights_fall_towards_the_edges_but_not_to_zero() -> None:
     weights = fade_weights(14)
     assert weights.shape == (14,)
-    assert (weights > 0).all() and (weights <= 1).all()
+    assert (weights > 0).all()
+    assert (weights <= 1).all()
     assert (np.diff(weights[:7]) > 0).all()
     np.testing.assert_allclose(weights, weights[::-1])
     np.testing.assert_allclose(weights[:7] + weights[7:], 1.0)  # half overlapping patches
@@ -73,7 +74,8 @@ def test_overlaps_of_an_interval_add_up_to_its_length(
     cells = int(np.ceil((start + 5 * step - first) / cell)) + 1
     overlap = axis_overlap(start, step, 5, first, cell, cells)
     np.testing.assert_allclose(overlap.sum(axis=1), step, rtol=1e-9)
-    assert (overlap >= 0).all() and (overlap <= min(step, cell) + 1e-9).all()
+    assert (overlap >= 0).all()
+    assert (overlap <= min(step, cell) + 1e-9).all()
 
 
 @given(layouts, corners, corners, st.integers(1, 4), st.sampled_from([15, 20, 35, 300]))
@@ -149,7 +151,7 @@ def test_any_batches_give_the_same_bytes(batches: list[int]) -> None:
 
 
 @given(corners, corners, st.integers(1, 12), layouts)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_any_blocks_give_the_same_bytes(x: int, y: int, size: int, layout: PatchLayout) -> None:
     bounds = (x, y, x + 220, y + 180)
     whole = blend_grid(MapGrid.from_bounds(bounds, CRS, 20, 100), layout)
@@ -158,7 +160,7 @@ def test_any_blocks_give_the_same_bytes(x: int, y: int, size: int, layout: Patch
 
 
 @given(st.integers(1, 10))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_a_split_region_gives_the_same_bytes(columns: int) -> None:
     cut = -100 + columns * 20
     whole = blend_grid(MapGrid.from_bounds((-100, -60, 120, 80), CRS, 20, 4), LAYOUT)
@@ -190,8 +192,10 @@ def test_cells_without_valid_tokens_are_nan_and_invalid_tokens_weigh_nothing() -
     blender = Blender(block, LAYOUT, patchset, DIM)
     blender.add(slice(None), vectors, valid)
     values, weight = blender.result()
-    assert np.isfinite(values[:, :35]).all() and (weight[:, :35] > 0).all()
-    assert np.isnan(values[:, 36:]).all() and (weight[:, 36:] == 0).all()
+    assert np.isfinite(values[:, :35]).all()
+    assert (weight[:, :35] > 0).all()
+    assert np.isnan(values[:, 36:]).all()
+    assert (weight[:, 36:] == 0).all()
     assert values.dtype == weight.dtype == np.float32
 
 
@@ -199,7 +203,8 @@ def test_nothing_added_is_all_nan() -> None:
     block = MapGrid.from_bounds((0, 0, 100, 100), CRS, 20, 100).block(0, 0)
     blender = Blender(block, LAYOUT, LAYOUT.patches_for(block.bounds, "token"), DIM)
     values, weight = blender.result()
-    assert np.isnan(values).all() and not weight.any()
+    assert np.isnan(values).all()
+    assert not weight.any()
 
 
 def test_arrays_of_another_shape_are_refused() -> None:

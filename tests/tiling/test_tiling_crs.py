@@ -19,7 +19,8 @@ def test_the_requested_crs_is_taken() -> None:
 def test_a_requested_crs_that_is_not_in_metres_is_refused(requested: str) -> None:
     with pytest.raises(RegionError, match="EPSG:32632") as error:
         choose_crs(None, IGUACU, requested)
-    assert requested in str(error.value) and "\n" not in str(error.value)
+    assert requested in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_imagery_in_metres_keeps_its_own() -> None:
@@ -50,5 +51,7 @@ def test_beyond_utm_is_refused() -> None:
 
 
 def test_a_crs_is_metric_or_not() -> None:
-    assert is_metric(CRS("EPSG:32621")) and is_metric(CRS("EPSG:6933"))
-    assert not is_metric(CRS("EPSG:4326")) and not is_metric(CRS("EPSG:2263"))
+    assert is_metric(CRS("EPSG:32621"))
+    assert is_metric(CRS("EPSG:6933"))
+    assert not is_metric(CRS("EPSG:4326"))
+    assert not is_metric(CRS("EPSG:2263"))

@@ -61,9 +61,12 @@ def test_cells_lie_on_the_anchored_lattice_and_cover_the_bounds(
     grid = MapGrid.from_bounds(bounds, CRS, cell, 16)
     assert all(edge % cell == 0 for edge in grid.bounds)
     slack = 1e-6 * cell + 1e-6
-    assert grid.bounds[0] <= bounds[0] + slack and grid.bounds[1] <= bounds[1] + slack
-    assert grid.bounds[2] >= bounds[2] - slack and grid.bounds[3] >= bounds[3] - slack
-    assert grid.bounds[0] > bounds[0] - cell - slack and grid.bounds[2] < bounds[2] + cell + slack
+    assert grid.bounds[0] <= bounds[0] + slack
+    assert grid.bounds[1] <= bounds[1] + slack
+    assert grid.bounds[2] >= bounds[2] - slack
+    assert grid.bounds[3] >= bounds[3] - slack
+    assert grid.bounds[0] > bounds[0] - cell - slack
+    assert grid.bounds[2] < bounds[2] + cell + slack
 
 
 @given(grids(), st.floats(-5000.0, 5000.0), st.floats(-5000.0, 5000.0))

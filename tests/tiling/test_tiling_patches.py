@@ -152,7 +152,8 @@ def test_a_read_of_another_shape_is_refused() -> None:
 
 def test_rows_run_south_and_columns_east() -> None:
     patchset = SMALL.patches_for((0.0, 0.0, 60.0, 100.0), "token")
-    assert (np.diff(patchset.y) < 0).all() and (np.diff(patchset.x) > 0).all()
+    assert (np.diff(patchset.y) < 0).all()
+    assert (np.diff(patchset.x) > 0).all()
     centres = patchset.centres([0, 1, patchset.count - 1])
     assert centres[0].tolist() == [patchset.x[0], patchset.y[0]]
     assert centres[1].tolist() == [patchset.x[1], patchset.y[0]]

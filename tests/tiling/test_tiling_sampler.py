@@ -40,7 +40,8 @@ def test_a_torchgeo_data_loader_reads_the_same_pixels(make_raster: MakeRaster, l
     grid = MapGrid.from_bounds(scenes[0].bounds, CRS, cell, 10)
     dataset = RasterScenes(scenes, entry, CRS, LAYOUT.pixel_m)
     sampler = BlockSampler(dataset, grid, LAYOUT, level, blocks=grid.blocks()[:6])
-    assert len(sampler) == 6 and sampler.strategy == "sequential"
+    assert len(sampler) == 6
+    assert sampler.strategy == "sequential"
     loader = DataLoader(dataset, batch_size=1, sampler=sampler, collate_fn=stack_samples)
     for block, sample in zip(sampler.blocks, loader, strict=True):
         patchset = LAYOUT.patches_for(block.bounds, level)

