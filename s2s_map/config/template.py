@@ -31,7 +31,11 @@ def config_template() -> str:
     Keys that must be given have an example, others their default; those without one are commented
     out.
     """
-    lines = ["# A run of s2s-map: from a region and questions to maps.", "# s2s-map run THIS-FILE", ""]
+    lines = [
+        "# A run of s2s-map: from a region and questions to maps.",
+        "# s2s-map run THIS-FILE",
+        "",
+    ]
     for name, field in RunConfig.model_fields.items():
         lines += [*_field(name, field, ""), ""]
     return "\n".join(lines)

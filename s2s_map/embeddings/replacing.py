@@ -90,16 +90,12 @@ def output_errors(path: Path) -> Iterator[None]:
         if isinstance(error, (InterruptedError, BlockingIOError)):
             raise
         reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {path}: {reason}", remedy=_remedy(error)
-        ) from error
+        raise OutputError(f"cannot write {path}: {reason}", remedy=_remedy(error)) from error
 
 
 def _beside(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(
-        tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent)
-    )
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent))
 
 
 def _remedy(error: OSError) -> str:

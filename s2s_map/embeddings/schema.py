@@ -59,9 +59,7 @@ def chunk_cells(block_cells: int) -> int:
     The largest divisor of the block's side up to 64; a block of an awkward side, such as a prime
     number, is one chunk, since thousands of tiny ones would be slow.
     """
-    best = max(
-        n for n in range(1, min(block_cells, _CHUNK_CELLS) + 1) if block_cells % n == 0
-    )
+    best = max(n for n in range(1, min(block_cells, _CHUNK_CELLS) + 1) if block_cells % n == 0)
     return best if best >= min(block_cells, 16) else block_cells
 
 
@@ -82,9 +80,7 @@ def create_group(
     if not slots or len(set(slots)) != len(slots):
         raise ValueError(f"a store takes one or more different time slots, got {slots}")
     if dim < 1 or np.dtype(dtype).kind != "f":
-        raise ValueError(
-            f"a store takes floats of at least one dim, got {dtype} and {dim}"
-        )
+        raise ValueError(f"a store takes floats of at least one dim, got {dtype} and {dim}")
     group = zarr.create_group(
         store=path,
         zarr_format=3,

@@ -75,9 +75,7 @@ class EmbeddingsStore:
         """
         target = Path(path)
         if target.exists():
-            raise OutputError(
-                f"{target} exists", remedy="resume the run, or use --overwrite"
-            )
+            raise OutputError(f"{target} exists", remedy="resume the run, or use --overwrite")
         with replacing_folder(target) as partial:
             create_group(partial, grid, dim, time_slots, attributes, dtype)
         return cls.open(target)
@@ -141,18 +139,12 @@ class EmbeddingsStore:
         self._check(block)
         shape = (len(self._time_slots), *block.shape, self.dim)
         if values.shape != shape:
-            raise ValueError(
-                f"block {block.key} takes values of shape {shape}, not {values.shape}"
-            )
-        with np.errstate(
-            over="ignore"
-        ):  # an overflow becomes an infinity, refused below
+            raise ValueError(f"block {block.key} takes values of shape {shape}, not {values.shape}")
+        with np.errstate(over="ignore"):  # an overflow becomes an infinity, refused below
             stored = values.astype(self._array.dtype)
         missing = np.isnan(stored)
         if np.isinf(stored).any():
-            raise ValueError(
-                f"block {block.key} holds values beyond the range of {stored.dtype}"
-            )
+            raise ValueError(f"block {block.key} holds values beyond the range of {stored.dtype}")
         # One bit pattern for NaN: chunks without data are not stored and come back as this one.
         stored[missing] = np.nan
         with output_errors(self._path):
@@ -204,9 +196,7 @@ class EmbeddingsStore:
 
     def _check(self, block: Block) -> None:
         if block != self._grid.block(block.row, block.col):
-            raise ValueError(
-                f"block {block.key} is not a block of the grid of {self._path}"
-            )
+            raise ValueError(f"block {block.key} is not a block of the grid of {self._path}")
 
 
 def _sha256(values: NDArray[Any]) -> str:

@@ -21,6 +21,9 @@ from s2s_map.models.events_network import EventNetwork
 WINDOW_S = 30
 """The clips the network was trained on last this long."""
 
+SHORTEST_S = 10
+"""Shorter recordings are repeated until they last this long."""
+
 MOST_WINDOWS = 20
 """All of a recording is heard up to 10 minutes; of a longer one, this many windows."""
 
@@ -92,8 +95,9 @@ class EventTagger:
 def windows(waveform: NDArray[np.float32], rate: int) -> Iterator[NDArray[np.float32]]:
     """Yield the windows of 30 s that a recording is tagged by, without the silent ones.
 
-    A shorter recording is repeated until it fills one. A longer one is covered by as few evenly
-    spread windows as possible; from 10 minutes on, by 20 with gaps between them.
+    A shorter recording is one window, repeated to 10 s if it is shorter than that. A longer one
+    is covered by as few evenly spread windows as possible; from 10 minutes on, by 20 with gaps
+    between them.
 
     Args:
         waveform: Samples (n,), n > 0.
@@ -106,4 +110,4 @@ def windows(waveform: NDArray[np.float32], rate: int) -> Iterator[NDArray[np.flo
         window = waveform[start : start + size]
         if np.abs(window).max() < SILENT_PEAK:
             continue
-        yield np.resize(window, size)
+        yield np.resize(window, max(len(window), SHORTEST_S * rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,3 +124,10 @@ def _scene_identity(scene: Scene) -> dict[str, Any]:
     # Size and content date stand for the content: hashing a country's imagery would take hours.
     stat = Path(scene.uri).stat()
     return {"file": Path(scene.uri).name, "bytes": stat.st_size, "shape": list(scene.shape)}
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -16,7 +16,7 @@ from s2s_map.config.model import ModelCard
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
-from s2s_map.pipeline.job import Job
+from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
 from s2s_map.scoring.layers import ConceptLayer
 
@@ -39,6 +39,7 @@ class RunRecord:
         timings: Seconds by stage.
         counts: Blocks, patches, cells.
         concepts: What every layer was asked, by name.
+        last_concept: The layer that `query` added last; not written.
     """
 
     config: RunConfig
@@ -52,6 +53,7 @@ class RunRecord:
     timings: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     concepts: dict[str, Any] = field(default_factory=dict)
+    last_concept: str | None = None
 
     @classmethod
     def of(cls, job: Job) -> RunRecord:
@@ -166,7 +168,7 @@ def machine() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
     }
 
 

@@ -1,17 +1,15 @@
-"""The main job: from a config to maps; and asking a finished run again."""
+"""The main job: from a config to maps."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-from s2s_map.config.run import ProbabilityConfig, QueryConfig, RunConfig, load_run_config
+from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import ImageryError, OutputMismatchError
-from s2s_map.models.loaded import LoadedModel
+from s2s_map.errors import ImageryError
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.embedding import NO_TIME_SLOT, embed_missing
@@ -20,7 +18,7 @@ from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import Ledger
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.pipeline.record import RunRecord
 from s2s_map.pipeline.scoring import encode_questions, score_store
 from s2s_map.pipeline.writing import existing_layers, merge_layers, write_quicklook, write_results
 
@@ -88,58 +86,6 @@ def run(
     return open_run(out)
 
 
-def query(
-    out: str | Path,
-    text: str | None = None,
-    *,
-    audio: str | None = None,
-    name: str | None = None,
-    probability: ProbabilityConfig | None = None,
-    reporter: Reporter | None = None,
-) -> OpenRun:
-    """Ask a finished run something else and add the answer as a layer.
-
-    Needs neither the imagery nor the satellite encoder.
-
-    Args:
-        out: Output folder of a finished run.
-        text: What to listen for.
-        audio: Or a recording.
-        name: Name of the layer; made from the text or file name if None. A layer of that name is
-            replaced.
-        probability: Another way from similarity to probability than the run's.
-        reporter: Told of the progress.
-
-    Returns:
-        The run with the new layer, opened.
-
-    Raises:
-        QueryError: For a query that cannot be asked.
-        StoreError: If there is no finished run.
-        OutputMismatchError: If the model is no longer the one the embeddings were made with.
-
-    Examples:
-        >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
-    """
-    folder, watch = Path(out), reporter or Reporter()
-    question = QueryConfig.model_construct(name=name, text=text, audio=audio)
-    record = read_record(folder / names.RECORD)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
-    config = record.config
-    model = load_model(config.model)
-    _check_model(model, record)
-    settings = probability or config.probability
-    questions = encode_questions(model, model.card, [question], settings)
-    with names.locked(folder):
-        began = time.monotonic()
-        new = score_store(store, questions, watch)
-        record.created = datetime.now(UTC)
-        write_results(folder, store, merge_layers(existing_layers(folder), new), new, record, watch)
-        record.timings["last_query"] = round(time.monotonic() - began, 3)
-        record.write(folder / names.RECORD)
-    return open_run(folder)
-
-
 def _open_store(job: Job, out: Path) -> EmbeddingsStore:
     path = out / names.EMBEDDINGS
     if path.exists():
@@ -165,15 +111,6 @@ def _count(record: RunRecord, ledger: Ledger, embedded_now: int) -> None:
         raise ImageryError(
             "no cell of the region has valid imagery",
             remedy="check the region and the source's nodata:",
-        )
-
-
-def _check_model(model: LoadedModel, record: RunRecord) -> None:
-    if model.sha256 != record.model_sha256:
-        raise OutputMismatchError(
-            f"the model {model.name} has the hash {model.sha256[:12]}",
-            expected=f"{record.model_sha256[:12]}, which the embeddings were made with",
-            remedy="install that version of the model, or run again with --overwrite",
         )
 
 

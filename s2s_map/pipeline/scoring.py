@@ -126,7 +126,11 @@ def score_store(
     similarity = {q.name: np.full(shape, np.nan, np.float32) for q in questions.queries}
     reporter.start("Scoring", len(blocks), "blocks")
     groups = [
-        (queries, questions.vocabularies[kind].vectors, np.stack([questions.keep(q) for q in queries]))
+        (
+            queries,
+            questions.vocabularies[kind].vectors,
+            np.stack([questions.keep(q) for q in queries]),
+        )
         for kind in questions.vocabularies
         if (queries := questions.of_kind(kind))
     ]

@@ -32,9 +32,7 @@ def existing_layers(out: Path) -> list[ConceptLayer]:
     return read_maps(out / names.MAPS) if (out / names.MAPS).exists() else []
 
 
-def merge_layers(
-    old: Sequence[ConceptLayer], new: Sequence[ConceptLayer]
-) -> list[ConceptLayer]:
+def merge_layers(old: Sequence[ConceptLayer], new: Sequence[ConceptLayer]) -> list[ConceptLayer]:
     """Return the layers with new ones in the place of those of the same name, or at the end."""
     by_name = {layer.name: layer for layer in old}
     by_name.update({layer.name: layer for layer in new})

@@ -47,10 +47,7 @@ class ConceptLayer:
     def __post_init__(self) -> None:
         if not _FILE_NAME.fullmatch(self.name):
             raise ValueError(f"{self.name!r} cannot name a file and a layer")
-        if (
-            self.probability.ndim != 3
-            or self.probability.shape != self.similarity.shape
-        ):
+        if self.probability.ndim != 3 or self.probability.shape != self.similarity.shape:
             raise ValueError(
                 f"layer {self.name} takes two arrays of one shape (time, y, x), got "
                 f"{self.probability.shape} and {self.similarity.shape}"

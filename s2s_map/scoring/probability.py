@@ -26,9 +26,7 @@ class ProbabilityMethod(Protocol):
     def label(self) -> str:
         """What legends and band descriptions say, such as ``softmax, uncalibrated``."""
 
-    def __call__(
-        self, similarity: Floats, background_similarity: Floats
-    ) -> NDArray[np.float32]:
+    def __call__(self, similarity: Floats, background_similarity: Floats) -> NDArray[np.float32]:
         """Return probabilities of shape (...,) from similarities of (...,) and (..., n)."""
 
 
@@ -52,9 +50,7 @@ class SoftmaxMethod:
         """What legends say."""
         return "softmax, uncalibrated"
 
-    def __call__(
-        self, similarity: Floats, background_similarity: Floats
-    ) -> NDArray[np.float32]:
+    def __call__(self, similarity: Floats, background_similarity: Floats) -> NDArray[np.float32]:
         """Return `softmax_probability` at this temperature."""
         return softmax_probability(similarity, background_similarity, self.temperature)
 
@@ -73,9 +69,7 @@ class SimilarityMethod:
         """What legends say."""
         return NO_PROBABILITY
 
-    def __call__(
-        self, similarity: Floats, background_similarity: Floats
-    ) -> NDArray[np.float32]:
+    def __call__(self, similarity: Floats, background_similarity: Floats) -> NDArray[np.float32]:
         """Return the similarity as it is."""
         return np.asarray(similarity, dtype=np.float32)
 
@@ -121,9 +115,7 @@ def softmax_probability(
     return _logistic(np.asarray(similarity, dtype=np.float32) * scale - log_sum)
 
 
-def drop_near_synonyms(
-    query: Floats, background: Floats, max_cosine: float
-) -> NDArray[np.bool_]:
+def drop_near_synonyms(query: Floats, background: Floats, max_cosine: float) -> NDArray[np.bool_]:
     """Return which entries of the background to keep for a query.
 
     An entry whose cosine with the query is `max_cosine` or more means nearly the same; were it
@@ -216,9 +208,7 @@ def score_concepts(
     everything = keep.all(axis=1)
     for rows, block in similarity_rows(values, stacked, width=3 * n):
         for i in range(count):
-            against = (
-                block[:, count:] if everything[i] else block[:, count:][:, keep[i]]
-            )
+            against = block[:, count:] if everything[i] else block[:, count:][:, keep[i]]
             flat_s[i, rows] = block[:, i]
             flat_p[i, rows] = method(block[:, i], against)
     return probability, similar

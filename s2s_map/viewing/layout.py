@@ -98,9 +98,7 @@ def arrange(
     """
     map_width, map_height = _map_size(shape[0] / shape[1], len(titles))
     panel_width = max(map_width, _LEAST_PANEL)
-    wrapped = [
-        wrap(t, panel_width, TITLE_SIZE, "bold", _MOST_TITLE_LINES) for t in titles
-    ]
+    wrapped = [wrap(t, panel_width, TITLE_SIZE, "bold", _MOST_TITLE_LINES) for t in titles]
     below = map_height + _BAR_GAP + _BAR_HEIGHT + _BAR_TEXT
     columns = _columns(len(titles), panel_width + _GAP_X, below + _TITLE_LINE + _GAP_Y)
     width = max(columns * (panel_width + _GAP_X) - _GAP_X, _LEAST_WIDTH)
@@ -160,9 +158,6 @@ def _columns(count: int, width: float, height: float) -> int:
     def cost(columns: int) -> float:
         rows = math.ceil(count / columns)
         empty = rows * columns - count
-        return (
-            abs(math.log(columns * width / (rows * height) / _SHAPE))
-            + 0.25 * empty / columns
-        )
+        return abs(math.log(columns * width / (rows * height) / _SHAPE)) + 0.25 * empty / columns
 
     return min(range(1, count + 1), key=cost)

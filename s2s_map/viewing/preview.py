@@ -73,9 +73,7 @@ def draw_preview(
     """
     for shape in (imagery.shape, *(layer.shape[1:] for layer in layers)):
         if shape != grid.shape:
-            raise ValueError(
-                f"a preview of a grid of {grid.shape} with data of {shape}"
-            )
+            raise ValueError(f"a preview of a grid of {grid.shape} with data of {shape}")
     maps = _maps(layers, time_slots)
     with replacing_file(path) as partial, warnings.catch_warnings():
         # Queries may hold letters that the font lacks: boxes in a title are no reason to fail.
@@ -125,18 +123,12 @@ def _subtitle(grid: MapGrid) -> str:
 
 def _note(count: int) -> str:
     if not count:
-        return (
-            "No concept was asked for yet. Imagery: contrast stretched. Grey: no data."
-        )
+        return "No concept was asked for yet. Imagery: contrast stretched. Grey: no data."
     note = (
         "Colours run between the 2nd and 98th percentile of each concept's own cells, so they "
         "compare places, not concepts. Imagery: contrast stretched. Grey: no data."
     )
-    return (
-        f"The first {_MOST_MAPS} of {count} maps. {note}"
-        if count > _MOST_MAPS
-        else note
-    )
+    return f"The first {_MOST_MAPS} of {count} maps. {note}" if count > _MOST_MAPS else note
 
 
 def _figure(layout: Layout) -> Figure:
@@ -194,9 +186,7 @@ def _titled(figure: Figure, panel: Panel) -> Axes:
     return axes
 
 
-def _draw_imagery(
-    figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGrid
-) -> None:
+def _draw_imagery(figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGrid) -> None:
     from matplotlib_scalebar.scalebar import ScaleBar
 
     rgba, _ = shrink_image(imagery, _MOST_PIXELS)

@@ -13,9 +13,7 @@ from s2s_map.arrays import ImageBlock
 _CONTRAST_PERCENTILES = (1.0, 98.0)
 
 
-def shrink_mean(
-    values: NDArray[np.floating[Any]], most: int
-) -> tuple[NDArray[np.float32], int]:
+def shrink_mean(values: NDArray[np.floating[Any]], most: int) -> tuple[NDArray[np.float32], int]:
     """Return the means of squares of cells, at most `most` squares along either side.
 
     Args:
@@ -60,11 +58,7 @@ def shrink_image(image: ImageBlock, most: int) -> tuple[NDArray[np.uint8], int]:
         bands.append(small)
     stacked = np.stack(bands, axis=-1)
     seen = np.isfinite(stacked).all(axis=-1)
-    low, high = (
-        np.percentile(stacked[seen], _CONTRAST_PERCENTILES)
-        if seen.any()
-        else (0.0, 255.0)
-    )
+    low, high = np.percentile(stacked[seen], _CONTRAST_PERCENTILES) if seen.any() else (0.0, 255.0)
     stretched = np.clip((stacked - low) * (255.0 / max(high - low, 1.0)), 0.0, 255.0)
     rgba = np.zeros((*seen.shape, 4), dtype=np.uint8)
     rgba[seen, :3] = np.rint(stretched[seen])

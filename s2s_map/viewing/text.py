@@ -25,9 +25,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
     return float(width) / _POINTS_PER_INCH
 
 
-def wrap(
-    text: str, width: float, size: float, weight: str = "normal", most: int = 0
-) -> str:
+def wrap(text: str, width: float, size: float, weight: str = "normal", most: int = 0) -> str:
     """Return text broken into lines no wider than `width` inches.
 
     Args:

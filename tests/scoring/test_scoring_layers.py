@@ -19,9 +19,7 @@ def test_bands_name_the_method() -> None:
         "birdsong: probability (softmax, uncalibrated)",
         "birdsong: cosine similarity",
     )
-    plain = ConceptLayer(
-        "a", "owl", {}, layer.similarity, layer.similarity, method="similarity"
-    )
+    plain = ConceptLayer("a", "owl", {}, layer.similarity, layer.similarity, method="similarity")
     assert plain.probability_label == "cosine similarity (no probability)"
 
 

@@ -30,9 +30,7 @@ backgrounds = hnp.arrays(np.float32, st.integers(1, 30), elements=cosines)
 
 def unit(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     vectors = rng.normal(size=shape)
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(
-        np.float32
-    )
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
 @given(
@@ -42,9 +40,7 @@ def unit(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     st.sampled_from(["f2", "f4"]),
 )
 @settings(max_examples=30, deadline=None)
-def test_similarity_is_the_dot_product(
-    cells: int, dim: int, queries: int, dtype: str
-) -> None:
+def test_similarity_is_the_dot_product(cells: int, dim: int, queries: int, dtype: str) -> None:
     rng = np.random.default_rng(cells * dim)
     values, asked = unit(rng, 1, cells, dim).astype(dtype), unit(rng, queries, dim)
     values[0, 0] = np.nan
@@ -69,9 +65,7 @@ def test_similarity_of_a_view_and_of_no_cells() -> None:
 
 
 @given(cosines, backgrounds, temperatures)
-def test_probability_is_the_softmax(
-    s: float, background: NDArray[np.float32], t: float
-) -> None:
+def test_probability_is_the_softmax(s: float, background: NDArray[np.float32], t: float) -> None:
     p = softmax_probability(np.array([s], dtype=np.float32), background[None], t)
     assert 0.0 <= p[0] <= 1.0
     logits = np.append(background.astype(np.float64), s) / t

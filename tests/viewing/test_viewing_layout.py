@@ -20,9 +20,7 @@ from s2s_map.viewing.layout import (
 from s2s_map.viewing.text import text_width, wrap
 
 LINE = {TITLE_SIZE: 0.155, NOTE_SIZE: 0.145, HEADING_SIZE: 0.27}
-texts = st.text(
-    st.characters(codec="latin-1", exclude_categories=["C"]), min_size=1, max_size=120
-)
+texts = st.text(st.characters(codec="latin-1", exclude_categories=["C"]), min_size=1, max_size=120)
 
 
 def boxes(layout: Layout) -> list[Box]:
@@ -53,9 +51,7 @@ def boxes(layout: Layout) -> list[Box]:
 
 
 def overlap(a: Box, b: Box) -> bool:
-    return all(
-        a[i] < b[i] + b[i + 2] - 1e-9 and b[i] < a[i] + a[i + 2] - 1e-9 for i in (0, 1)
-    )
+    return all(a[i] < b[i] + b[i + 2] - 1e-9 and b[i] < a[i] + a[i + 2] - 1e-9 for i in (0, 1))
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,9 +99,7 @@ def test_lines_are_no_wider_than_asked(text: str, width: float) -> None:
 
 
 def test_what_is_too_long_is_cut() -> None:
-    wrapped = wrap(
-        "traffic and car horns in a busy street " * 5, 2.0, 9.0, "bold", most=3
-    )
+    wrapped = wrap("traffic and car horns in a busy street " * 5, 2.0, 9.0, "bold", most=3)
     lines = wrapped.split("\n")
     assert len(lines) == 3
     assert lines[-1].endswith("…")

@@ -49,9 +49,7 @@ def test_draws_any_number_and_shape(
     picture = pixels(path)
     assert min(picture.shape[:2]) > 500
     assert max(picture.shape[:2]) < 4000
-    margin = np.concatenate(
-        [picture[:20].reshape(-1, 4), picture[:, -20:].reshape(-1, 4)]
-    )
+    margin = np.concatenate([picture[:20].reshape(-1, 4), picture[:, -20:].reshape(-1, 4)])
     assert (margin == 1.0).all()
     # Bright and dark ends of the ramp are both on the page.
     red, _, blue = picture[..., 0], picture[..., 1], picture[..., 2]
@@ -87,21 +85,15 @@ def test_any_text_is_text(tmp_path: Path, title: str) -> None:
 def test_other_shapes_and_places_are_refused(tmp_path: Path) -> None:
     grid = make_grid()
     with pytest.raises(ValueError, match="a preview of a grid of"):
-        draw_preview(
-            tmp_path / "a.png", make_imagery(make_grid((4, 4))), [], grid, "", ""
-        )
+        draw_preview(tmp_path / "a.png", make_imagery(make_grid((4, 4))), [], grid, "", "")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
-        draw_preview(
-            tmp_path / "file" / "a.png", make_imagery(grid), [], grid, "", "demo"
-        )
+        draw_preview(tmp_path / "file" / "a.png", make_imagery(grid), [], grid, "", "demo")
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 30))
-def test_shrinking_keeps_means_and_leaves_out_no_data(
-    ny: int, nx: int, most: int
-) -> None:
+def test_shrinking_keeps_means_and_leaves_out_no_data(ny: int, nx: int, most: int) -> None:
     rng = np.random.default_rng(ny * nx)
     values = rng.random((ny, nx)).astype(np.float32)
     values[rng.random((ny, nx)) < 0.3] = np.nan

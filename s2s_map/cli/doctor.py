@@ -1,0 +1,85 @@
+"""``s2s-map doctor``: what works on this machine and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+
+from s2s_map.errors import S2SMapError
+
+State = Literal["ok", "no", "-"]
+_MARKS = {"ok": "[green]ok[/]", "no": "[red]no[/]", "-": "[dim]--[/]"}
+
+
+def doctor_command() -> None:
+    """Check versions, GPU, GDAL drivers, models and the catalog: what works and what does not."""
+    console = Console()
+    broken = 0
+    for state, what in _checks():
+        broken += state == "no"
+        console.print(f"{_MARKS[state]} {escape(what)}", highlight=False, soft_wrap=True)
+    console.print("all well" if not broken else f"{broken} of these do not work", highlight=False)
+    if broken:
+        raise SystemExit(2)
+
+
+def _checks() -> Iterator[tuple[State, str]]:
+    from s2s_map.rasters.provenance import software_versions
+
+    for name, version in software_versions().items():
+        yield "ok", f"{name} {version}"
+    yield _gpu()
+    yield from _drivers()
+    yield from _models()
+    yield _catalog()
+    for extra, module in (("train", "lightning"),):
+        there = find_spec(module) is not None
+        remedy = "" if there else f": not installed; pip install 's2s-map[{extra}]' to train"
+        yield ("ok" if there else "-"), f"extra {extra} ({module}){remedy}"
+
+
+def _gpu() -> tuple[State, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return "ok", f"GPU: {torch.cuda.get_device_name(0)}"
+    return "-", f"GPU: none that torch can use; the CPU serves ({torch.get_num_threads()} threads)"
+
+
+def _drivers() -> Iterator[tuple[State, str]]:
+    from rasterio.env import Env, GDALVersion
+
+    with Env() as env:
+        drivers = env.drivers()
+    yield "ok", f"GDAL {GDALVersion.runtime()}, {len(drivers)} drivers"
+    for driver in ("GTiff", "COG", "Zarr", "JP2OpenJPEG", "VRT"):
+        yield ("ok" if driver in drivers else "no"), f"GDAL driver {driver}"
+
+
+def _models() -> Iterator[tuple[State, str]]:
+    from s2s_map.models.registry import list_models, load_model
+
+    for card in list_models():
+        try:
+            model = load_model(card.name)
+            length = len(model.embed_text("birds singing"))
+        except S2SMapError as error:
+            yield "no", f"model {card.name}: {error}"
+        else:
+            yield "ok", f"model {card.name}: weights match their hash, text gives {length} numbers"
+
+
+def _catalog() -> tuple[State, str]:
+    from s2s_map.catalog.catalog import load_catalog, scenes
+
+    try:
+        catalog = load_catalog()
+        for entry in catalog.values():
+            scenes(entry)
+    except S2SMapError as error:
+        return "no", f"catalog: {error}"
+    return "ok", f"catalog: {len(catalog)} sources, all found"

@@ -1,0 +1,94 @@
+"""The command ``s2s-map``: its verbs, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from s2s_map.cli import catalog, doctor, models, new_config, plan, query, run, train, validate
+from s2s_map.errors import S2SMapError
+
+INTERRUPTED = 4
+
+app = typer.Typer(
+    name="s2s-map",
+    help="Maps of where a sound is likely to be heard, from satellite imagery and a text or a "
+    "recording.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("run")(run.run_command)
+app.command("query")(query.query_command)
+app.command("plan")(plan.plan_command)
+app.command("validate")(validate.validate_command)
+app.command("new-config")(new_config.new_config_command)
+app.command("train")(train.train_command)
+app.command("doctor")(doctor.doctor_command)
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(models.app, name="models")
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        Console().print(f"s2s-map {version('s2s-map')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and library warnings.")
+    ] = False,
+) -> None:
+    """Maps of where a sound is likely to be heard."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code.
+
+    0: done. 2: bad input, said in one line. 3: done with holes. 4: stopped, can be resumed.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    if not debug:
+        warnings.simplefilter("ignore")
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    error = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        # --debug may stand anywhere, as one adds it to the line that failed.
+        app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
+    except S2SMapError as problem:
+        if debug:
+            error.print_exception()
+        error.print(f"[bold red]error:[/] {_escaped(str(problem))}")
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        error.print("stopped; start the same command again to go on where it stopped")
+        sys.exit(INTERRUPTED)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # Schedulers stop jobs with SIGTERM: end as cleanly as on Ctrl-C.
+    raise KeyboardInterrupt

@@ -1,0 +1,55 @@
+"""``s2s-map plan``: what a run will take."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from s2s_map.cli.options import CatalogFiles, ConfigFile
+
+
+def plan_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
+    """Print blocks, patches, bytes to read, memory and time of a run, without starting it."""
+    from s2s_map.config.run import load_run_config
+    from s2s_map.pipeline.job import resolve
+    from s2s_map.pipeline.plan import make_plan
+
+    job = resolve(load_run_config(config), catalog or [])
+    plan = make_plan(job)
+    ny, nx = plan.shape
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    cell = plan.cell_m
+    for key, value in (
+        ("imagery", f"{job.entry.title} ({len(job.scenes)} scene{'s' * (len(job.scenes) > 1)})"),
+        ("model", f"{job.card.name}: {job.card.title}"),
+        (
+            "map",
+            f"{nx} x {ny} cells of {cell} m in {plan.crs}, "
+            f"{nx * cell / 1000:.1f} x {ny * cell / 1000:.1f} km",
+        ),
+        ("patches", f"{plan.patches:,} of {plan.patch_m:,.0f} m every {plan.stride_m:g} m"),
+        ("blocks", f"{plan.blocks:,}"),
+        ("to read", f"{decimal(plan.read_bytes)} of pixels, uncompressed"),
+        (
+            "to store",
+            f"at most {decimal(plan.store_bytes)} embeddings, {decimal(plan.maps_bytes)} maps",
+        ),
+        ("memory", f"about {decimal(plan.memory_bytes)}"),
+        (
+            "time",
+            f"about {_duration(plan.seconds)} to embed at {plan.rate:.0f} patches/s "
+            "(reckoned for this machine's CPU, not measured)",
+        ),
+        ("output", str(job.output)),
+    ):
+        table.add_row(key, value)
+    Console().print(table, highlight=False)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

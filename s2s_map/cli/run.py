@@ -1,0 +1,72 @@
+"""``s2s-map run``: from a config to maps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from s2s_map.cli.options import CatalogFiles, ConfigFile
+
+if TYPE_CHECKING:
+    from s2s_map.pipeline.opening import OpenRun
+
+
+def run_command(
+    config: ConfigFile,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Another output folder than the config's.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove the results of another config first.")
+    ] = False,
+    catalog: CatalogFiles = None,
+) -> None:
+    """Map a region: read the imagery, embed it, ask the questions, write the maps.
+
+    Ctrl-C stops it; the same command goes on where it stopped. When the embeddings are there
+    already, only the questions are asked again.
+    """
+    from s2s_map.cli.reporting import reporter
+    from s2s_map.config.run import load_run_config
+
+    console = Console()
+    began = time.monotonic()
+    settings = load_run_config(config)
+    if output is not None:
+        settings = settings.model_copy(update={"output": str(output)})
+    from s2s_map.pipeline.run import run
+
+    watch = reporter(console)
+    finished = run(settings, overwrite=overwrite, catalogs=catalog or [], reporter=watch)
+    summarise(console, finished, time.monotonic() - began)
+
+
+def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
+    """Print what was written, where, how long it took, and what to do next."""
+    folder, record = finished.folder, finished.record
+    counts = record.counts
+    embedded = counts["patches_embedded_now"]
+    console.print()
+    console.print(
+        f"[bold]{len(finished.concepts)} maps[/] in [bold]{folder}[/]: "
+        f"{', '.join(finished.concepts)}",
+        highlight=False,
+    )
+    console.print(
+        f"  {counts['valid_cells']:,} cells, {counts['patches']:,} patches in {counts['blocks']:,} "
+        f"blocks ({embedded:,} embedded now), {seconds:.0f} s",
+        highlight=False,
+    )
+    for name, what in (
+        ("preview.png", "look at this first"),
+        ("*.tif", "open in QGIS; styled by the .qml beside each"),
+        ("maps.zarr", "all maps, for xarray"),
+        ("embeddings.zarr", "ask it again in seconds"),
+        ("item.json, run.json", "STAC item; config, versions, timings"),
+    ):
+        console.print(f"  {name:<20} {what}", highlight=False)
+    console.print(f'Next: s2s-map query {folder} "a river flowing"', highlight=False)

@@ -1,0 +1,83 @@
+"""Asking a finished run again, without its imagery."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from s2s_map.config.run import ProbabilityConfig, QueryConfig
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.errors import OutputMismatchError, QueryError
+from s2s_map.models.loaded import LoadedModel
+from s2s_map.models.registry import load_model
+from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.opening import OpenRun, open_run
+from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.pipeline.scoring import encode_questions, score_store
+from s2s_map.pipeline.writing import existing_layers, merge_layers, write_results
+
+
+def query(
+    out: str | Path,
+    text: str | None = None,
+    *,
+    audio: str | None = None,
+    name: str | None = None,
+    probability: ProbabilityConfig | None = None,
+    reporter: Reporter | None = None,
+) -> OpenRun:
+    """Ask a finished run something else and add the answer as a layer.
+
+    Needs neither the imagery nor the satellite encoder.
+
+    Args:
+        out: Output folder of a finished run.
+        text: What to listen for.
+        audio: Or a recording.
+        name: Name of the layer; made from the text or file name if None. A layer of that name is
+            replaced.
+        probability: Another way from similarity to probability than the run's.
+        reporter: Told of the progress.
+
+    Returns:
+        The run with the new layer, opened.
+
+    Raises:
+        QueryError: For a query that cannot be asked.
+        StoreError: If there is no finished run.
+        OutputMismatchError: If the model is no longer the one the embeddings were made with.
+
+    Examples:
+        >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
+    """
+    folder, watch = Path(out), reporter or Reporter()
+    if text is None and audio is None:
+        raise QueryError("no question", expected="a text, or a recording with --audio")
+    question = QueryConfig.model_construct(name=name, text=text, audio=audio)
+    record = read_record(folder / names.RECORD)
+    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    config = record.config
+    model = load_model(config.model)
+    _check_model(model, record)
+    settings = probability or config.probability
+    questions = encode_questions(model, model.card, [question], settings)
+    with names.locked(folder):
+        began = time.monotonic()
+        new = score_store(store, questions, watch)
+        record.created = datetime.now(UTC)
+        write_results(folder, store, merge_layers(existing_layers(folder), new), new, record, watch)
+        record.last_concept = new[0].name
+        record.timings["last_query"] = round(time.monotonic() - began, 3)
+        record.write(folder / names.RECORD)
+    return open_run(folder)
+
+
+def _check_model(model: LoadedModel, record: RunRecord) -> None:
+    if model.sha256 != record.model_sha256:
+        raise OutputMismatchError(
+            f"the model {model.name} has the hash {model.sha256[:12]}",
+            expected=f"{record.model_sha256[:12]}, which the embeddings were made with",
+            remedy="install that version of the model, or run again with --overwrite",
+        )
