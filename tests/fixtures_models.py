@@ -71,8 +71,9 @@ def fill(network: nn.Module) -> None:
     for key, value in network.state_dict().items():
         if value.is_floating_point():
             values = formula_weight(key, tuple(value.shape))
-            value = torch.from_numpy(values.reshape(tuple(value.shape))).to(value.dtype)
-        filled[key] = value
+            filled[key] = torch.from_numpy(values.reshape(tuple(value.shape))).to(value.dtype)
+        else:
+            filled[key] = value
     network.load_state_dict(filled)
 
 

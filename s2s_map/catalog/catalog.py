@@ -154,7 +154,9 @@ def _files(uri: str) -> list[str]:
     if path.is_dir():
         found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
     elif glob.has_magic(uri):
-        found = sorted(p for p in glob.glob(uri, recursive=True) if Path(p).is_file())
+        # Path.glob does not take absolute patterns.
+        matches = glob.glob(uri, recursive=True)  # noqa: PTH207
+        found = sorted(match for match in matches if Path(match).is_file())
     else:
         raise ImageryError(
             f"no file {uri}",

@@ -1,4 +1,4 @@
-"""What a Sat2Sound model consists of: the sizes of its parts, and the card that goes with weights."""
+"""What a Sat2Sound model consists of: the sizes of its parts, and the card of its weights."""
 
 from __future__ import annotations
 

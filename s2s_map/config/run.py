@@ -137,7 +137,7 @@ class RunConfig(_Frozen):
         default="auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N."
     )
     batch_size: int = Field(
-        default=64, ge=1, le=4096, description="Patches per pass of the encoder."
+        default=16, ge=1, le=4096, description="Patches per pass of the encoder."
     )
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."

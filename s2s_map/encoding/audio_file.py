@@ -116,10 +116,12 @@ def _check_header(sound: SoundFile, shown: str) -> None:
 
 
 def _mono(sound: SoundFile, shown: str) -> NDArray[np.float32]:
-    # In blocks: a long recording of many channels is never in memory as a whole.
+    # In blocks: a long recording of many channels is never in memory as a whole. Not by
+    # SoundFile.blocks: it trusts the header, and gives unset memory where the header promises
+    # more frames than there are, as that of many an MP3 does.
     blocks = []
     frames = 0
-    for block in sound.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True):
+    while len(block := sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
         blocks.append(block.mean(axis=1, dtype=np.float32))
         frames += len(block)
         if frames > LONGEST_S * sound.samplerate:

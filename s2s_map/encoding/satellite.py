@@ -82,14 +82,14 @@ def embed_block(
     """
     batches = _Batches(image, patchset, encoder, level, batch_size, on_patches)
     if level == "patch":
-        values = np.full((patchset.count, encoder.dim), np.nan, dtype=np.float32)
+        rows = np.full((patchset.count, encoder.dim), np.nan, dtype=np.float32)
         for indices, vectors in batches:
-            values[indices] = vectors
-        values = values.reshape(*block.shape, encoder.dim)
+            rows[indices] = vectors
+        values = rows.reshape(*block.shape, encoder.dim)
     else:
         blender = Blender(block, patchset.layout, patchset, encoder.dim)
         for indices, vectors in batches:
-            blender.add(indices, vectors, token_valid(image.valid, patchset, indices))
+            blender.add(indices, vectors, batches.tokens[indices])
         values, _ = blender.result()
     values[~cell_valid(image.valid, patchset, block)] = np.nan
     return BlockEmbedding(values, batches.done, batches.size)
@@ -112,6 +112,8 @@ class _Batches:
         self._on_patches = on_patches
         self.size = size
         self.done = 0
+        # Once a block: the running sums behind it cover the whole read.
+        self.tokens = token_valid(image.valid, patchset, np.arange(patchset.count))
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         import torch
@@ -141,7 +143,7 @@ class _Batches:
             return everything[:0]
         if self._level == "patch":
             return everything[patch_valid(self._image.valid, self._patchset, everything)]
-        return everything[token_valid(self._image.valid, self._patchset, everything).any(axis=1)]
+        return everything[self.tokens.any(axis=1)]
 
     def _encode(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
         import torch

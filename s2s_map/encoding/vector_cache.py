@@ -35,7 +35,9 @@ def load_cached(folder: Path | None, key: str, dim: int) -> Cached | None:
     if folder is None:
         return None
     try:
-        with np.load(folder / f"{key}.npz", allow_pickle=False) as file:
+        # Opened here: np.load leaves a damaged file open.
+        path = folder / f"{key}.npz"
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             vectors = np.asarray(file["vectors"], dtype=np.float32)
             details: dict[str, Any] = json.loads(str(file["details"]))
     except (OSError, KeyError, ValueError, EOFError, BadZipFile):

@@ -39,7 +39,8 @@ def log_mel(waveform: NDArray[np.float32], filters: NDArray[np.float32]) -> NDAr
 
 def mel_filters() -> NDArray[np.float32]:
     """Triangular mel filters (257, 64), Slaney's mel scale, each of the same area."""
-    edges = _mel_to_hz(np.linspace(*_hz_to_mel(np.array(MEL_RANGE_HZ)), MEL_BINS + 2))
+    lowest, highest = _hz_to_mel(np.array(MEL_RANGE_HZ))
+    edges = _mel_to_hz(np.linspace(lowest, highest, MEL_BINS + 2))
     hz = np.fft.rfftfreq(FFT_SIZE, 1 / RATE)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     triangles = np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre))

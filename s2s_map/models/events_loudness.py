@@ -33,25 +33,9 @@ _FIRST_THIRD = np.array([0, 6, 9, *range(11, 26)])
 # on the way into the ear, and what a third octave is narrower than the band.
 _UPPER_BARK = np.array(
     [
-        0.9,
-        1.8,
-        2.8,
-        3.5,
-        4.4,
-        5.4,
-        6.6,
-        7.9,
-        9.2,
-        10.6,
-        12.3,
-        13.8,
-        15.2,
-        16.7,
-        18.1,
-        19.3,
-        20.6,
+        *(0.9, 1.8, 2.8, 3.5, 4.4, 5.4, 6.6, 7.9, 9.2),
+        *(10.6, 12.3, 13.8, 15.2, 16.7, 18.1, 19.3, 20.6, 21.8),
     ]
-    + [21.8]
 )
 _QUIET_DB = np.array([30, 18, 12, 8, 7, 6, 5, 4] + 10 * [3], dtype=float)
 _EAR_DB = np.array(10 * [0.0] + [-0.5, -1.6, -3.2, -5.4, -5.6, -4.0, -1.5, 2.0])
@@ -120,7 +104,7 @@ def _third_octave_shares() -> NDArray[np.float64]:
     centres = np.arange(_FFT_SIZE // 2 + 1)[:, None] * step
     low, high = _THIRDS_HZ * 10 ** (-1 / 20), _THIRDS_HZ * 10 ** (1 / 20)
     overlap = np.minimum(centres + step / 2, high) - np.maximum(centres - step / 2, low)
-    return np.maximum(overlap, 0) / step
+    return np.asarray(np.maximum(overlap, 0) / step, dtype=np.float64)
 
 
 def _total(thirds_db: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,7 +126,7 @@ def _total(thirds_db: NDArray[np.float64]) -> NDArray[np.float64]:
         slope = np.maximum(slope * np.exp(-SLOPE_PER_BARK * width), own)
     # Above the last band the slope runs on to the end of the scale at 24 Bark.
     rest = 1 - np.exp(-SLOPE_PER_BARK * (24 - _UPPER_BARK[-1]))
-    return total + slope * rest / SLOPE_PER_BARK
+    return np.asarray(total + slope * rest / SLOPE_PER_BARK, dtype=np.float64)
 
 
 def _low_pass(values: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from s2s_map.errors import ModelError
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
 from s2s_map.models.sat2sound import Level, Sat2Sound, unit
+from s2s_map.models.threads import one_thread
 
 
 class LoadedModel:
@@ -114,7 +115,7 @@ class LoadedModel:
         Raises:
             QueryError: For an empty or too long text.
         """
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             features = self.text_encoder.tokens(text).to(self.device)
             vector = unit(self.network.embed_text(features).float())[0]
         return np.asarray(vector.cpu().numpy(), dtype=np.float32)

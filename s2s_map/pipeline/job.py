@@ -121,9 +121,9 @@ def _common_crs(found: Sequence[Scene]) -> Any:
 
 
 def _scene_identity(scene: Scene) -> dict[str, Any]:
-    # Size and content date stand for the content: hashing a country's imagery would take hours.
-    stat = Path(scene.uri).stat()
-    return {"file": Path(scene.uri).name, "bytes": stat.st_size, "shape": list(scene.shape)}
+    # Name and size stand for the content: hashing a country's imagery would take hours.
+    path = Path(scene.uri)
+    return {"file": path.name, "bytes": path.stat().st_size, "shape": list(scene.shape)}
 
 
 def usable_cores() -> int:

@@ -42,7 +42,8 @@ class OpenRun:
         import rioxarray  # noqa: F401  (gives datasets their .rio)
         import xarray as xr
 
-        return xr.open_zarr(self.folder / names.MAPS, decode_coords="all")
+        dataset: xr.Dataset = xr.open_zarr(self.folder / names.MAPS, decode_coords="all")
+        return dataset
 
     def geotiffs(self) -> list[Path]:
         """The GeoTIFF of every layer."""

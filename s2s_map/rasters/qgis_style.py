@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from s2s_map.embeddings.replacing import replacing_file

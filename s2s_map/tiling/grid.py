@@ -118,12 +118,12 @@ class MapGrid:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """x of the cell centres in metres, ascending, shape (columns,)."""
+        """The x of the cell centres in metres, ascending, shape (columns,)."""
         return np.asarray(self.transform.c + (np.arange(self.shape[1]) + 0.5) * self.cell_m)
 
     @property
     def y(self) -> NDArray[np.float64]:
-        """y of the cell centres in metres, descending, shape (rows,)."""
+        """The y of the cell centres in metres, descending, shape (rows,)."""
         return np.asarray(self.transform.f - (np.arange(self.shape[0]) + 0.5) * self.cell_m)
 
     @property

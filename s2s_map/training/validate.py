@@ -115,7 +115,7 @@ def query_auc(
     Returns:
         AUC by text; queries whose class does not occur, or occurs alone, are left out.
     """
-    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+    from sklearn.metrics import roc_auc_score
 
     any_class = np.isin(labels, [index for indices in classes.values() for index in indices])
     vectors, labels = vectors[any_class], labels[any_class]

@@ -55,8 +55,8 @@ def draw_preview(
     """Draw the imagery and every layer as small maps of one size, with legends and a scale bar.
 
     Colours run between the 2nd and the 98th percentile of the concept's cells in all its time
-    slots, as in QGIS, and each colour bar names the method. Of more than 24 maps the first 24 are drawn, and the
-    picture says so.
+    slots, as in QGIS, and each colour bar names the method. Of more than 24 maps the first 24 are
+    drawn, and the picture says so.
 
     Args:
         path: PNG to make or replace.

@@ -56,6 +56,18 @@ def test_reads_the_sample_recording() -> None:
     assert recording.seconds == pytest.approx(8.5, abs=0.1)
 
 
+def test_reads_only_what_is_there_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
+    whole = write_sound(tmp_path / "whole.mp3", made_up_sound(4.0)).read_bytes()
+    path = tmp_path / "cut.mp3"
+    path.write_bytes(whole[: len(whole) // 2])
+
+    first, second = read_recording(path), read_recording(path)
+
+    assert 1 < first.seconds < 3
+    assert np.abs(first.waveform).max() < 0.4
+    np.testing.assert_array_equal(first.waveform, second.waveform)
+
+
 def _refused(path: Path | str) -> str:
     with pytest.raises(AudioError) as caught:
         read_recording(path)

@@ -174,7 +174,7 @@ def test_weights_sum_to_one_and_leave_out_what_noise_gives(
 
     assert weights.sum() == pytest.approx(1)
     assert weights.min() >= 0
-    if (((p - r) / (1 - r)) > 1e-6).any():
+    if ((p - r) / (1 - r)).max() >= 1e-6:
         assert weights[p <= r].sum() == 0
 
 

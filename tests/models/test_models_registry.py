@@ -171,6 +171,12 @@ def test_a_text_becomes_a_unit_vector(model: LoadedModel) -> None:
     assert not np.allclose(vector, model.embed_text("a busy street"))
 
 
+def test_a_text_leaves_the_number_of_threads_as_it_was(model: LoadedModel) -> None:
+    before = torch.get_num_threads()
+    model.embed_text("rain")
+    assert torch.get_num_threads() == before
+
+
 def test_what_a_model_cannot_do_is_said(model: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be asked with a recording"):
         model.embed_recording(np.ones(100, dtype=np.float32), 32000)

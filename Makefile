@@ -1,0 +1,51 @@
+# make demo   sets everything up and maps the demo scene
+# make test   sets everything up and passes the checks and tests
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format requirements build clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+# A uv on the path serves if it runs; else one is installed beside the project.
+UV := $(if $(shell uv --version 2>/dev/null),uv,.uv/bin/uv)
+export UV_NO_PROGRESS := 1
+
+help:  ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv || $(PYTHON) -m pip install --quiet --target .uv uv
+	test -x $@ || .uv/bin/pip install --quiet uv
+
+.venv/.done: requirements.txt pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --allow-existing --python 3.12 .venv
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt
+	$(UV) pip install --quiet --no-deps --python $(BIN)/python -e .
+	touch $@
+
+setup: .venv/.done  ## install everything into .venv, hashes checked
+
+demo: setup  ## map the demo scene into out/demo
+	$(BIN)/s2s-map run workflows/demo.yaml
+
+test: setup check  ## set up, then all checks and tests
+
+check:  ## format, lint, types, import contract, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: setup  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies anew, without index addresses
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.12 --all-extras --group dev pyproject.toml -o requirements.txt
+
+build: setup  ## build the wheel into dist/
+	$(UV) build --quiet --wheel
+
+clean:  ## remove what the other targets made
+	rm -rf .venv .uv dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
