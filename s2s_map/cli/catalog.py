@@ -46,7 +46,7 @@ def show_command(
     for scene in scenes(entry):
         rows, cols = scene.shape
         console.print(
-            f"scene {scene.uri.rsplit('/', 1)[-1]}: {cols} x {rows} px of {scene.gsd_m:g} m, "
+            f"scene {scene.uri.rsplit('/', 1)[-1]}: {cols} x {rows} px of {scene.gsd_m:.3g} m, "
             f"{scene.band_count} bands {scene.dtype}, {scene.crs}",
             highlight=False,
         )

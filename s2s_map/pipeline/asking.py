@@ -12,7 +12,7 @@ from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.opening import OpenRun, open_run
+from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.scoring import encode_questions, score_store
@@ -71,7 +71,7 @@ def query(
         record.last_concept = new[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(folder / names.RECORD)
-    return open_run(folder)
+    return OpenRun(folder, record)
 
 
 def _check_model(model: LoadedModel, record: RunRecord) -> None:

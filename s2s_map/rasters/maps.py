@@ -50,7 +50,8 @@ def write_maps(
     Variables ``probability`` and ``similarity``, float32, NaN for no data, with dimensions
     (concept, time, y, x), unsharded: GDAL before 3.13 cannot read shards. GDAL sees
     ``ZARR:"maps.zarr":/probability`` as one band per concept and time slot, the time slots of the
-    first concept first. Zarr format 2 is for GDAL before 3.8.
+    first concept first. Zarr format 2 is for older GIS: QGIS 3.22, with GDAL 3.6, reads no other,
+    and one band at a time, as ``ZARR:"maps.zarr":/probability:0:0`` (concept, time slot).
 
     Args:
         path: Folder to write, by custom ``maps.zarr``.

@@ -180,7 +180,7 @@ def _titled(figure: Figure, panel: Panel) -> Axes:
         color=_INK,
         linespacing=1.2,
         ha="left",
-        va="bottom",
+        va="baseline",
         parse_math=False,
     )
     return axes

@@ -1,0 +1,131 @@
+"""The command line as a user meets it: exit codes, one-line errors, what it prints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fixtures_job import write_job
+
+from s2s_map.cli.main import main
+
+S2S_MAP = Path(sys.executable).with_name("s2s-map")
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = 0
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = write_job(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    return path
+
+
+def test_help_is_quick_and_does_not_import_torch() -> None:
+    began = time.monotonic()
+    done = subprocess.run([S2S_MAP, "--help"], capture_output=True, text=True, check=True)
+    assert "query" in done.stdout
+    assert time.monotonic() - began < 5  # The figure is in benchmarks; here only that it is light.
+    code = "import sys, s2s_map.cli.main; print([m for m in sys.modules if m in ('torch', 'rasterio')])"
+    light = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert light.stdout.strip() == "[]"
+
+
+def test_plan_validate_run_query(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "plan", job)
+    assert code == 0
+    assert "38 x 38 cells of 160 m in EPSG:32721" in out
+    assert call(capsys, "validate", job)[0] == 0
+    code, out, _ = call(capsys, "run", job)
+    assert code == 0
+    assert "2 maps in" in out
+    assert "preview.png" in out
+    code, out, _ = call(capsys, "query", "out", "a river flowing", "--name", "river")
+    assert code == 0
+    assert "added river" in out
+    assert Path("out/river.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"source": "noize"}, "did you mean 'noise'?"),
+        ({"model": "s2s-mni"}, "s2s-mini"),
+        ({"region": [10, 50, 11, 51]}, "outside"),
+        ({"queries": [{"audio": "none.wav"}]}, "none.wav"),
+        ({"grid": {"crs": "EPSG:4326"}}, "metres"),
+        ({"patches": {"stride_m": 333}}, "stride"),
+        ({"device": "cuda:7"}, "cuda:7"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, object],
+    says: str,
+) -> None:
+    config = write_job(tmp_path, **change)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(capsys, "run", config)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    assert says in err
+    assert not (tmp_path / "out" / "maps.zarr").exists()
+
+
+def test_corrupted_checkpoint(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = job.parent / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    code, _, err = call(capsys, "run", job)
+    assert code == 2
+    assert "sha-256" in err.lower() or "hash" in err.lower()
+
+
+def test_debug_shows_the_traceback(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "run", "none.yaml", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+
+
+def test_unknown_option_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "run", "--nonsense")[0] == 2
+
+
+def test_new_config_runs_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(capsys, "new-config", "mine.yaml")[0] == 0
+    assert call(capsys, "validate", "mine.yaml")[0] == 0
+    code, _, err = call(capsys, "new-config", "mine.yaml")
+    assert code == 2
+    assert "--overwrite" in err
+
+
+def test_lists(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert "iguacu_landsat8" in call(capsys, "catalog", "list")[1]
+    assert "30 m" in call(capsys, "catalog", "show", "iguacu_landsat8")[1]
+    assert "s2s-mini" in call(capsys, "models", "list")[1]
+    assert "SHA-256" in call(capsys, "models", "show", "s2s-mini")[1]
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "doctor")
+    assert code == 0, out
+    assert "weights match their hash" in out
+    assert "GDAL driver Zarr" in out
