@@ -38,7 +38,10 @@ def test_help_is_quick_and_does_not_import_torch() -> None:
     done = subprocess.run([S2S_MAP, "--help"], capture_output=True, text=True, check=True)
     assert "query" in done.stdout
     assert time.monotonic() - began < 5  # The figure is in benchmarks; here only that it is light.
-    code = "import sys, s2s_map.cli.main; print([m for m in sys.modules if m in ('torch', 'rasterio')])"
+    code = (
+        "import sys, s2s_map.cli.main; "
+        "print([m for m in sys.modules if m in ('torch', 'rasterio')])"
+    )
     light = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert light.stdout.strip() == "[]"
 
