@@ -3,7 +3,7 @@
 >>> import s2s_map
 >>> config = s2s_map.load_run_config("workflows/demo.yaml")
 >>> s2s_map.make_plan(s2s_map.resolve(config)).shape
-(350, 384)
+(349, 384)
 
 `run` makes maps, `query` asks finished ones again, `open_run` opens them. Everything here is
 imported when first used, so that importing the package is instant.

@@ -31,6 +31,10 @@ def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
     Raises:
         CatalogError: For a file that is missing or not a mapping of entries.
         ConfigError: For an entry that does not validate.
+
+    Examples:
+        >>> load_catalog()["iguacu_landsat8"].licence
+        'public domain'
     """
     catalog: Catalog = {}
     for path in _search_path(paths):

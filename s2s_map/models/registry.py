@@ -24,7 +24,12 @@ PUBLISHED = tuple(
 
 
 def list_models() -> list[ModelCard]:
-    """Cards of the embedded models, by name."""
+    """Cards of the embedded models, by name.
+
+    Examples:
+        >>> [card.name for card in list_models()]
+        ['s2s-mini']
+    """
     return [read_card(path.parent) for path in sorted(EMBEDDED.glob(f"*/{CARD_FILE}"))]
 
 
@@ -76,6 +81,10 @@ def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
     Raises:
         ModelError: For an unknown name, an unusable card or device.
         CheckpointError: If the weights are missing, damaged or do not fit.
+
+    Examples:
+        >>> load_model("s2s-mini").embed_text("birds singing").shape
+        (256,)
     """
     folder = model_folder(name)
     card = read_card(folder)

@@ -90,6 +90,11 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
 
     Raises:
         S2SMapError: Whatever is missing, unknown or does not fit together.
+
+    Examples:
+        >>> from s2s_map import load_run_config
+        >>> resolve(load_run_config("workflows/demo.yaml")).grid.shape
+        (349, 384)
     """
     entry = get_entry(config.source, load_catalog(catalogs))
     card = model_card(config.model)

@@ -57,7 +57,13 @@ class Plan:
 
 
 def make_plan(job: Job) -> Plan:
-    """Work out what a job will take; nothing is read but what `resolve` has read."""
+    """Work out what a job will take; nothing is read but what `resolve` has read.
+
+    Examples:
+        >>> from s2s_map import load_run_config, resolve
+        >>> make_plan(resolve(load_run_config("workflows/demo.yaml"))).patches
+        10692
+    """
     blocks = job.grid.blocks()
     sets = [patches_of(job, block) for block in blocks]
     patches = sum(patchset.count for patchset in sets)
