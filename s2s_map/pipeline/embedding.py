@@ -61,7 +61,7 @@ def embed_missing(
         records.extend((executor or ThreadsExecutor()).run(task, todo, task.stop))
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"stopped with {len(blocks) - len(todo) + len(records)} of {len(blocks)} blocks done",
+            f"stopped with {len(ledger.records())} of {len(blocks)} blocks done",
             remedy="start the same run again to go on where it stopped",
         ) from None
     finally:
