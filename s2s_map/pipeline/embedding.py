@@ -56,9 +56,8 @@ def embed_missing(
     total = sum(counts.values())
     reporter.start("Embedding", total, "patches", total - sum(counts[b.key] for b in todo))
     task = _BlockTask(job, store, ledger, encoder, reporter)
-    records: list[BlockRecord] = []
     try:
-        records.extend((executor or ThreadsExecutor()).run(task, todo, task.stop))
+        return list((executor or ThreadsExecutor()).run(task, todo, task.stop))
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"stopped with {len(ledger.records())} of {len(blocks)} blocks done",
@@ -66,7 +65,6 @@ def embed_missing(
         ) from None
     finally:
         reporter.finish()
-    return records
 
 
 class _BlockTask:
