@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, order=True)
+class Hole:
+    """Imagery that should be there and could not be read; its pixels have no data.
+
+    Attributes:
+        uri: What could not be read, without keys or signatures.
+        reason: Why, as a phrase.
+        count: How often it was wanted; blocks next to each other want the same web tile.
+    """
+
+    uri: str
+    reason: str
+    count: int = 1
+
+
+def merge_holes(holes: Iterable[Hole]) -> tuple[Hole, ...]:
+    """Return holes in order of URI, those of one URI and reason as one.
+
+    Examples:
+        >>> merge_holes([Hole("b", "gone"), Hole("a", "gone"), Hole("b", "gone", 2)])
+        (Hole(uri='a', reason='gone', count=1), Hole(uri='b', reason='gone', count=3))
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for hole in holes:
+        key = (hole.uri, hole.reason)
+        counts[key] = counts.get(key, 0) + hole.count
+    return tuple(Hole(*key, count) for key, count in sorted(counts.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,6 +45,7 @@ class ImageBlock:
     Attributes:
         pixels: Red, green, blue, 8 bit, shape (3, y, x), north up.
         valid: Where a pixel was observed, shape (y, x).
+        holes: What should have been observed and could not be read.
 
     Raises:
         TypeError: For another dtype.
@@ -23,6 +54,7 @@ class ImageBlock:
 
     pixels: NDArray[np.uint8]
     valid: NDArray[np.bool_]
+    holes: tuple[Hole, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.valid.dtype != np.bool_:

@@ -120,6 +120,7 @@ class _BlockTask:
             valid_cells=int(np.isfinite(values[..., 0]).sum()),
             seconds=round(time.monotonic() - began, 3),
             batch_size=embedded.batch_size,
+            holes=image.holes,
         )
         self._ledger.record(record)
         # Patches without imagery are not encoded, but the bar counts them.
