@@ -11,29 +11,29 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, order=True)
 class Hole:
-    """Imagery that should be there and could not be read; its pixels have no data.
+    """Imagery that should have been there and could not be read.
 
     Attributes:
-        uri: What could not be read, without keys or signatures.
-        reason: Why, as a phrase.
-        count: How often it was wanted; blocks next to each other want the same web tile.
+        reason: Why, in one line.
+        uri: What could not be read, without queries, signatures or keys.
+        count: How many pieces of it, such as web tiles.
     """
 
-    uri: str
     reason: str
+    uri: str
     count: int = 1
 
 
 def merge_holes(holes: Iterable[Hole]) -> tuple[Hole, ...]:
-    """Return holes in order of URI, those of one URI and reason as one.
+    """Return holes in order, those of one URI and reason as one.
 
     Examples:
-        >>> merge_holes([Hole("b", "gone"), Hole("a", "gone"), Hole("b", "gone", 2)])
-        (Hole(uri='a', reason='gone', count=1), Hole(uri='b', reason='gone', count=3))
+        >>> merge_holes([Hole("gone", "b"), Hole("gone", "a"), Hole("gone", "b", 2)])
+        (Hole(reason='gone', uri='a', count=1), Hole(reason='gone', uri='b', count=3))
     """
     counts: dict[tuple[str, str], int] = {}
     for hole in holes:
-        key = (hole.uri, hole.reason)
+        key = (hole.reason, hole.uri)
         counts[key] = counts.get(key, 0) + hole.count
     return tuple(Hole(*key, count) for key, count in sorted(counts.items()))
 
@@ -45,7 +45,7 @@ class ImageBlock:
     Attributes:
         pixels: Red, green, blue, 8 bit, shape (3, y, x), north up.
         valid: Where a pixel was observed, shape (y, x).
-        holes: What should have been observed and could not be read.
+        holes: What could not be read, and is not observed for that reason.
 
     Raises:
         TypeError: For another dtype.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from s2s_map.arrays import Hole, ImageBlock, merge_holes
 
 holes = st.builds(
-    Hole, st.sampled_from("abc"), st.sampled_from(["gone", "broken"]), st.integers(1, 5)
+    Hole, st.sampled_from(["gone", "broken"]), st.sampled_from("abc"), st.integers(1, 5)
 )
 
 

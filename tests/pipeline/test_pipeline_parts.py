@@ -28,7 +28,7 @@ def test_differences_name_nested_keys() -> None:
 def test_ledger_keeps_records(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     assert ledger.records() == {}
-    holes = (Hole("https://a.test/3/1/2.png", "status 500", 2),)
+    holes = (Hole("status 500", "https://a.test/3/1/2.png", 2),)
     record = BlockRecord("r000-c001", "ab", 3, 4, 0.5, 16, holes)
     ledger.record(record)
     assert ledger.records() == {"r000-c001": record}
