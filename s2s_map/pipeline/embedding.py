@@ -18,9 +18,6 @@ from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.patches import PatchSet
 from s2s_map.tiling.region import region_mask
 
-NO_TIME_SLOT = "any"
-"""Label of the one time slot of a model without month and hour."""
-
 
 class _StoppedError(Exception):
     """Unwinds a block that is no longer wanted."""
@@ -106,15 +103,16 @@ class _BlockTask:
                 job.config.patches.level,
                 job.config.batch_size,
                 on_patches,
+                job.metadata,
             )
         values = embedded.values
-        values[~region_mask(job.region, job.grid, block)] = np.nan
-        checksum = self._store.write_block(block, values[None])
+        values[:, ~region_mask(job.region, job.grid, block)] = np.nan
+        checksum = self._store.write_block(block, values)
         record = BlockRecord(
             block=block.key,
             checksum=checksum,
             patches=embedded.patches,
-            valid_cells=int(np.isfinite(values[..., 0]).sum()),
+            valid_cells=int(np.isfinite(values[0, ..., 0]).sum()),
             seconds=round(time.monotonic() - began, 3),
             batch_size=embedded.batch_size,
             holes=image.holes,
