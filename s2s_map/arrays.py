@@ -8,6 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, order=True)
+class Hole:
+    """Imagery that should have been there and could not be read.
+
+    Attributes:
+        reason: Why, in one line.
+        uri: What could not be read, without queries, signatures or keys.
+        count: How many pieces of it, such as web tiles.
+    """
+
+    reason: str
+    uri: str
+    count: int = 1
+
+
 @dataclass(frozen=True, eq=False)
 class ImageBlock:
     """The imagery of one block on the model's pixel lattice.
@@ -15,6 +30,7 @@ class ImageBlock:
     Attributes:
         pixels: Red, green, blue, 8 bit, shape (3, y, x), north up.
         valid: Where a pixel was observed, shape (y, x).
+        holes: What could not be read, and is not observed for that reason.
 
     Raises:
         TypeError: For another dtype.
@@ -23,6 +39,7 @@ class ImageBlock:
 
     pixels: NDArray[np.uint8]
     valid: NDArray[np.bool_]
+    holes: tuple[Hole, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.valid.dtype != np.bool_:
