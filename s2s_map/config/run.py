@@ -122,7 +122,7 @@ class RunConfig(_Frozen):
     model: str = Field(
         default="s2s-mini",
         description="Model by name (see `s2s-map models list`), or a folder with model.safetensors "
-        "and card.json.",
+        "and card.json, or python:MODULE:NAME for one of your own.",
     )
     queries: tuple[QueryConfig, ...] = Field(
         min_length=1, description="The questions, each a text or a recording; one layer each."

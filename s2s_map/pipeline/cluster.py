@@ -18,7 +18,16 @@ from s2s_map.pipeline.progress import Reporter
 if TYPE_CHECKING:
     from distributed import Client
 
-CHECKED = ("s2s-map", "torch", "torchvision", "timm", "transformers", "numpy", "zarr", "distributed")
+CHECKED = (
+    "s2s-map",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "numpy",
+    "zarr",
+    "distributed",
+)
 """Packages that workers must have in the version of this process."""
 
 _CONNECT_S = 10.0
@@ -125,7 +134,7 @@ def check_versions(client: Client) -> None:
     Raises:
         ClusterError: With every difference of the first worker that has one.
     """
-    here = client.get_versions()
+    here: Any = client.get_versions()
     python = _minor(here["client"]["host"]["python"])
     for worker, there in here["workers"].items():
         theirs = _minor(there["host"]["python"])

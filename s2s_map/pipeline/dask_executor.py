@@ -123,13 +123,17 @@ class DaskExecutor:
 
     def _fill[Item](self, flight: _Flight[Item], waiting: Iterator[Item], window: int) -> bool:
         while len(flight.running) < window:
-            taken = [flight.lost.pop(0)] if flight.lost else _take(waiting)
-            if not taken:
-                break
+            if flight.lost:
+                item = flight.lost.pop(0)
+            else:
+                try:
+                    item = next(waiting)
+                except StopIteration:
+                    break
             self._number += 1
             key = f"block-{self._token[:12]}-{self._number}"
-            future = self.client.submit(_call, self._token, taken[0], key=key, pure=False)
-            flight.running[key] = (future, taken[0])
+            future = self.client.submit(_call, self._token, item, key=key, pure=False)
+            flight.running[key] = (future, item)
             future.add_done_callback(flight.done.put)
         return bool(flight.running)
 
@@ -164,9 +168,9 @@ class DaskExecutor:
 class _Flight[Item]:
     """What is on the cluster."""
 
-    running: dict[str, tuple[Future, Item]] = field(default_factory=dict)
+    running: dict[str, tuple[Future[Any], Item]] = field(default_factory=dict)
     lost: list[Item] = field(default_factory=list)
-    done: SimpleQueue[Future] = field(default_factory=SimpleQueue)
+    done: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
 
     def lose(self) -> None:
         """Take back everything, to be given out anew."""
@@ -217,9 +221,7 @@ class _TaskPlugin(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Install the task, also on workers that join later."""
-        _INSTALLED.setdefault(
-            self._token, (self._task, Event(), BoundedSemaphore(self._in_flight))
-        )
+        _INSTALLED.setdefault(self._token, (self._task, Event(), BoundedSemaphore(self._in_flight)))
 
     def teardown(self, worker: Worker) -> None:
         """Stop the task."""
@@ -254,12 +256,7 @@ def _prepare(token: str) -> Exception | None:
     return None
 
 
-def _take[Item](waiting: Iterator[Item]) -> list[Item]:
-    # A list, so that any item may be None.
-    return [item for item, _ in zip(waiting, range(1), strict=False)]
-
-
-def _result(future: Future) -> Any:
+def _result(future: Future[Any]) -> Any:
     """What a task returned or raised.
 
     Raises:

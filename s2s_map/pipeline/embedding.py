@@ -83,11 +83,12 @@ def embed_missing(
     executor = executor or ThreadsExecutor()
     needed = needed_blocks(job.grid, job.region)
     done = ledger.state().records
-    total = left = 0
+    total = left = todo = 0
     for block in needed:
         count = patches_of(job, block).count
         total += count
-        left += count if block.key not in done else 0
+        if block.key not in done:
+            todo, left = todo + 1, left + count
     ledger.start(RunStart(len(needed), total, left, executor.kind))
     reporter.start("Embedding", total, "patches", total - left)
     # Where tasks run here, patches are counted as they are done, elsewhere with their block.
@@ -105,6 +106,11 @@ def embed_missing(
         finally:
             stop.set()
             reporter.finish()
+        if counts.blocks + len(counts.failed) != todo:
+            raise IncompleteRunError(
+                f"{todo - counts.blocks - len(counts.failed)} blocks got lost",
+                remedy="run again, and report this",
+            )
     return counts
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
+from s2s_map.config.secrets import redacted
 from s2s_map.errors import ConfigError, ModelError, OutputError, S2SMapError
 
 type Task[Item, Result] = Callable[[Item, Event], Result]
@@ -149,5 +150,7 @@ def twice[Item, Result](
 
 def reason_of(error: BaseException) -> str:
     """Say in one line why an item failed."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, S2SMapError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    text = redacted(" ".join(str(error).split()))
+    return (
+        text if isinstance(error, S2SMapError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    )
