@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.imagery.read import read_block
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.progress import Reporter
@@ -22,7 +21,7 @@ from s2s_map.viewing.preview import draw_preview
 def write_quicklook(job: Job, out: Path) -> None:
     """Keep the imagery, averaged onto the cells, for previews of later queries."""
     grid = job.grid
-    image = read_block(job.scenes, grid.bounds, grid.shape, grid.crs, job.entry)
+    image = job.source.read(grid.bounds, grid.shape, grid.crs)
     tags = {"attribution": job.entry.attribution, "licence": job.entry.licence}
     write_imagery(out / names.IMAGERY, image.pixels, image.valid, grid, tags)
 
