@@ -143,9 +143,7 @@ class HtsatConfig(_Part):
         ):
             raise ValueError(f"dim {self.dim} does not divide into stages and heads {self.heads}")
         if self.image_px % self.mel_bins or self.image_px % self.patch_px:
-            raise ValueError(
-                f"image_px {self.image_px} is no multiple of mel_bins and patch_px"
-            )
+            raise ValueError(f"image_px {self.image_px} is no multiple of mel_bins and patch_px")
         if self.grids[-1] * 2 ** (stages - 1) != self.grids[0] or any(
             grid % self.window_tokens for grid in self.grids
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Htsat(nn.Module):
             Tokens (B, chunks * grid of the last stage, dim) in order of time.
         """
         tokens = self._before_last_block(self.image(mel))
-        return self.by_time(self.norm(self.layers[-1].blocks[-1].values_only(tokens)))
+        return self.by_time(self.norm(self._last_blocks()[-1].values_only(tokens)))
 
     def image(self, mel: Tensor) -> Tensor:
         """Normalise, stretch and fold log-mel (B, 1, frames, mel_bins) into a square image.
@@ -85,15 +86,18 @@ class Htsat(nn.Module):
 
         Sat2Sound does not use it; it is the only output that depends on the whole last block.
         """
-        tokens = self.layers[-1].blocks[-1](self._before_last_block(self.image(mel)))
+        tokens = self._last_blocks()[-1](self._before_last_block(self.image(mel)))
         pooled: Tensor = self.norm(tokens).amax(dim=1)
         return pooled
+
+    def _last_blocks(self) -> list[SwinBlock]:
+        return list(cast(Stage, self.layers[-1]).blocks)  # type: ignore[arg-type]
 
     def _before_last_block(self, image: Tensor) -> Tensor:
         tokens: Tensor = self.patch_embed(image)
         for stage in self.layers[:-1]:
             tokens = stage(tokens)
-        for block in self.layers[-1].blocks[:-1]:
+        for block in self._last_blocks()[:-1]:
             tokens = block(tokens)
         return tokens
 
