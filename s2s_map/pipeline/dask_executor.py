@@ -49,7 +49,7 @@ class DaskExecutor:
     ) -> None:
         self.client = client
         self.kind = kind
-        self._address = client.scheduler.address
+        self._address = str(client.scheduler_info(n_workers=0)["address"])
         self._name = f"s2s-map {name}"
         self._in_flight = in_flight
         self._wait_s = wait_s
@@ -66,6 +66,7 @@ class DaskExecutor:
         self._task, self._careful = task, False
         try:
             self._install(task)
+            outcome: Outcome[Item, Result]
             for outcome in twice(self._once, items):
                 self._careful = self._careful or isinstance(outcome.error, KilledWorker)
                 yield outcome
