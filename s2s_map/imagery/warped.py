@@ -19,7 +19,7 @@ from s2s_map.catalog.opening import open_raster
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery.lattice import Lattice, PixelWindow
-from s2s_map.imagery.resampling import AVERAGE_FROM
+from s2s_map.imagery.resampling import AVERAGE_FROM, SHARE_FROM
 from s2s_map.imagery.scaling import to_8bit
 
 _OPAQUE = 128
@@ -47,11 +47,11 @@ def read_warped(
     part = extent & window
     if part is None:
         return pixels, valid
-    average = lattice.pixel_m >= AVERAGE_FROM * scene.gsd_m
-    kernel = Resampling.average if average else Resampling.cubic
+    ratio = float(lattice.pixel_m) / scene.gsd_m
+    kernel = Resampling.average if ratio >= AVERAGE_FROM else Resampling.cubic
     with open_raster(scene.uri) as source:
         warp = _Warp(source, lattice, extent, crs, entry)
-        if ColorInterp.alpha in source.colorinterp or average:
+        if ColorInterp.alpha in source.colorinterp or ratio >= SHARE_FROM:
             *colours, alpha = warp.read(part, kernel, with_alpha=True)
         else:
             # Colours and an alpha band in one go take more than twice as long.
