@@ -14,6 +14,7 @@ from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.embedding import NO_TIME_SLOT, embed_missing
 from s2s_map.pipeline.executor import Executor
+from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import Ledger
 from s2s_map.pipeline.opening import OpenRun, open_run
@@ -58,7 +59,7 @@ def run(
     if not isinstance(config, RunConfig):
         config = load_run_config(config)
     watch = reporter or Reporter()
-    job = resolve(config, catalogs)
+    job = freeze(resolve(config, catalogs), again=overwrite)
     out = job.output
     if not overwrite:
         names.check_folder(out, job.identity())
@@ -71,6 +72,7 @@ def run(
         if overwrite:
             names.clear_folder(out)
         names.check_folder(out, job.identity())
+        keep_search(job)
         store = _open_store(job, out)
         ledger = Ledger(out / names.LEDGER)
         with _timed(record, "embed"):
