@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,20 @@ class Hole:
     reason: str
     uri: str
     count: int = 1
+
+
+def merge_holes(holes: Iterable[Hole]) -> tuple[Hole, ...]:
+    """Return holes in order, those of one URI and reason as one.
+
+    Examples:
+        >>> merge_holes([Hole("gone", "b"), Hole("gone", "a"), Hole("gone", "b", 2)])
+        (Hole(reason='gone', uri='a', count=1), Hole(reason='gone', uri='b', count=3))
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for hole in holes:
+        key = (hole.reason, hole.uri)
+        counts[key] = counts.get(key, 0) + hole.count
+    return tuple(Hole(*key, count) for key, count in sorted(counts.items()))
 
 
 @dataclass(frozen=True, eq=False)
