@@ -304,9 +304,7 @@ class OriginCard(_Part):
     revision: str = Field(
         default="", description="Commit of the repository; empty if the file came without one."
     )
-    sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, hexadecimal."
-    )
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, hexadecimal.")
 
 
 class ModelCard(_Part):

@@ -117,9 +117,7 @@ def _fitting(found: LightningFile, config: ModelConfig, source: Path) -> dict[st
             f"{', '.join(config.metadata) or 'none'}",
         )
     fitting = {key: weights[key].to(expected[key].dtype).contiguous() for key in expected}
-    broken = [
-        key for key, value in fitting.items() if not torch.isfinite(value).all()
-    ]
+    broken = [key for key, value in fitting.items() if not torch.isfinite(value).all()]
     if broken:
         raise CheckpointError(f"{source} holds numbers that are not finite in {broken[0]}")
     if isinstance(config.audio, HtsatConfig):

@@ -82,47 +82,56 @@ def fetch_model(
     from s2s_map.models.text_encoder_files import fetch_text_encoder
 
     if name not in PUBLISHED:
-        raise ModelError(
-            f"no published model {name!r}", expected=f"one of {', '.join(PUBLISHED)}"
-        )
+        raise ModelError(f"no published model {name!r}", expected=f"one of {', '.join(PUBLISHED)}")
     source = source or Source()
     text = (base or ModelConfig()).text
-    with explained(source, REPOSITORY, revision, name):
-        checkpoint = get_file(source, REPOSITORY, f"{name}.ckpt", revision)
-        # Before the conversion: what is missing should be said before minutes of work.
-        if isinstance(text, FlanT5Config):
-            fetch_text_encoder(text, source)
+    checkpoint = get_file(source, REPOSITORY, f"{name}.ckpt", revision, name)
+    # Before the conversion: what is missing should be said before minutes of work.
+    if isinstance(text, FlanT5Config):
+        fetch_text_encoder(text, source, name)
     return convert_checkpoint(
         checkpoint.path, models_folder() / name, name, base=base, origin=checkpoint.origin
     )
 
 
-def get_file(source: Source, repository: str, file: str, revision: str) -> FetchedFile:
+def get_file(source: Source, repository: str, file: str, revision: str, name: str) -> FetchedFile:
     """Get one file of a repository, and check it against the hash the hub knows of it.
 
-    From a folder, the file is FOLDER/file, or FOLDER/repository/file.
+    Args:
+        source: Where from. In a folder the file has the path it has in its repository.
+        repository: Owner and name on the hub.
+        file: Path in the repository.
+        revision: Branch, tag or commit.
+        name: The model it is for, for messages.
+
+    Raises:
+        ModelError: If it cannot be reached.
+        CheckpointError: If it was damaged on its way.
     """
     if source.folder is not None:
-        candidates = [source.folder / file, source.folder / repository / file]
-        path = next((path for path in candidates if path.is_file()), None)
-        if path is None:
+        path = source.folder / file
+        if not path.is_file():
             raise ModelError(
                 f"no {file} in {source.folder}",
-                expected=" or ".join(str(candidate) for candidate in candidates),
+                expected=f"a folder laid out as {HUB}/{repository}",
             )
         return FetchedFile(path, OriginCard(file=file, sha256=file_sha256(path)))
     from huggingface_hub import hf_hub_download
 
-    path = Path(
-        hf_hub_download(
-            repository,
-            file,
-            revision=revision,
-            endpoint=source.endpoint or os.environ.get("HF_ENDPOINT") or None,
-            cache_dir=source.cache,
-            library_name="s2s-map",
+    endpoint = source.endpoint or os.environ.get("HF_ENDPOINT") or None
+    with _explained(source, repository, revision, name):
+        path = Path(
+            hf_hub_download(
+                repository,
+                file,
+                revision=revision,
+                endpoint=endpoint,
+                cache_dir=source.cache,
+                library_name="s2s-map",
+                # Without a network the download would try for half a minute before it looks here.
+                local_files_only=not _reachable(repository, file, revision, endpoint),
+            )
         )
-    )
     found = file_sha256(path)
     # The cache names a large file by the SHA-256 that the hub gave for it.
     promised = path.resolve().name
@@ -138,8 +147,23 @@ def get_file(source: Source, repository: str, file: str, revision: str) -> Fetch
     )
 
 
+def _reachable(repository: str, file: str, revision: str, endpoint: str | None) -> bool:
+    import httpx2
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repository, file, revision=revision, endpoint=endpoint)
+    try:
+        get_hf_file_metadata(url, timeout=10, endpoint=endpoint)
+    except (httpx2.ConnectError, httpx2.TimeoutException, errors.OfflineModeIsEnabled):
+        return False
+    except errors.HfHubHTTPError:
+        # It answered; what is wrong is for the download to say.
+        return True
+    return True
+
+
 @contextmanager
-def explained(source: Source, repository: str, revision: str, name: str) -> Iterator[None]:
+def _explained(source: Source, repository: str, revision: str, name: str) -> Iterator[None]:
     """Turn what can go wrong between here and the hub into one line that says what to do."""
     import httpx2
     from huggingface_hub import errors
@@ -196,5 +220,3 @@ def how_to_carry(name: str) -> str:
         f"where there is a network run: s2s-map models fetch {name}; then copy its folder of "
         f"models (s2s-map models where) to {models_folder()} here, or point S2S_MAP_MODELS to it"
     )
-
-

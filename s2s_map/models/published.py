@@ -56,7 +56,11 @@ IMAGERY: dict[SatelliteKind, Imagery] = {i.kind: i for i in (SENTINEL, BING, GOO
 
 SATELLITE_OF: dict[str, SatelliteKind] = {
     f"sat2sound/{name}_{metadata}": imagery.kind
-    for name, imagery in (("bingmap", BING), ("sentinel", SENTINEL), ("SoundingEarth", GOOGLE_EARTH))
+    for name, imagery in (
+        ("bingmap", BING),
+        ("sentinel", SENTINEL),
+        ("SoundingEarth", GOOGLE_EARTH),
+    )
     for metadata in ("nometa", "withmeta")
 } | {BASELINE: "bingmap"}
 """Imagery of each published model by its name."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2s_map.config.model import FlanT5Config, OriginCard
-from s2s_map.errors import ModelError
 from s2s_map.models.hub import DEFAULT_REVISION, get_file
 from s2s_map.models.places import models_folder
 
@@ -36,12 +36,14 @@ def find_text_encoder(config: FlanT5Config) -> Path | None:
     return paths[0].parent if len(paths) == len(ENCODER_FILES) else None
 
 
-def fetch_text_encoder(config: FlanT5Config, source: Source) -> Path:
+def fetch_text_encoder(config: FlanT5Config, source: Source, model: str) -> Path:
     """Fetch a text encoder and keep the encoder's half of it beside the models.
 
     Args:
         config: Names it.
-        source: Where from.
+        source: Where from. In a folder of models it lies under its own name, with or without
+            its owner's.
+        model: The model it is for, for messages.
 
     Returns:
         Its folder, with a note of the files' origin.
@@ -57,14 +59,15 @@ def fetch_text_encoder(config: FlanT5Config, source: Source) -> Path:
     folder = models_folder() / config.source
     if all((folder / name).is_file() for name in (*ENCODER_FILES, ORIGIN_FILE)):
         return folder
-    try:
-        files = {n: get_file(_beside(source, config), config.source, n, DEFAULT_REVISION)
-                 for n in ENCODER_FILES}  # fmt: skip
-    except ModelError:
-        found = find_text_encoder(config) if source.folder is not None else None
-        if found is None:
-            raise
-        return found
+    place = _beside(source, config)
+    if place.folder is not None and not place.folder.is_dir():
+        found = find_text_encoder(config)
+        if found is not None:
+            return found
+    files = {
+        name: get_file(place, config.source, name, DEFAULT_REVISION, model)
+        for name in ENCODER_FILES
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         partial = folder / f".{name}.{os.getpid()}"
@@ -81,8 +84,6 @@ def _beside(source: Source, config: FlanT5Config) -> Source:
     """Where in a folder of models the text encoder lies: under its own name."""
     if source.folder is None:
         return source
-    from dataclasses import replace
-
     short = source.folder / config.source.rpartition("/")[2]
     return replace(source, folder=short if short.is_dir() else source.folder / config.source)
 
