@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from contextlib import nullcontext
-=======
 from collections.abc import Sequence
->>>>>>> main
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload

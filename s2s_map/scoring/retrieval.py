@@ -44,7 +44,7 @@ def own_ranks(queries: NDArray[np.floating], gallery: NDArray[np.floating]) -> N
     own = np.diagonal(similarity)[:, None]
     above = (similarity > own).sum(axis=1)
     equal = (similarity == own).sum(axis=1)
-    return above + (equal + 1) / 2
+    return np.asarray(above + (equal + 1) / 2, dtype=np.float64)
 
 
 def retrieval(
