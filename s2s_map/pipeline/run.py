@@ -14,7 +14,7 @@ from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.embedding import NO_TIME_SLOT, EmbeddingCounts, embed_missing
+from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import JournalLedger, LedgerState
@@ -107,8 +107,9 @@ def _open_store(job: Job, out: Path) -> EmbeddingsStore:
         "attribution": job.entry.attribution,
         "licence": job.entry.licence,
         "model": {"name": job.card.name, "sha256": job.card.sha256},
+        "metadata": None if job.metadata is None else job.metadata.describe(),
     }
-    return EmbeddingsStore.create(path, job.grid, job.card.config.dim, [NO_TIME_SLOT], attributes)
+    return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
 
 
 def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
