@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 type MetadataField = Literal["asource", "tsource", "latlong", "month", "time"]
 type MaskedTokens = Literal["zero", "ordinary"]
+type Precision = Literal["auto", "fp32", "bf16"]
 
 METADATA_ORDER: tuple[MetadataField, ...] = ("asource", "tsource", "latlong", "month", "time")
 """The order of metadata tokens after the image tokens, as in the published model."""

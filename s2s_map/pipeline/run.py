@@ -9,6 +9,7 @@ from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import ImageryError, IncompleteRunError
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
@@ -74,7 +75,9 @@ def run(
     with _timed(record, "prepare"):
         model = load_model(config.model, resolve_device(config.device))
         # Questions first: a bad recording should not be found after an hour of encoding.
-        questions = encode_questions(model, job.card, config.queries, config.probability)
+        questions = encode_questions(
+            model, job.card, config.queries, config.probability, vectors_folder()
+        )
     with names.locked(out):
         if overwrite:
             names.clear_folder(out)
