@@ -17,6 +17,7 @@ from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
+from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import JournalLedger, LedgerState
 from s2s_map.pipeline.opening import OpenRun, open_run
@@ -67,7 +68,7 @@ def run(
     if not isinstance(config, RunConfig):
         config = load_run_config(config)
     watch = reporter or Reporter()
-    job = resolve(config, catalogs)
+    job = freeze(resolve(config, catalogs), again=overwrite)
     out = job.output
     if not overwrite:
         names.check_folder(out, job.identity())
@@ -82,6 +83,7 @@ def run(
         if overwrite:
             names.clear_folder(out)
         names.check_folder(out, job.identity())
+        keep_search(job)
         store = _open_store(job, out)
         with JournalLedger(out / names.LEDGER) as ledger:
             with (
