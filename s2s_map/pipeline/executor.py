@@ -16,7 +16,9 @@ BlockTask = Callable[[Block], BlockRecord]
 class Executor(Protocol):
     """Runs a task for every block."""
 
-    def run(self, task: BlockTask, blocks: Sequence[Block], stop: Event) -> Iterator[BlockRecord]:
+    def run[Item, Result](
+        self, task: Callable[[Item], Result], blocks: Sequence[Item], stop: Event
+    ) -> Iterator[Result]:
         """Yield the records of blocks as they finish.
 
         Whoever closes the iterator early, or lets an exception out of a task, has `stop` set,
@@ -34,11 +36,13 @@ class ThreadsExecutor:
     def __init__(self, workers: int = 2) -> None:
         self._workers = workers
 
-    def run(self, task: BlockTask, blocks: Sequence[Block], stop: Event) -> Iterator[BlockRecord]:
+    def run[Item, Result](
+        self, task: Callable[[Item], Result], blocks: Sequence[Item], stop: Event
+    ) -> Iterator[Result]:
         """Yield the records of blocks as they finish, see `Executor`."""
         waiting = iter(blocks)
         with ThreadPoolExecutor(self._workers, thread_name_prefix="block") as pool:
-            running: set[Future[BlockRecord]] = set()
+            running: set[Future[Result]] = set()
             try:
                 while True:
                     while len(running) < self._workers:

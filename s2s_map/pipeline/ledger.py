@@ -74,6 +74,10 @@ class Ledger:
             found[record.block] = record
         return found
 
+    def content(self) -> dict[str, str]:
+        """Return the checksums of the finished blocks: what the embeddings are."""
+        return {key: record.checksum for key, record in self.records().items()}
+
 
 def missing_blocks(blocks: list[Block], records: Mapping[str, BlockRecord]) -> list[Block]:
     """Return the blocks that are not finished, in order."""

@@ -16,11 +16,12 @@ from s2s_map.pipeline.embedding import NO_TIME_SLOT, embed_missing
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import Ledger
+from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
-from s2s_map.pipeline.scoring import encode_questions, score_store
-from s2s_map.pipeline.writing import existing_layers, merge_layers, write_quicklook, write_results
+from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.writing import write_quicklook, write_results
 
 
 def run(
@@ -77,11 +78,12 @@ def run(
             embedded = embed_missing(job, store, ledger, model, watch, executor)
         _count(record, ledger, embedded_now=sum(r.patches for r in embedded))
         with _timed(record, "score"):
-            layers = score_store(store, questions, watch)
+            building = score_maps(
+                out, store, questions, ledger.content(), config.zarr_format, watch, executor
+            )
         with _timed(record, "write"):
             write_quicklook(job, out)
-            added = merge_layers(existing_layers(out), layers)
-            write_results(out, store, added, added, record, watch)
+            write_results(out, building, questions, record, watch, executor)
         record.write(out / names.RECORD)
     return open_run(out)
 
