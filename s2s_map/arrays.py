@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, order=True)
+class Hole:
+    """Imagery that should have been there and could not be read.
+
+    Attributes:
+        reason: Why, in one line.
+        uri: What could not be read, without queries, signatures or keys.
+        count: How many pieces of it, such as web tiles.
+    """
+
+    reason: str
+    uri: str
+    count: int = 1
+
+
+def merge_holes(holes: Iterable[Hole]) -> tuple[Hole, ...]:
+    """Return holes in order, those of one URI and reason as one.
+
+    Examples:
+        >>> merge_holes([Hole("gone", "b"), Hole("gone", "a"), Hole("gone", "b", 2)])
+        (Hole(reason='gone', uri='a', count=1), Hole(reason='gone', uri='b', count=3))
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for hole in holes:
+        key = (hole.reason, hole.uri)
+        counts[key] = counts.get(key, 0) + hole.count
+    return tuple(Hole(*key, count) for key, count in sorted(counts.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,6 +45,7 @@ class ImageBlock:
     Attributes:
         pixels: Red, green, blue, 8 bit, shape (3, y, x), north up.
         valid: Where a pixel was observed, shape (y, x).
+        holes: What could not be read, and is not observed for that reason.
 
     Raises:
         TypeError: For another dtype.
@@ -23,6 +54,7 @@ class ImageBlock:
 
     pixels: NDArray[np.uint8]
     valid: NDArray[np.bool_]
+    holes: tuple[Hole, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.valid.dtype != np.bool_:

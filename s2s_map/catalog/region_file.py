@@ -11,9 +11,9 @@ from odc.geo.crs import CRS
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from s2s_map.catalog.coverage import Covers
 from s2s_map.catalog.projecting import LONLAT, is_finite, project, survives
 from s2s_map.catalog.region import Region
-from s2s_map.catalog.scene import Scene
 from s2s_map.errors import RegionError
 
 RegionSpec = str | Path | Sequence[float] | None
@@ -23,17 +23,18 @@ LonLatBounds = tuple[float, float, float, float]
 
 _FORMATS = {".geojson", ".json", ".gpkg", ".shp"}
 _WKT = re.compile(r"\s*(MULTI)?POLYGON\b", re.IGNORECASE)
+_GIVE = "give a region:"
 _EXPECTED = (
     "west, south, east, north in degrees; a GeoJSON, GPKG or Shapefile path; or WKT of a polygon"
 )
 
 
-def load_region(spec: RegionSpec, entry_scenes: Sequence[Scene], crs: CRS | str) -> Region:
+def load_region(spec: RegionSpec, entry_scenes: Sequence[Covers], crs: CRS | str) -> Region:
     """Return the region in the CRS it is mapped in.
 
     Args:
         spec: What the user gave; None for all that the imagery covers.
-        entry_scenes: The scenes of the imagery.
+        entry_scenes: The outlines of the imagery; none where it may be anywhere.
         crs: Projected CRS in metres.
 
     Raises:
@@ -55,27 +56,32 @@ def load_region(spec: RegionSpec, entry_scenes: Sequence[Scene], crs: CRS | str)
     return Region(polygon, _bounds(polygon), target)
 
 
-def region_extent(spec: RegionSpec, entry_scenes: Sequence[Scene]) -> LonLatBounds:
+def region_extent(spec: RegionSpec, entry_scenes: Sequence[Covers]) -> LonLatBounds:
     """Return (west, south, east, north) of the region in degrees, to choose a CRS by.
 
     Raises:
         RegionError: For a region that cannot be read or has no area.
     """
     if spec is None:
+        _check_bounded(entry_scenes)
         return _lonlat_bounds([(scene.footprint, scene.crs) for scene in entry_scenes])
     return _lonlat_bounds([_read(spec)])
 
 
-def _whole_imagery(scenes: Sequence[Scene], target: CRS) -> Region:
+def _whole_imagery(scenes: Sequence[Covers], target: CRS) -> Region:
+    _check_bounded(scenes)
     footprints = [project(scene.footprint, scene.crs, target) for scene in scenes]
     if not footprints or not all(map(is_finite, footprints)):
-        raise RegionError(
-            f"imagery that reaches beyond what {target} can show", remedy="give a region:"
-        )
+        raise RegionError(f"imagery that reaches beyond what {target} can show", remedy=_GIVE)
     union = shapely.unary_union(footprints)
     # One scene that is upright in the region's CRS fills its bounds.
     upright = len(scenes) == 1 and scenes[0].crs == target and union.equals(union.envelope)
     return Region(None if upright else union, _bounds(union), target)
+
+
+def _check_bounded(scenes: Sequence[Covers]) -> None:
+    if not scenes:
+        raise RegionError("no region, and imagery without bounds of its own", remedy=_GIVE)
 
 
 def _read(spec: str | Path | Sequence[float]) -> tuple[BaseGeometry, CRS]:
@@ -150,7 +156,9 @@ def _from_file(path: Path) -> tuple[BaseGeometry, CRS]:
     return shapely.unary_union(polygons), CRS(frame.crs)
 
 
-def _check_overlap(geometry: BaseGeometry, crs: CRS, scenes: Sequence[Scene]) -> None:
+def _check_overlap(geometry: BaseGeometry, crs: CRS, scenes: Sequence[Covers]) -> None:
+    if not scenes:
+        return
     for scene in scenes:
         # In the scene's own CRS: it always fits there.
         there = project(geometry, crs, scene.crs)

@@ -31,7 +31,9 @@ def show_command(
     name: Annotated[str, typer.Argument(help="Name of the source.")], catalog: CatalogFiles = None
 ) -> None:
     """Show a source: its fields with their meaning, and the scenes that are there."""
-    from s2s_map.catalog.catalog import get_entry, load_catalog, scenes
+    from s2s_map.catalog.catalog import get_entry, load_catalog
+    from s2s_map.catalog.scene import Scene
+    from s2s_map.imagery.source import open_source
 
     entry = get_entry(name, load_catalog(catalog or []))
     console = Console()
@@ -43,7 +45,11 @@ def show_command(
         value = getattr(entry, key)
         table.add_row(key, "-" if value is None else str(value), field.description or "")
     console.print(table, highlight=False)
-    for scene in scenes(entry):
+    source = open_source(entry)
+    console.print(source.describe(), highlight=False)
+    for scene in source.coverage:
+        if not isinstance(scene, Scene):
+            continue
         rows, cols = scene.shape
         console.print(
             f"scene {scene.uri.rsplit('/', 1)[-1]}: {cols} x {rows} px of {scene.gsd_m:.3g} m, "

@@ -74,12 +74,13 @@ def _models() -> Iterator[tuple[State, str]]:
 
 
 def _catalog() -> tuple[State, str]:
-    from s2s_map.catalog.catalog import load_catalog, scenes
+    from s2s_map.catalog.catalog import load_catalog
+    from s2s_map.imagery.source import open_source
 
     try:
         catalog = load_catalog()
         for entry in catalog.values():
-            scenes(entry)
+            open_source(entry)
     except S2SMapError as error:
         return "no", f"catalog: {error}"
     return "ok", f"catalog: {len(catalog)} sources, all found"

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from s2s_map.cli import catalog, doctor, models, new_config, plan, query, run, train, validate
+from s2s_map.config.secrets import redacted, redacted_traceback
 from s2s_map.errors import S2SMapError
 
 INTERRUPTED = 4
@@ -75,12 +76,16 @@ def main(arguments: list[str] | None = None) -> None:
         app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
     except S2SMapError as problem:
         if debug:
-            error.print_exception()
-        error.print(f"[bold red]error:[/] {_escaped(str(problem))}")
+            error.print(_escaped(redacted_traceback()))
+        error.print(f"[bold red]error:[/] {_escaped(redacted(str(problem)))}")
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
         error.print("stopped; start the same command again to go on where it stopped")
         sys.exit(INTERRUPTED)
+    except Exception:
+        # A fault of the program: its traceback is wanted, the keys in it are not.
+        error.print(_escaped(redacted_traceback()))
+        sys.exit(1)
 
 
 def _escaped(text: str) -> str:

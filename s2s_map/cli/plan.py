@@ -23,7 +23,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     table.add_column()
     cell = plan.cell_m
     for key, value in (
-        ("imagery", f"{job.entry.title} ({len(job.scenes)} scene{'s' * (len(job.scenes) > 1)})"),
+        ("imagery", f"{job.entry.title} ({job.source.describe()})"),
         ("model", f"{job.card.name}: {job.card.title}"),
         (
             "map",

@@ -1,11 +1,10 @@
-"""Raster scenes as a torchgeo dataset. Importing this takes seconds: import it where needed."""
+"""A source as a torchgeo dataset. Importing this takes seconds: import it where needed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import geopandas
 import pandas as pd
+import shapely
 import torch
 from odc.geo.crs import CRS
 from rasterio.transform import from_origin
@@ -13,43 +12,40 @@ from torch import Tensor
 from torchgeo.datasets import GeoDataset
 from torchgeo.datasets.utils import GeoSlice
 
-from s2s_map.catalog.catalog import scenes as entry_scenes
-from s2s_map.catalog.projecting import is_finite, project
-from s2s_map.catalog.scene import Scene
+from s2s_map.catalog.coverage import Coverage
+from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.errors import ImageryError
-from s2s_map.imagery.read import read_block
+from s2s_map.imagery.source import Source, open_source
 
 
-class RasterScenes(GeoDataset):
-    """The scenes of a catalog entry, read by rectangles onto one pixel lattice.
+class ImageryDataset(GeoDataset):
+    """The imagery of a catalog entry, read by rectangles onto one pixel lattice.
 
     Unlike torchgeo's `RasterDataset` it keeps the validity of pixels, and a rectangle that meets
-    no scene is a sample without a valid pixel, not an error: maps have holes.
+    no scene is a sample without a valid pixel, not an error: maps have holes. A source that may
+    have imagery anywhere has an index of one row, the area of use of the CRS.
 
     Args:
-        scenes: The scenes, in mosaic order.
-        entry: Their catalog entry.
+        source: The source.
         crs: Projected CRS in metres.
         pixel_m: Side of a pixel in metres.
 
     Raises:
-        ImageryError: For a scene that reaches beyond what the CRS can show.
+        ImageryError: For imagery that reaches beyond what the CRS can show.
     """
 
-    def __init__(
-        self, scenes: Sequence[Scene], entry: CatalogEntry, crs: CRS | str, pixel_m: float
-    ) -> None:
-        self.scenes = tuple(scenes)
-        self.entry = entry
-        self.paths = [scene.uri for scene in self.scenes]
+    def __init__(self, source: Source, crs: CRS | str, pixel_m: float) -> None:
+        self.source = source
         self._target = CRS(crs)
         self._res = (pixel_m, pixel_m)
-        footprints = [project(s.footprint, s.crs, self._target) for s in self.scenes]
-        for scene, footprint in zip(self.scenes, footprints, strict=True):
-            if not is_finite(footprint):
-                raise ImageryError(f"{scene.uri} reaches beyond what {crs} can show")
-        start, end = entry.interval or (pd.Timestamp.min, pd.Timestamp.max)
+        coverage = source.coverage or (_area_of_use(self._target),)
+        footprints = [project(c.footprint, c.crs, self._target) for c in coverage]
+        if not all(map(is_finite, footprints)):
+            raise ImageryError(f"{source.entry.title} reaches beyond what {crs} can show")
+        # torchgeo prints and verifies paths where there are any.
+        self.paths = [getattr(c, "uri", source.entry.title) for c in coverage]
+        start, end = source.entry.interval or (pd.Timestamp.min, pd.Timestamp.max)
         times = pd.IntervalIndex.from_tuples(
             [(pd.Timestamp(start), pd.Timestamp(end))] * len(footprints),
             closed="both",
@@ -78,7 +74,7 @@ class RasterScenes(GeoDataset):
             raise IndexError(f"no imagery from {t.start} to {t.stop}")
         shape = (round((y.stop - y.start) / y.step), round((x.stop - x.start) / x.step))
         bounds = (x.start, y.stop - shape[0] * y.step, x.start + shape[1] * x.step, y.stop)
-        block = read_block(self.scenes, bounds, shape, self._target, self.entry)
+        block = self.source.read(bounds, shape, self._target)
         return {
             "image": torch.from_numpy(block.pixels),
             "valid": torch.from_numpy(block.valid),
@@ -87,8 +83,8 @@ class RasterScenes(GeoDataset):
         }
 
 
-def open_dataset(entry: CatalogEntry, crs: CRS | str, pixel_m: float) -> RasterScenes:
-    """Return the scenes of a catalog entry as a torchgeo dataset.
+def open_dataset(entry: CatalogEntry, crs: CRS | str, pixel_m: float) -> ImageryDataset:
+    """Return the imagery of a catalog entry as a torchgeo dataset.
 
     Args:
         entry: The catalog entry.
@@ -99,4 +95,10 @@ def open_dataset(entry: CatalogEntry, crs: CRS | str, pixel_m: float) -> RasterS
         CatalogError: For a URI that names no file.
         ImageryError: For a file that is not as declared.
     """
-    return RasterScenes(entry_scenes(entry), entry, crs, pixel_m)
+    return ImageryDataset(open_source(entry), crs, pixel_m)
+
+
+def _area_of_use(crs: CRS) -> Coverage:
+    area = crs.proj.area_of_use
+    bounds = (-180.0, -80.0, 180.0, 80.0) if area is None else area.bounds
+    return Coverage(shapely.box(*bounds), LONLAT)

@@ -10,7 +10,6 @@ import numpy as np
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.satellite import PatchEncoder, embed_block
 from s2s_map.errors import InterruptedRunError
-from s2s_map.imagery.read import read_block
 from s2s_map.pipeline.executor import Executor, ThreadsExecutor
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import BlockRecord, Ledger, missing_blocks
@@ -87,9 +86,7 @@ class _BlockTask:
         job = self._job
         began = time.monotonic()
         patchset = patches_of(job, block)
-        image = read_block(
-            job.scenes, patchset.read_bounds, patchset.read_shape, job.grid.crs, job.entry
-        )
+        image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
         told = 0
         with self._encoding:
 
@@ -120,6 +117,7 @@ class _BlockTask:
             valid_cells=int(np.isfinite(values[..., 0]).sum()),
             seconds=round(time.monotonic() - began, 3),
             batch_size=embedded.batch_size,
+            holes=image.holes,
         )
         self._ledger.record(record)
         # Patches without imagery are not encoded, but the bar counts them.

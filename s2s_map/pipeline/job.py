@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2s_map.catalog.catalog import get_entry, load_catalog, scenes
+from s2s_map.catalog.catalog import get_entry, load_catalog
 from s2s_map.catalog.region import Region
 from s2s_map.catalog.region_file import load_region, region_extent
-from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import CatalogEntry
+from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ConfigError
+from s2s_map.imagery.source import Source, open_source
 from s2s_map.models.registry import model_card
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
@@ -28,8 +29,7 @@ class Job:
 
     Attributes:
         config: The run config.
-        entry: The imagery source.
-        scenes: Its scenes, in mosaic order.
+        source: The imagery source.
         region: What is mapped, in the grid's CRS.
         grid: The cells.
         layout: Size and spacing of the patches.
@@ -37,12 +37,16 @@ class Job:
     """
 
     config: RunConfig
-    entry: CatalogEntry
-    scenes: tuple[Scene, ...]
+    source: Source
     region: Region
     grid: MapGrid
     layout: PatchLayout
     card: ModelCard
+
+    @property
+    def entry(self) -> Entry:
+        """The catalog entry of the imagery source."""
+        return self.source.entry
 
     @property
     def output(self) -> Path:
@@ -57,13 +61,7 @@ class Job:
         config = self.config
         polygon = self.region.polygon
         return {
-            "source": {
-                "name": config.source,
-                "scenes": [_scene_identity(scene) for scene in self.scenes],
-                "bands": list(self.entry.bands),
-                "scale": None if self.entry.scale is None else self.entry.scale.model_dump(),
-                "nodata": self.entry.nodata,
-            },
+            "source": {"name": config.source, **self.source.identity()},
             "region": None if polygon is None else polygon.normalize().wkt,
             "model": {"name": self.card.name, "sha256": self.card.sha256},
             "grid": {
@@ -98,10 +96,10 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
     """
     entry = get_entry(config.source, load_catalog(catalogs))
     card = model_card(config.model)
-    found = tuple(scenes(entry))
+    source = open_source(entry)
     region_spec = config.region
-    crs = choose_crs(_common_crs(found), region_extent(region_spec, found), config.grid.crs)
-    region = load_region(region_spec, found, crs)
+    crs = choose_crs(source.crs, region_extent(region_spec, source.coverage), config.grid.crs)
+    region = load_region(region_spec, source.coverage, crs)
     grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)
     layout = _layout(config, entry, card)
     if config.patches.level == "patch" and layout.stride_m != grid.cell_m:
@@ -110,7 +108,7 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             expected="the same length at level: patch, where one cell is one patch",
             remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
         )
-    return Job(config, entry, found, region, grid, layout, card)
+    return Job(config, source, region, grid, layout, card)
 
 
 def _layout(config: RunConfig, entry: CatalogEntry, card: ModelCard) -> PatchLayout:
@@ -118,17 +116,6 @@ def _layout(config: RunConfig, entry: CatalogEntry, card: ModelCard) -> PatchLay
     size = patches.size_m if patches.size_m is not None else entry.sensor.patch_m * patches.zoom
     image = card.config.image
     return PatchLayout(size, image.input_px, patches.stride_m, image.tokens_per_side)
-
-
-def _common_crs(found: Sequence[Scene]) -> Any:
-    first = found[0].crs
-    return first if all(scene.crs == first for scene in found) else None
-
-
-def _scene_identity(scene: Scene) -> dict[str, Any]:
-    # Name and size stand for the content: hashing a country's imagery would take hours.
-    path = Path(scene.uri)
-    return {"file": path.name, "bytes": path.stat().st_size, "shape": list(scene.shape)}
 
 
 def usable_cores() -> int:

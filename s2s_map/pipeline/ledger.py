@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from s2s_map.arrays import Hole
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.tiling.blocks import Block
@@ -24,6 +25,7 @@ class BlockRecord:
         valid_cells: Cells that hold data.
         seconds: Time spent on it.
         batch_size: Patches per pass in the end.
+        holes: Imagery that could not be read for it.
     """
 
     block: str
@@ -32,6 +34,7 @@ class BlockRecord:
     valid_cells: int
     seconds: float
     batch_size: int
+    holes: tuple[Hole, ...] = ()
 
 
 class Ledger:
@@ -65,7 +68,9 @@ class Ledger:
         found = {}
         for path in sorted(self.folder.glob("*.json")):
             try:
-                record = BlockRecord(**json.loads(path.read_text(encoding="utf-8")))
+                fields = json.loads(path.read_text(encoding="utf-8"))
+                fields["holes"] = tuple(Hole(**hole) for hole in fields.get("holes", ()))
+                record = BlockRecord(**fields)
             except (ValueError, TypeError) as error:
                 raise StoreError(
                     f"the block record {path} cannot be read: {error}",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2s_map.config.model import ModelCard
-from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.pipeline.embedding import patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 
@@ -69,7 +68,7 @@ def make_plan(job: Job) -> Plan:
     patches = sum(patchset.count for patchset in sets)
     cells, dim = int(np.prod(job.grid.shape)), job.card.config.dim
     layers = len(job.config.queries)
-    read = sum(bytes_estimate(job.scenes, s.read_bounds, job.grid.crs) for s in sets)
+    read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in sets)
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
     block_cells = max(block.cells for block in blocks)
     rate = encoding_rate(job.card)

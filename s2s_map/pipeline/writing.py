@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.imagery.read import read_block
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.job import Job
@@ -31,16 +30,17 @@ def write_quicklook(job: Job, out: Path) -> None:
     """Keep the imagery, averaged onto the cells or squares of them, for previews."""
     geobox = imagery_geobox(job.grid)
     ny, nx = (int(n) for n in geobox.shape)
+    t = geobox.transform
     pixels = np.zeros((3, ny, nx), dtype=np.uint8)
     valid = np.zeros((ny, nx), dtype=np.bool_)
     for top in range(0, ny, _READ_CELLS):
         for left in range(0, nx, _READ_CELLS):
             rows = slice(top, min(top + _READ_CELLS, ny))
             columns = slice(left, min(left + _READ_CELLS, nx))
-            part = geobox[rows, columns]
-            image = read_block(
-                job.scenes, part.extent.boundingbox.bbox, part.shape.yx, job.grid.crs, job.entry
-            )
+            left_x, top_y = t.c + t.a * left, t.f + t.e * top
+            bounds = (left_x, t.f + t.e * rows.stop, t.c + t.a * columns.stop, top_y)
+            shape = (rows.stop - top, columns.stop - left)
+            image = job.source.read(bounds, shape, job.grid.crs)
             pixels[:, rows, columns], valid[rows, columns] = image.pixels, image.valid
     tags = {"attribution": job.entry.attribution, "licence": job.entry.licence}
     write_imagery(out / names.IMAGERY, pixels, valid, geobox, tags)

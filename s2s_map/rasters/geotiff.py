@@ -14,6 +14,7 @@ import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
@@ -149,7 +150,7 @@ def _copy(source: str, path: Path, shape: tuple[int, int]) -> None:
         try:
             with rasterio.Env(**environment):
                 rasterio.shutil.copy(source, partial, driver="COG", **options)
-        except rasterio.errors.RasterioError as error:
+        except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
             raise _unwritten(path, str(error)) from error
         _check_complete(partial, path)
 
@@ -160,7 +161,7 @@ def _check_complete(written: Path, path: Path) -> None:
     try:
         with rasterio.open(written) as source:
             whole = all(0 < end <= size for end in _tile_ends(source))
-    except rasterio.errors.RasterioError as error:
+    except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
         raise _unwritten(path, str(error)) from error
     if not whole:
         raise _unwritten(path, "the file was cut off")

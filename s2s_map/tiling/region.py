@@ -10,7 +10,7 @@ from s2s_map.catalog.region import Region
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
 
-__all__ = ["Region", "region_mask"]
+__all__ = ["Region", "is_few_cells", "region_mask"]
 
 # Regions of fewer cells than this may hold no cell centre: islands, city states.
 _FEW_CELLS = 4
@@ -35,7 +35,12 @@ def region_mask(region: Region, grid: MapGrid, block: Block) -> NDArray[np.bool_
     shapely.prepare(region.polygon)
     x, y = np.meshgrid(grid.x[block.x], grid.y[block.y])
     mask: NDArray[np.bool_] = np.asarray(shapely.contains_xy(region.polygon, x, y), dtype=np.bool_)
-    if region.polygon.area < _FEW_CELLS * grid.cell_m**2:
+    if is_few_cells(region, grid):
         point = region.polygon.representative_point()
         mask |= (np.abs(x - point.x) <= grid.cell_m / 2) & (np.abs(y - point.y) <= grid.cell_m / 2)
     return mask
+
+
+def is_few_cells(region: Region, grid: MapGrid) -> bool:
+    """Return whether a region is so small that it may hold no cell centre."""
+    return region.polygon is not None and region.polygon.area < _FEW_CELLS * grid.cell_m**2

@@ -138,9 +138,9 @@ def _fits(shape: tuple[int, ...], grid: tuple[int, int]) -> bool:
     """Return whether data covers a grid with squares of cells, of a power of 2 or of any side."""
     if shape == grid:
         return True
-    side = min(g / max(s, 1) for g, s in zip(grid, shape, strict=True))
+    side = max(g / max(s, 1) for g, s in zip(grid, shape, strict=True))
     return side > 1 and all(
-        abs(s - g / side) <= 2 + 0.01 * s for g, s in zip(grid, shape, strict=True)
+        abs(s - g / side) <= 1 + 0.01 * s for g, s in zip(grid, shape, strict=True)
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fixtures_job import write_job
 
+from s2s_map.arrays import Hole
 from s2s_map.config.run import load_run_config
 from s2s_map.encoding.satellite import fill_invalid
 from s2s_map.errors import ConfigError, StoreError
@@ -27,7 +28,8 @@ def test_differences_name_nested_keys() -> None:
 def test_ledger_keeps_records(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     assert ledger.records() == {}
-    record = BlockRecord("r000-c001", "ab", 3, 4, 0.5, 16)
+    holes = (Hole("status 500", "https://a.test/3/1/2.png", 2),)
+    record = BlockRecord("r000-c001", "ab", 3, 4, 0.5, 16, holes)
     ledger.record(record)
     assert ledger.records() == {"r000-c001": record}
     (tmp_path / "ledger" / "r000-c001.json").write_text("{")

@@ -10,6 +10,7 @@ import pytest
 
 from s2s_map.catalog.scene import inspect_scene
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.imagery.raster import RasterSource
 from s2s_map.imagery.read import read_block
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.patches import PatchLayout
@@ -28,7 +29,7 @@ def test_a_torchgeo_data_loader_reads_the_same_pixels(make_raster: MakeRaster, l
         from torch.utils.data import DataLoader
         from torchgeo.datasets import stack_samples
 
-        from s2s_map.imagery.dataset import RasterScenes
+        from s2s_map.imagery.dataset import ImageryDataset
         from s2s_map.tiling.sampler import BlockSampler
 
     uri = str(make_raster(place="utm_off_lattice"))
@@ -38,7 +39,7 @@ def test_a_torchgeo_data_loader_reads_the_same_pixels(make_raster: MakeRaster, l
     scenes = [inspect_scene(uri, entry)]
     cell = 240 if level == "patch" else 60
     grid = MapGrid.from_bounds(scenes[0].bounds, CRS, cell, 10)
-    dataset = RasterScenes(scenes, entry, CRS, LAYOUT.pixel_m)
+    dataset = ImageryDataset(RasterSource(entry, tuple(scenes)), CRS, LAYOUT.pixel_m)
     sampler = BlockSampler(dataset, grid, LAYOUT, level, blocks=grid.blocks()[:6])
     assert len(sampler) == 6
     assert sampler.strategy == "sequential"

@@ -1,0 +1,79 @@
+"""What every entry of ``data_catalog.yaml`` says, of whatever type."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from s2s_map.config.sensor import SENSOR_PRESETS, Frozen, SensorProfile
+from s2s_map.config.times import parse_time
+
+OnMissing = Literal["nodata", "fail"]
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Entry(Frozen):
+    """One imagery source: what all types of source have in common."""
+
+    type: str = Field(description="Kind of source.")
+    title: str = Field(min_length=1, description="One line that names the source to a person.")
+    sensor: SensorProfile = Field(
+        description="Sensor profile: one of "
+        + ", ".join(SENSOR_PRESETS)
+        + "; or {gsd_m: metres, patch_m: metres}."
+    )
+    licence: str = Field(min_length=1, description="Licence of the imagery, SPDX where there is.")
+    licence_url: str | None = Field(default=None, description="Where the licence is written.")
+    attribution: str = Field(min_length=1, description="Attribution to print on every map.")
+    provider: str | None = Field(default=None, description="Who publishes the imagery.")
+    time: str | None = Field(
+        default=None,
+        description="When it was taken: ISO 8601 date or time, or an interval start/end.",
+    )
+    env: tuple[str, ...] = Field(
+        default=(),
+        description="Environment variables it needs, by name. Checked before a run; their values "
+        "are never written anywhere.",
+    )
+    on_missing: OnMissing = Field(
+        default="fail",
+        description="What to do where imagery that should be there cannot be read. nodata: go on, "
+        "leave a hole and list it; fail: stop.",
+    )
+    description: str | None = Field(default=None, description="Anything else worth knowing.")
+
+    @field_validator("sensor", mode="before")
+    @classmethod
+    def _preset(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value not in SENSOR_PRESETS:
+            raise ValueError(f"unknown sensor {value!r}; one of {', '.join(SENSOR_PRESETS)}")
+        return SENSOR_PRESETS[value]
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _check_time(cls, value: object) -> object:
+        # YAML reads a bare 2020-05-18 as a date.
+        if value is None:
+            return None
+        text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+        parse_time(text)
+        return text
+
+    @field_validator("env")
+    @classmethod
+    def _check_env(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _ENV_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of an environment variable")
+        return value
+
+    @property
+    def interval(self) -> tuple[datetime, datetime] | None:
+        """Start and end of the imagery's time, if stated."""
+        return None if self.time is None else parse_time(self.time)

@@ -1,0 +1,58 @@
+"""What the model is told about a source's scale, and how its values become 8 bit."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SENSOR_PRESETS: dict[str, dict[str, float]] = {
+    "sentinel": {"gsd_m": 10.0, "patch_m": 2560.0},
+    "bing": {"gsd_m": 0.6, "patch_m": 180.0},
+    "googleEarth": {"gsd_m": 0.2, "patch_m": 51.2},
+    "landsat": {"gsd_m": 30.0, "patch_m": 2560.0},
+}
+"""Sensor profiles by name: 256 px at 10 m, 300 px at 0.6 m, 256 px at 0.2 m, 2,560 m at 30 m."""
+
+
+class Frozen(BaseModel):
+    """A value: it does not change, and takes no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SensorProfile(Frozen):
+    """What the model is told about a source's scale."""
+
+    gsd_m: float = Field(gt=0, description="Ground sample distance of the imagery, metres.")
+    patch_m: float = Field(
+        gt=0,
+        description="Ground size of a patch, one model input, at zoom 1, metres; or patch_px: in "
+        "pixels of gsd_m.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pixels(cls, data: object) -> object:
+        if not isinstance(data, dict) or "patch_px" not in data:
+            return data
+        if "patch_m" in data:
+            raise ValueError("give patch_m or patch_px, not both")
+        fields = dict(data)
+        try:
+            fields["patch_m"] = float(fields.pop("patch_px")) * float(fields.get("gsd_m", "nan"))
+        except (TypeError, ValueError):
+            raise ValueError("patch_px and gsd_m are numbers") from None
+        return fields
+
+
+class ValueScale(Frozen):
+    """How source values become 8 bit: 255 * ((v - min) / (max - min)) ** (1 / gamma), clipped."""
+
+    min: float = Field(description="Source value that becomes 0.")
+    max: float = Field(description="Source value that becomes 255.")
+    gamma: float = Field(default=1.0, gt=0, description="Gamma; above 1 brightens dark parts.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> ValueScale:
+        if not self.min < self.max:
+            raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
+        return self

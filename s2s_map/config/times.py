@@ -1,0 +1,31 @@
+"""Times and intervals as configs write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+
+def parse_time(text: str) -> tuple[datetime, datetime]:
+    """Return start and end of an ISO 8601 date, time or interval ``start/end``.
+
+    A date alone lasts the whole day.
+
+    Raises:
+        ValueError: For anything else, or an end before its start.
+    """
+    start_text, _, end_text = text.partition("/")
+    start, end = _instant(start_text, False), _instant(end_text or start_text, True)
+    if end < start:
+        raise ValueError(f"the interval {text} ends before it starts")
+    return start, end
+
+
+def _instant(text: str, is_end: bool) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no ISO 8601 date or time, such as 2020-05-18") from None
+    if is_end and re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", text):
+        instant = instant.replace(hour=23, minute=59, second=59)
+    return instant

@@ -1,0 +1,135 @@
+"""A source of imagery: what the tiling asks for one block at a time, whatever lies behind it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from odc.geo.crs import CRS
+
+from s2s_map.arrays import Hole, ImageBlock
+from s2s_map.catalog.coverage import Covers
+from s2s_map.config.catalog import CatalogEntry
+from s2s_map.config.entry import Entry
+from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.imagery.lattice import Bounds
+
+LonLatBounds = tuple[float, float, float, float]
+
+
+class Source(ABC):
+    """The imagery of one catalog entry.
+
+    A source holds paths and settings only, no open file and no connection: it pickles, and what it
+    reads it opens where it reads, so that worker processes can be handed one.
+    `imagery.dataset.ImageryDataset` wraps one as a torchgeo ``GeoDataset``.
+
+    Attributes:
+        entry: The catalog entry.
+    """
+
+    entry: Entry
+
+    @property
+    @abstractmethod
+    def coverage(self) -> Sequence[Covers]:
+        """Outlines of the imagery; empty where it is not known before reading, or the Earth."""
+
+    @property
+    def crs(self) -> CRS | None:
+        """The CRS of all the imagery; None where there is more than one, or it is not known."""
+        found = [part.crs for part in self.coverage]
+        return found[0] if found and all(crs == found[0] for crs in found) else None
+
+    @property
+    def missing(self) -> tuple[Hole, ...]:
+        """What could not even be opened, and is left out of every block."""
+        return ()
+
+    def read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS | str) -> ImageBlock:
+        """Read a rectangle onto square pixels.
+
+        A pixel's value depends on its place alone, not on the rectangle it is read with.
+
+        Args:
+            bounds: (minx, miny, maxx, maxy) in metres of `crs`.
+            shape: Pixels to return, rows and columns; they must come out square.
+            crs: Projected CRS in metres.
+
+        Returns:
+            Red, green, blue of shape (3, rows, columns), the mask of observed pixels, and what
+            could not be read. Pixels that are not observed are 0.
+
+        Raises:
+            ImageryError: For imagery that cannot be read, where the entry says `on_missing: fail`;
+                for what would go wrong anywhere, always.
+            ValueError: For pixels that are not square.
+        """
+        block = self._read(bounds, shape, CRS(crs))
+        if block.holes and self.entry.on_missing == "fail":
+            first = block.holes[0]
+            more = f" and {len(block.holes) - 1} more" if len(block.holes) > 1 else ""
+            raise ImageryError(
+                f"{first.uri}{more}: {first.reason}",
+                remedy="mend it, or set on_missing: nodata to go on with holes",
+            )
+        return block
+
+    @abstractmethod
+    def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        """Read a rectangle; what cannot be read is a hole."""
+
+    @abstractmethod
+    def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
+        """Return the uncompressed bytes to read for bounds in metres of a CRS, roughly."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the pixels, as JSON: part of the identity of a run's embeddings."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return in a few words what there is, such as "50 scenes"."""
+
+    @property
+    def needs_freezing(self) -> bool:
+        """Whether what it reads is still to be decided, by a search for example."""
+        return False
+
+    def freeze(self, area: LonLatBounds) -> Source:
+        """Return the source with what it reads over an area decided once and for all.
+
+        Args:
+            area: (west, south, east, north) in degrees; west > east across the antimeridian.
+
+        Raises:
+            ImageryError: If nothing is found, or the search cannot be made.
+        """
+        return self
+
+    def frozen(self) -> dict[str, Any] | None:
+        """Return what was decided, as JSON for a file beside the store; None if nothing was."""
+        return None
+
+
+def open_source(entry: CatalogEntry) -> Source:
+    """Return the source of an entry; reads headers of files at most, and searches nothing.
+
+    Args:
+        entry: The catalog entry.
+
+    Raises:
+        CatalogError: For a URI that names no file.
+        ImageryError: For a file that is not as declared.
+
+    Examples:
+        >>> from s2s_map import load_catalog
+        >>> open_source(load_catalog()["iguacu_landsat8"]).describe()
+        '1 scene'
+    """
+    if entry.type == "raster":
+        from s2s_map.imagery.raster import RasterSource
+
+        return RasterSource.open(entry)
+    raise CatalogError(f"no source of type {entry.type}")

@@ -1,0 +1,124 @@
+"""Which blocks of a grid hold cells of the region, found without visiting those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from s2s_map.tiling.blocks import Block
+from s2s_map.tiling.grid import MapGrid
+from s2s_map.tiling.region import Region, is_few_cells, region_mask
+
+# A piece that fills its rectangle but for less than this share of a cell holds every centre.
+_NO_AREA = 1e-3
+
+
+@dataclass(frozen=True)
+class CountedBlock:
+    """A needed block and how many of its cells are in the region, at least 1."""
+
+    block: Block
+    cells: int
+
+
+class NeededBlocks:
+    """The blocks with at least one cell in the region, row by row from the north-west.
+
+    Iterating is lazy and gives the same blocks in the same order every time; nothing is kept but
+    the counts. The region is clipped to halves of halves of the grid, so that blocks far from it
+    cost nothing and a block near it only looks at the edges that cross it.
+
+    Args:
+        grid: The output grid.
+        region: The area of interest, in the grid's CRS.
+    """
+
+    def __init__(self, grid: MapGrid, region: Region) -> None:
+        self._grid, self._region = grid, region
+
+    def __iter__(self) -> Iterator[Block]:
+        """Yield the needed blocks."""
+        if self._region.polygon is None:
+            yield from self._grid.iter_blocks()
+            return
+        for counted in self.counted():
+            yield counted.block
+
+    def __len__(self) -> int:
+        """Return the number of needed blocks; the first call walks through them."""
+        return self._totals[0]
+
+    @property
+    def cells(self) -> int:
+        """Number of cells in the region; the first call walks through the blocks."""
+        return self._totals[1]
+
+    def counted(self) -> Iterator[CountedBlock]:
+        """Yield the needed blocks with the number of their cells in the region."""
+        polygon = self._region.polygon
+        if polygon is None or is_few_cells(self._region, self._grid):
+            for block in self._grid.iter_blocks():
+                inside = int(region_mask(self._region, self._grid, block).sum())
+                if inside:
+                    yield CountedBlock(block, inside)
+            return
+        rows, cols = self._grid.block_shape
+        yield from self._walk(polygon, (0, rows), (0, cols))
+
+    def _walk(
+        self, piece: BaseGeometry, rows: tuple[int, int], cols: tuple[int, int]
+    ) -> Iterator[CountedBlock]:
+        """Halve the rows down to one, then the columns: the blocks come row by row."""
+        axis = rows if rows[1] - rows[0] > 1 else cols
+        if axis[1] - axis[0] == 1:
+            inside = self._inside(piece, rows[0], cols[0])
+            if inside:
+                yield CountedBlock(self._grid.block(rows[0], cols[0]), inside)
+            return
+        middle = (axis[0] + axis[1]) // 2
+        for half in ((axis[0], middle), (middle, axis[1])):
+            there = (half, cols) if axis is rows else (rows, half)
+            clipped = shapely.clip_by_rect(piece, *self._bounds(*there))
+            if not clipped.is_empty:
+                yield from self._walk(clipped, *there)
+
+    def _inside(self, piece: BaseGeometry, row: int, col: int) -> int:
+        block = self._grid.block(row, col)
+        whole = block.cells * self._grid.cell_m**2
+        if whole - piece.area < _NO_AREA * self._grid.cell_m**2:
+            return block.cells
+        return int(region_mask(self._region, self._grid, block).sum())
+
+    def _bounds(
+        self, rows: tuple[int, int], cols: tuple[int, int]
+    ) -> tuple[float, float, float, float]:
+        first = self._grid.block(rows[0], cols[0]).bounds
+        last = self._grid.block(rows[1] - 1, cols[1] - 1).bounds
+        return first[0], last[1], last[2], first[3]
+
+    @cached_property
+    def _totals(self) -> tuple[int, int]:
+        if self._region.polygon is None:
+            rows, cols = self._grid.block_shape
+            ny, nx = self._grid.shape
+            return rows * cols, ny * nx
+        blocks = cells = 0
+        for counted in self.counted():
+            blocks, cells = blocks + 1, cells + counted.cells
+        return blocks, cells
+
+
+def needed_blocks(grid: MapGrid, region: Region) -> NeededBlocks:
+    """Return the blocks of a grid with at least one cell in the region, lazily and in order.
+
+    `len()` of it is their number.
+
+    Args:
+        grid: The output grid.
+        region: The area of interest, in the grid's CRS.
+    """
+    return NeededBlocks(grid, region)
