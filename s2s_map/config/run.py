@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.load import parse_model, read_yaml
 
 Level = Literal["token", "patch"]
@@ -121,7 +122,7 @@ class RunConfig(_Frozen):
     model: str = Field(
         default="s2s-mini",
         description="Model by name (see `s2s-map models list`), or a folder with model.safetensors "
-        "and card.json.",
+        "and card.json, or python:MODULE:NAME for one of your own.",
     )
     queries: tuple[QueryConfig, ...] = Field(
         min_length=1, description="The questions, each a text or a recording; one layer each."
@@ -138,6 +139,10 @@ class RunConfig(_Frozen):
     )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Patches per pass of the encoder."
+    )
+    cluster: ClusterConfig = Field(
+        default_factory=ClusterConfig,
+        description="Where the blocks are computed; `cluster: local` is short for its `use:`.",
     )
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."

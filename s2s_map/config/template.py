@@ -17,6 +17,8 @@ _EXAMPLES: dict[str, str] = {
     "crs": "EPSG:32721",
     "size_m": "2560",
     "temperature": "0.05",
+    "workers": "2",
+    "dashboard": "8787",
     "output": "out/my-map",
     "source": "iguacu_landsat8",
     "region": "[-54.6, -25.5, -54.4, -25.3]",

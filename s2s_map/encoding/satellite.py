@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,10 @@ Progress = Callable[[int], None]
 
 
 class PatchEncoder(Protocol):
-    """What turns patches into unit vectors; a `LoadedModel` is one."""
+    """What turns patches into unit vectors; a `LoadedModel` is one.
+
+    One with an attribute ``takes_arrays = True`` is given numpy arrays and returns them.
+    """
 
     dim: int
 
@@ -116,20 +120,20 @@ class _Batches:
         self.tokens = token_valid(image.valid, patchset, np.arange(patchset.count))
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        import torch
-
         todo = self._countable()
         while todo.size:
             indices = todo[: self.size]
             try:
                 vectors = self._encode(indices)
-            except torch.OutOfMemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.size == 1:
                     raise ModelError(
                         "the device's memory does not hold one patch", remedy="use device: cpu"
                     ) from None
                 self.size = max(1, self.size // 2)
-                torch.cuda.empty_cache()
+                free_device_memory()
                 continue
             todo = todo[len(indices) :]
             self.done += len(indices)
@@ -146,14 +150,34 @@ class _Batches:
         return everything[self.tokens.any(axis=1)]
 
     def _encode(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
-        import torch
-
         pixels = cut(self._image.pixels, self._patchset, indices)
         valid = cut(self._image.valid[None], self._patchset, indices)[:, 0]
-        patches = torch.from_numpy(fill_invalid(pixels, valid))
+        filled: Any = fill_invalid(pixels, valid)
         resolution = self._encoder.resolution_for(self._patchset.layout.patch_m)
+        if getattr(self._encoder, "takes_arrays", False):
+            return np.asarray(
+                self._encoder.embed_patches(filled, resolution, self._level), dtype=np.float32
+            )
+        import torch
+
+        patches = torch.from_numpy(filled)
         vectors = self._encoder.embed_patches(patches, resolution, self._level)
         return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that a batch is too large for the device or the machine."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (
+        torch is not None and isinstance(error, torch.OutOfMemoryError)
+    )
+
+
+def free_device_memory() -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.cuda.empty_cache()
 
 
 def fill_invalid(pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

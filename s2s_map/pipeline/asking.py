@@ -12,7 +12,7 @@ from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.ledger import Ledger
+from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
@@ -67,7 +67,8 @@ def query(
     questions = encode_questions(model, model.card, [question], settings)
     with names.locked(folder):
         began = time.monotonic()
-        done = Ledger(folder / names.LEDGER).content()
+        with JournalLedger(folder / names.LEDGER) as ledger:
+            done = ledger.state().content
         building = score_maps(folder, store, questions, done, config.zarr_format, watch)
         record.created = datetime.now(UTC)
         write_results(folder, building, questions, record, watch)

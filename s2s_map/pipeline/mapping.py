@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import batched
 from pathlib import Path
 from threading import Event
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import InterruptedRunError
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.executor import Executor, ThreadsExecutor
+from s2s_map.pipeline.executor import Executor, StoppedError, ThreadsExecutor
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import QuestionGroup, Questions
 from s2s_map.rasters.building import MapsBuilding, same_cells
@@ -44,15 +43,15 @@ class RegionTask:
     questions: Questions
     building: MapsBuilding
 
-    def __call__(self, region: MapRegion, stop: Event | None = None) -> str:
+    def __call__(self, region: MapRegion, stop: Event) -> str:
         """Do it; memory depends neither on the number of questions nor on that of time slots."""
         arrays = [variable(self.building.path, name) for name in ("probability", "similarity")]
         most = max(1, _KEPT_BYTES // (2 * 4 * CHUNK_CELLS**2))
         for group in self.questions.groups():
             for indices in batched(range(len(group.queries)), most):
                 for slot in range(len(self.store.time_slots)):
-                    if stop is not None and stop.is_set():
-                        raise InterruptedRunError("a region is no longer wanted")
+                    if stop.is_set():
+                        raise StoppedError
                     answers = self._answers(region, slot, group.part(slice(*_ends(indices))))
                     for i, index in enumerate(indices):
                         place = self.building.names.index(group.queries[index].name)
@@ -94,7 +93,7 @@ class LayerTask:
     folder: Path
     attributes: Mapping[str, Any]
 
-    def __call__(self, name: str, stop: Event | None = None) -> str:
+    def __call__(self, name: str, stop: Event) -> str:
         """Do it."""
         layer, slots = self.layers[name], self.building.time_slots
         write_cogs(self.folder, [layer], self.building.grid, slots, self.attributes)
@@ -217,17 +216,18 @@ def _each[Item](
 ) -> None:
     stop = Event()
     try:
-        for _ in (executor or ThreadsExecutor()).run(partial(_call, task, stop), items, stop):
-            done()
+        for outcome in (executor or ThreadsExecutor()).run(task, items, stop):
+            if outcome.result is not None:
+                done()
+            elif outcome.final and outcome.error is not None:
+                raise outcome.error
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "stopped while the maps were written",
             remedy="start the same run again to go on where it stopped",
         ) from None
-
-
-def _call[Item](task: Callable[[Item, Event], str], stop: Event, item: Item) -> str:
-    return task(item, stop)
+    finally:
+        stop.set()
 
 
 def _pieces(store: EmbeddingsStore, region: MapRegion) -> Iterator[slice]:

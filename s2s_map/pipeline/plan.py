@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2s_map.config.model import ModelCard
-from s2s_map.pipeline.embedding import patches_of
+from s2s_map.pipeline.block_task import patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 
 _RATES = {"mini": 100.0, "vit": 1.5}

@@ -38,6 +38,7 @@ class RunRecord:
         machine: Processor and system.
         timings: Seconds by stage.
         counts: Blocks, patches, cells.
+        failed: Blocks without embeddings, each with the reason.
         concepts: What every layer was asked, by name.
         last_concept: The layer that `query` added last; not written.
     """
@@ -52,6 +53,7 @@ class RunRecord:
     machine: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     concepts: dict[str, Any] = field(default_factory=dict)
     last_concept: str | None = None
 
@@ -113,6 +115,7 @@ class RunRecord:
             "model": {**self.model.as_dict(), "sha256": self.model_sha256},
             "concepts": self.concepts,
             "counts": self.counts,
+            "failed_blocks": self.failed,
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -150,6 +153,7 @@ def read_record(path: Path) -> RunRecord:
             machine=content["machine"],
             timings=content["timings_s"],
             counts=content["counts"],
+            failed=content.get("failed_blocks", {}),
             concepts=content["concepts"],
         )
     except FileNotFoundError:

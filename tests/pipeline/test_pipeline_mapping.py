@@ -16,7 +16,7 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import encode_queries
 from s2s_map.encoding.vocabulary import encode_vocabulary
 from s2s_map.errors import InterruptedRunError
-from s2s_map.pipeline.executor import ThreadsExecutor
+from s2s_map.pipeline.executor import StoppedError, ThreadsExecutor
 from s2s_map.pipeline.mapping import RegionTask, layers_of, score_maps, write_layers
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import Questions
@@ -102,7 +102,7 @@ def test_a_task_pickles_and_stops(
     first, *others = map_regions(store.grid)
     assert task(first, stop) == first.key
     stop.set()
-    with pytest.raises(InterruptedRunError):
+    with pytest.raises(StoppedError):
         task(others[0], stop)
     assert building.missing_regions() == others
 
