@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.model import (
+    METADATA_ORDER,
     CodebookConfig,
+    FusionConfig,
     HtsatConfig,
     MiniLMConfig,
     ModelCard,
@@ -40,6 +42,15 @@ TINY = ModelConfig(
     codebook=CodebookConfig(size=64, dim=32, score_scale=100.0),
 )
 """14 x 14 tokens out of 56 px; 32 numbers per embedding; well over 1,000 patches a second."""
+
+TINY_META = TINY.model_copy(
+    update={
+        "metadata": METADATA_ORDER,
+        "fusion": FusionConfig(layers=1, heads=2, ff_dim=32, field_hidden_dim=8),
+        "codebook": CodebookConfig(size=64, dim=32, score_scale=20.0),
+    }
+)
+"""The same with all five metadata fields."""
 
 TINY_HTSAT = HtsatConfig(
     dim=24,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,9 @@ class PlainEncoder:
     def resolution_for(self, patch_m: float) -> float:
         return patch_m / INPUT_PX
 
-    def embed_patches(
-        self, pixels: NDArray[np.uint8], resolution_m: float, level: str = "patch", *_: Any
-    ) -> NDArray[np.float32]:
+    def embed_slots(
+        self, pixels: NDArray[np.uint8], resolution_m: float, level: str, slots: Sequence[Any]
+    ) -> list[NDArray[np.float32]]:
         memory = int(os.environ.get("S2S_TEST_MEMORY", "1000000"))
         if len(pixels) > memory:
             raise MemoryError("the device is full")
@@ -68,7 +69,7 @@ class PlainEncoder:
         colours = parts.mean(axis=(3, 5)).reshape(n, 3, -1).swapaxes(1, 2) / 255
         tokens = np.concatenate([colours, 1 - colours, colours[..., :2] ** 2], axis=-1)
         vectors = tokens if level == "token" else tokens.mean(axis=1)
-        return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+        return [vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)] * len(slots)
 
     def embed_text(self, text: str) -> NDArray[np.float32]:
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])

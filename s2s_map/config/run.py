@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.load import parse_model, read_yaml
+from s2s_map.config.metadata import MetadataConfig
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -130,6 +131,12 @@ class RunConfig(_Frozen):
     grid: GridConfig = Field(default_factory=GridConfig, description="The cells of the map.")
     patches: PatchConfig = Field(
         default_factory=PatchConfig, description="What the model is shown at a time."
+    )
+    metadata: MetadataConfig | None = Field(
+        default=None,
+        description="What a model with metadata is told beside the image: time_slots, "
+        "hour_reference, time_zone, place, audio_source, caption_source, masked_tokens. Left out: "
+        "the place of each patch and the published demo's sources.",
     )
     probability: ProbabilityConfig = Field(
         default_factory=ProbabilityConfig, description="How a similarity becomes a probability."

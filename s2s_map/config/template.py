@@ -15,6 +15,7 @@ _WIDTH = 88
 _EXAMPLES: dict[str, str] = {
     "title": "Birds and owls",
     "crs": "EPSG:32721",
+    "metadata": "{time_slots: [{month: 5, hour: 13}]}",
     "size_m": "2560",
     "temperature": "0.05",
     "workers": "2",

@@ -96,12 +96,13 @@ class EmbedTask:
                 job.config.patches.level,
                 job.config.batch_size,
                 on_patches,
+                job.metadata,
             )
             have_encoded = time.monotonic()
         values = embedded.values
-        values[~region_mask(job.region, job.grid, block)] = np.nan
+        values[:, ~region_mask(job.region, job.grid, block)] = np.nan
         self._enter("write", block, stop)
-        checksum = self.store.write_block(block, values[None])
+        checksum = self.store.write_block(block, values)
         have_written = time.monotonic()
         self._enter("record", block, stop)
         # Patches without imagery are not encoded, but the bar counts them.
@@ -111,7 +112,7 @@ class EmbedTask:
             block=block.key,
             checksum=checksum,
             patches=embedded.patches,
-            valid_cells=int(np.isfinite(values[..., 0]).sum()),
+            valid_cells=int(np.isfinite(values[0, ..., 0]).sum()),
             seconds=round(have_written - began, 4),
             batch_size=embedded.batch_size,
             device=resolve_device(job.config.device).partition(":")[0],

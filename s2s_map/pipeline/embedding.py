@@ -18,9 +18,6 @@ from s2s_map.pipeline.progress import Reporter
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.needed import needed_blocks
 
-NO_TIME_SLOT = "any"
-"""Label of the one time slot of a model without month and hour."""
-
 _HOPELESS = 20
 """So many blocks failing before one succeeds means that none will."""
 

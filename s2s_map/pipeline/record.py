@@ -34,6 +34,7 @@ class RunRecord:
         model: Whose model.
         model_sha256: Hash of its weights.
         imagery_time: Start and end of the imagery, if known.
+        metadata: What the model was told beside the image; None for a model without metadata.
         software: Versions.
         machine: Processor and system.
         timings: Seconds by stage.
@@ -49,6 +50,7 @@ class RunRecord:
     model: Credit
     model_sha256: str
     imagery_time: tuple[datetime, datetime] | None = None
+    metadata: Mapping[str, Any] | None = None
     software: Mapping[str, str] = field(default_factory=software_versions)
     machine: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class RunRecord:
             model=model_credit(job.card),
             model_sha256=job.card.sha256,
             imagery_time=None if interval is None else (_aware(interval[0]), _aware(interval[1])),
+            metadata=None if job.metadata is None else job.metadata.describe(),
             machine=machine(),
         )
 
@@ -88,6 +91,7 @@ class RunRecord:
             model=self.model,
             model_sha256=self.model_sha256,
             imagery_time=self.imagery_time,
+            metadata=self.metadata,
             config=self.config.model_dump(mode="json"),
             software=self.software,
         )
@@ -113,6 +117,7 @@ class RunRecord:
             "imagery": self.imagery.as_dict(),
             "imagery_time": None if interval is None else [t.isoformat() for t in interval],
             "model": {**self.model.as_dict(), "sha256": self.model_sha256},
+            "metadata": None if self.metadata is None else dict(self.metadata),
             "concepts": self.concepts,
             "counts": self.counts,
             "failed_blocks": self.failed,
@@ -149,6 +154,7 @@ def read_record(path: Path) -> RunRecord:
             imagery_time=None
             if interval is None
             else (datetime.fromisoformat(interval[0]), datetime.fromisoformat(interval[1])),
+            metadata=content.get("metadata"),
             software=content["software"],
             machine=content["machine"],
             timings=content["timings_s"],
