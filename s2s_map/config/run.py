@@ -20,7 +20,11 @@ class _Frozen(BaseModel):
 
 
 class QueryConfig(_Frozen):
-    """One question: a text or a recording. It becomes one layer of the maps."""
+    """One question: texts, a recording or both, less other texts. It becomes one layer.
+
+    Several parts are composed of their unit vectors: the mean of what is asked for, scaled to
+    length 1, less the mean of minus:, scaled to length 1, and the result scaled to length 1.
+    """
 
     name: str | None = Field(
         default=None,
@@ -37,11 +41,24 @@ class QueryConfig(_Frozen):
         "to this file, or sample:NAME.",
     )
 
+    texts: tuple[str, ...] = Field(
+        default=(),
+        description="Several texts whose mean is asked, such as [birds singing, crickets]; with "
+        "audio: the recording is one more part of the mean.",
+    )
+    minus: tuple[str, ...] = Field(
+        default=(),
+        description="Texts to take off, such as [traffic]: birds minus traffic.",
+    )
+
     @model_validator(mode="after")
-    def _one_kind(self) -> QueryConfig:
-        if (self.text is None) == (self.audio is None):
-            raise ValueError("a query has either text: or audio:, one of the two")
-        if self.text is not None and not self.text.strip():
+    def _something(self) -> QueryConfig:
+        if self.text is None and self.audio is None and not self.texts:
+            raise ValueError("a query has text:, texts: or audio:, something to listen for")
+        if self.text is not None and self.texts:
+            raise ValueError("a query has either text: or texts:, not both")
+        given = [*([] if self.text is None else [self.text]), *self.texts, *self.minus]
+        if not all(text.strip() for text in given):
             raise ValueError("the text of a query is empty")
         return self
 
@@ -126,7 +143,8 @@ class RunConfig(_Frozen):
         "and card.json, or python:MODULE:NAME for one of your own.",
     )
     queries: tuple[QueryConfig, ...] = Field(
-        min_length=1, description="The questions, each a text or a recording; one layer each."
+        min_length=1,
+        description="The questions, each a text, a recording or several of them; one layer each.",
     )
     grid: GridConfig = Field(default_factory=GridConfig, description="The cells of the map.")
     patches: PatchConfig = Field(

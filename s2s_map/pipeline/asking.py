@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
@@ -26,6 +28,8 @@ def query(
     text: str | None = None,
     *,
     audio: str | None = None,
+    texts: Sequence[str] = (),
+    minus: Sequence[str] = (),
     name: str | None = None,
     probability: ProbabilityConfig | None = None,
     reporter: Reporter | None = None,
@@ -37,7 +41,9 @@ def query(
     Args:
         out: Output folder of a finished run.
         text: What to listen for.
-        audio: Or a recording.
+        audio: A recording, alone or as a further part of the question.
+        texts: Further texts; the question is the mean of all parts, see `QueryConfig`.
+        minus: Texts to take off.
         name: Name of the layer; made from the text or file name if None. A layer of that name is
             replaced.
         probability: Another way from similarity to probability than the run's.
@@ -55,16 +61,18 @@ def query(
         >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
     """
     folder, watch = Path(out), reporter or Reporter()
-    if text is None and audio is None:
+    if text is None and audio is None and not texts:
         raise QueryError("no question", expected="a text, or a recording with --audio")
-    question = QueryConfig.model_construct(name=name, text=text, audio=audio)
+    question = QueryConfig.model_construct(
+        name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
+    )
     record = read_record(folder / names.RECORD)
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
     config = record.config
     model = load_model(config.model)
     _check_model(model, record)
     settings = probability or config.probability
-    questions = encode_questions(model, model.card, [question], settings)
+    questions = encode_questions(model, model.card, [question], settings, vectors_folder())
     with names.locked(folder):
         began = time.monotonic()
         with JournalLedger(folder / names.LEDGER) as ledger:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import ImageryError, IncompleteRunError
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
@@ -16,6 +17,7 @@ from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
+from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import JournalLedger, LedgerState
 from s2s_map.pipeline.mapping import score_maps
@@ -67,7 +69,7 @@ def run(
     if not isinstance(config, RunConfig):
         config = load_run_config(config)
     watch = reporter or Reporter()
-    job = resolve(config, catalogs)
+    job = freeze(resolve(config, catalogs), again=overwrite)
     out = job.output
     if not overwrite:
         names.check_folder(out, job.identity())
@@ -75,11 +77,14 @@ def run(
     with _timed(record, "prepare"):
         model = load_model(config.model, resolve_device(config.device))
         # Questions first: a bad recording should not be found after an hour of encoding.
-        questions = encode_questions(model, job.card, config.queries, config.probability)
+        questions = encode_questions(
+            model, job.card, config.queries, config.probability, vectors_folder()
+        )
     with names.locked(out):
         if overwrite:
             names.clear_folder(out)
         names.check_folder(out, job.identity())
+        keep_search(job)
         store = _open_store(job, out)
         with _executor(job, executor, watch, performance_report) as where:
             with JournalLedger(out / names.LEDGER) as ledger:

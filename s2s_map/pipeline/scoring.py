@@ -104,9 +104,7 @@ class Questions:
         about: dict[str, Any] = {
             "name": query.name,
             "kind": query.kind,
-            query.kind: query.content,
-            "sha256": query.sha256,
-            **({"details": query.details} if query.details else {}),
+            **query.describe(),
             "method": method.name,
         }
         if method.name == "softmax":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from fixtures_models import fill
 
 from s2s_map.config.model import METADATA_ORDER, FusionConfig, MaskedTokens, ModelConfig
 from s2s_map.models.build import build_model
+from s2s_map.models.metadata import Metadata
 from s2s_map.models.positions import ground_positions
 from s2s_map.models.sat2sound import Sat2Sound
 
@@ -106,6 +108,64 @@ def test_mixed_zooms_in_one_batch(with_metadata: Sat2Sound, without_metadata: Sa
     check("batch_sat_nometa", plain)
     fused = with_metadata.embed_image(given.images(), resolution, given.metadata("all"))
     check("batch_sat_meta_all", fused)
+
+
+@pytest.fixture(scope="module")
+def halved() -> Sat2Sound:
+    return build(METADATA_ORDER).halve()
+
+
+@pytest.mark.parametrize(
+    ("imagery", "zoom"),
+    [
+        ("bingmap", 3),
+        *(
+            pytest.param(imagery, zoom, marks=pytest.mark.slow)
+            for imagery, zoom in itertools.product(GSD_M, (1, 3, 5))
+            if (imagery, zoom) != ("bingmap", 3)
+        ),
+    ],
+)
+def test_bf16_keeps_the_embeddings(imagery: str, zoom: int, halved: Sat2Sound) -> None:
+    tokens = halved.image_tokens(given.images(), given.resolution(GSD_M[imagery], (zoom,) * 4))
+    fused = halved.fuse(tokens, given.metadata("all"))
+    for name, some in (("meta_all", fused), ("nometa", tokens)):
+        expected = torch.from_numpy(given.golden()[f"sat_{imagery}_z{zoom}_{name}"])
+        cosine = torch.cosine_similarity(halved.embed_tokens(some, level="patch"), expected)
+        # Measured: 0.99953 at worst.
+        assert cosine.min() >= 0.999, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("masked_tokens", ["zero", "ordinary"])
+def test_bf16_keeps_the_embeddings_where_metadata_is_missing(
+    masked_tokens: MaskedTokens, halved: Sat2Sound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(halved.sat_encoder.meta_fuser, "masked_tokens", masked_tokens)
+    tokens = halved.image_tokens(given.images(), given.resolution(10.0, (3,) * 4))
+    found = halved.embed_tokens(halved.fuse(tokens, given.metadata("missing")), level="patch")
+    name = "nograd" if masked_tokens == "zero" else "slow"
+    expected = torch.from_numpy(given.golden()[f"sat_sentinel_z3_meta_missing_{name}"])
+    assert torch.cosine_similarity(found, expected).min() >= 0.999
+
+
+@pytest.mark.slow
+def test_bf16_keeps_each_token(
+    with_metadata: Sat2Sound, halved: Sat2Sound, sentinel_z3: torch.Tensor
+) -> None:
+    exact = with_metadata.fuse(sentinel_z3[:1], first(given.metadata("all")))
+    tokens = halved.image_tokens(given.images()[:1], given.resolution(10.0, (3,)))
+    fused = halved.fuse(tokens, first(given.metadata("all")))
+    expected = with_metadata.embed_tokens(exact, level="token")
+    found = halved.embed_tokens(fused, level="token")
+    assert torch.cosine_similarity(found, expected, dim=2).min() >= 0.999
+
+
+def first(metadata: Metadata) -> Metadata:
+    return Metadata(
+        {field: value[:1] for field, value in metadata.values.items()},
+        {field: value[:1] for field, value in metadata.valid.items()},
+    )
 
 
 def test_tokens(with_metadata: Sat2Sound, sentinel_z3: torch.Tensor) -> None:
