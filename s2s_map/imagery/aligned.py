@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from rasterio.windows import Window
 
 from s2s_map.catalog.opening import open_raster
 from s2s_map.catalog.scene import Scene
-from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.catalog import RasterEntry, ValueScale
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import (
     AVERAGE_FROM,
@@ -27,6 +27,9 @@ from s2s_map.imagery.scaling import to_8bit
 # Rows resampled at a time: bounds memory to a few megabytes beyond the result.
 _ROWS = 128
 _HALF = 0.5 - 1e-6
+
+Fetch = Callable[[slice, slice], tuple[NDArray[np.float32], NDArray[np.bool_]]]
+"""Returns values (3, rows, columns) and the mask of observed pixels, for rows and columns."""
 
 
 def is_aligned(scene: Scene, crs: CRS) -> bool:
@@ -49,6 +52,18 @@ def read_aligned(
     Raises:
         ImageryError: For a file that cannot be read.
     """
+
+    def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        with open_raster(scene.uri) as source:
+            return _read_native(source, rows, cols, entry)
+
+    return resample_aligned(scene, lattice, window, fetch, entry.scale)
+
+
+def resample_aligned(
+    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: ValueScale | None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Resample an aligned scene, of which `fetch` returns rows and columns, to 8 bit."""
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
     y = Taps.along(window.top, window.height, *lattice.source_rows(scene))
@@ -57,15 +72,14 @@ def read_aligned(
     rows, cols = y.span(scene.shape[0], margin), x.span(scene.shape[1], margin)
     if rows is None or cols is None:
         return pixels, valid
-    with open_raster(scene.uri) as source:
-        values, observed = _read_native(source, rows, cols, entry)
+    values, observed = fetch(rows, cols)
     if not observed.any():
         return pixels, valid
     average = [lattice.source_rows(scene)[0], lattice.source_columns(scene)[0]]
     mean = min(average) >= AVERAGE_FROM
     parts = (_averaged if mean else _interpolated)(values, observed, y, x, rows, cols)
     for part, resampled, seen in parts:
-        pixels[:, part] = np.where(seen, to_8bit(resampled, entry.scale), np.uint8(0))
+        pixels[:, part] = np.where(seen, to_8bit(resampled, scale), np.uint8(0))
         valid[part] = seen
     return pixels, valid
 

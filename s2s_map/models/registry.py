@@ -1,4 +1,4 @@
-"""Models by name: the embedded ones, and any folder with a card and weights."""
+"""Models by name: the embedded ones, the fetched ones, and any folder with card and weights."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING
 from s2s_map.config.model import ModelCard
 from s2s_map.errors import ModelError
 from s2s_map.models.checkpoints import CARD_FILE, WEIGHTS_FILE, load_weights, read_card
+from s2s_map.models.places import models_folder
+from s2s_map.models.published import PUBLISHED
 from s2s_map.models.python_model import PREFIX, python_model
 
 if TYPE_CHECKING:
     from s2s_map.models.loaded import LoadedModel
 
 EMBEDDED = Path(__file__).parent / "data"
-
-PUBLISHED = tuple(
-    f"sat2sound/{imagery}_{metadata}"
-    for imagery in ("bingmap", "sentinel", "SoundingEarth")
-    for metadata in ("nometa", "withmeta")
-)
-"""The published checkpoints, which this version does not load yet."""
 
 
 def list_models() -> list[ModelCard]:
@@ -32,6 +27,12 @@ def list_models() -> list[ModelCard]:
         ['s2s-mini']
     """
     return [read_card(path.parent) for path in sorted(EMBEDDED.glob(f"*/{CARD_FILE}"))]
+
+
+def fetched_models() -> list[ModelCard]:
+    """Cards of the models that were fetched or converted on this machine, by name."""
+    folder = models_folder()
+    return [read_card(path.parent) for path in sorted(folder.glob(f"**/{CARD_FILE}"))]
 
 
 def model_card(name: str | Path) -> ModelCard:
@@ -56,13 +57,18 @@ def model_folder(name: str | Path) -> Path:
         ModelError: For an unknown name; it names the nearest known ones.
     """
     text = str(name)
-    if text in PUBLISHED:
-        raise ModelError(
-            f"the published checkpoint {text} cannot be loaded by this version",
-            remedy="a later version will; use an embedded model: " + ", ".join(_names()),
-        )
     if text in _names():
         return EMBEDDED / text
+    if (models_folder() / text / CARD_FILE).is_file():
+        return models_folder() / text
+    if text in PUBLISHED:
+        from s2s_map.models.hub import how_to_carry
+
+        raise ModelError(
+            f"the published model {text} is not on this machine",
+            remedy=f"run: s2s-map models fetch {text}. Without a network, {how_to_carry(text)}; "
+            f"or use the embedded model {', '.join(_names())}",
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -70,7 +76,7 @@ def model_folder(name: str | Path) -> Path:
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     raise ModelError(
         f"unknown model {text!r}",
-        remedy=f"{guess}Known: {', '.join(_names()) or 'none'}; "
+        remedy=f"{guess}Known: {', '.join([*_names(), *PUBLISHED])}; "
         f"or give a folder with {CARD_FILE} and {WEIGHTS_FILE}",
     )
 

@@ -21,9 +21,10 @@ IMAGERY = "imagery.tif"
 PREVIEW = "preview.png"
 ITEM = "item.json"
 RECORD = "run.json"
+SEARCH = "search.json"
 LOCK = ".lock"
 
-_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD)
+_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH)
 
 
 @contextmanager
