@@ -34,7 +34,7 @@ pytestmark = pytest.mark.parity
 
 def s2s_map(*arguments: str, **environment: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-m", "s2s_map.cli.main", *arguments],
+        [Path(sys.executable).with_name("s2s-map"), *arguments],
         env=os.environ | environment,
         capture_output=True,
         text=True,
