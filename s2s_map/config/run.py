@@ -101,6 +101,12 @@ class PatchConfig(_Frozen):
         description="token: the 14 x 14 parts of all overlapping patches are blended onto the "
         "cells. patch: one cell is one patch (cell_m equal to stride_m).",
     )
+    resampling: Literal["block", "exact"] = Field(
+        default="block",
+        description="block: imagery is resampled to model pixels once a block, and patches are cut "
+        "from it. exact: each patch is cut out in the source's own pixels and resized by itself, "
+        "as for the published model; slower.",
+    )
 
 
 class ProbabilityConfig(_Frozen):

@@ -16,7 +16,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry, ValueScale
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import (
-    AVERAGE_FROM,
+    SHARE_FROM,
     Taps,
     grow_into_invalid,
     weighted_columns,
@@ -43,8 +43,8 @@ def read_aligned(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Read a window of the lattice from an aligned scene.
 
-    Interpolated pixels are valid where the source pixel around their centre is; averaged ones
-    where at least half of their area is.
+    Pixels below twice the source's are valid where the source pixel around their centre is; larger
+    ones where at least half of their weight is.
 
     Returns:
         Pixels of shape (3, rows, columns) and their validity of shape (rows, columns).
@@ -75,9 +75,9 @@ def resample_aligned(
     values, observed = fetch(rows, cols)
     if not observed.any():
         return pixels, valid
-    average = [lattice.source_rows(scene)[0], lattice.source_columns(scene)[0]]
-    mean = min(average) >= AVERAGE_FROM
-    parts = (_averaged if mean else _interpolated)(values, observed, y, x, rows, cols)
+    ratio = min(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
+    resample = _shared if ratio >= SHARE_FROM else _interpolated
+    parts = resample(values, observed, y, x, rows, cols)
     for part, resampled, seen in parts:
         pixels[:, part] = np.where(seen, to_8bit(resampled, scale), np.uint8(0))
         valid[part] = seen
@@ -108,7 +108,7 @@ def _interpolated(
         yield part, weighted_rows(across, taps, rows.start), seen
 
 
-def _averaged(
+def _shared(
     values: NDArray[np.float32],
     observed: NDArray[np.bool_],
     y: Taps,
@@ -116,7 +116,7 @@ def _averaged(
     rows: slice,
     cols: slice,
 ) -> Parts:
-    # Weights of source pixels beyond the scene are void: averaged over what there is.
+    # Weights of source pixels beyond the scene are void: a mean over what there is.
     y, x = _within(y, rows), _within(x, cols)
     known = observed.astype(np.float32)
     layers = np.concatenate([np.where(observed, values, np.float32(0.0)), known[None]])

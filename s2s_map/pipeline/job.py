@@ -91,6 +91,7 @@ class Job:
                 "size_m": self.layout.patch_m,
                 "stride_m": self.layout.stride_m,
                 "level": config.patches.level,
+                "resampling": config.patches.resampling,
             },
             "metadata": None if self.metadata is None else self.metadata.describe(),
         }
@@ -145,7 +146,18 @@ def _layout(config: RunConfig, entry: CatalogEntry, card: ModelCard) -> PatchLay
     patches = config.patches
     size = patches.size_m if patches.size_m is not None else entry.sensor.patch_m * patches.zoom
     image = card.config.image
-    return PatchLayout(size, image.input_px, patches.stride_m, image.tokens_per_side)
+    source_px = None
+    if patches.resampling == "exact":
+        source_px = round(size / entry.sensor.gsd_m)
+        if source_px < 1 or abs(size / entry.sensor.gsd_m - source_px) > 1e-3:
+            raise ConfigError(
+                f"patches of {size:g} m are {size / entry.sensor.gsd_m:.2f} source pixels of "
+                f"{entry.sensor.gsd_m:g} m",
+                expected="whole source pixels, at resampling: exact",
+                remedy=f"set patches.size_m to {max(1, source_px) * entry.sensor.gsd_m:g}, or "
+                "resampling: block",
+            )
+    return PatchLayout(size, image.input_px, patches.stride_m, image.tokens_per_side, source_px)
 
 
 def usable_cores() -> int:
