@@ -250,8 +250,12 @@ def _slot(store: EmbeddingsStore, label: str | None) -> int:
 
 
 def _check_unchanged(store: EmbeddingsStore, job: Job) -> None:
-    there = store.attributes.get("identity", {})
-    changed = names.differences(there, json.loads(json.dumps(job.identity())))
+    there = dict(store.attributes.get("identity", {}))
+    here = json.loads(json.dumps(job.identity()))
+    # Explained in float32, here as anywhere: what the run multiplied in does not matter.
+    for identity in (there, here):
+        identity["model"] = {**identity.get("model", {}), "precision": None}
+    changed = names.differences(there, here)
     if changed:
         raise OutputMismatchError(
             f"what the embeddings were made from has changed: {', '.join(changed)}",

@@ -70,7 +70,9 @@ def draw_explanation(
         for name, drawn in (("Patch", None), ("Similarity of its parts to the query", heat)):
             _text(figure, left, top + 0.06, name, 9, _INK, bold=True, below=False)
             axes = _axes(figure, left, top - _PICTURE, _PICTURE, _PICTURE)
-            axes.imshow(image, extent=(0, 1, 1, 0), interpolation="bilinear")
+            # Grey below the heat map, so that its colours are those of its legend.
+            below = image if drawn is None else image.mean(axis=-1)
+            axes.imshow(below, cmap="gray", extent=(0, 1, 1, 0), interpolation="bilinear")
             if drawn is not None:
                 _draw_heat(figure, axes, drawn, left, top - _PICTURE - 0.16)
             axes.plot(
@@ -103,7 +105,7 @@ def _draw_heat(
     low, high = float(seen.min()), float(seen.max())
     norm = Normalize(low, high if high > low else low + 1e-6)
     shown = axes.imshow(
-        np.ma.masked_invalid(heat), cmap=COLORMAP, norm=norm, alpha=0.62,
+        np.ma.masked_invalid(heat), cmap=COLORMAP, norm=norm, alpha=0.7,
         extent=(0, 1, 1, 0), interpolation="nearest",
     )  # fmt: skip
     bar = figure.colorbar(

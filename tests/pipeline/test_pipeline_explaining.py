@@ -26,6 +26,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_job(
         folder,
         network=TINY_META,
+        precision="fp32",
         metadata={"time_slots": SLOTS},
         patches={"stride_m": 640, "level": "patch"},
         grid={"cell_m": 640, "block_cells": 4},
