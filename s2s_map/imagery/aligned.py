@@ -27,6 +27,7 @@ from s2s_map.imagery.scaling import to_8bit
 # Rows resampled at a time: bounds memory to a few megabytes beyond the result.
 _ROWS = 128
 _HALF = 0.5 - 1e-6
+_WHOLE = 1.0 - 1e-4
 
 Fetch = Callable[[slice, slice], tuple[NDArray[np.float32], NDArray[np.bool_]]]
 """Returns values (3, rows, columns) and the mask of observed pixels, for rows and columns."""
@@ -77,7 +78,7 @@ def resample_aligned(
         return pixels, valid
     ratio = min(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
     resample = _shared if ratio >= SHARE_FROM else _interpolated
-    parts = resample(values, observed, y, x, rows, cols)
+    parts = resample(values, observed, y, x, rows, cols, scale is None)
     for part, resampled, seen in parts:
         pixels[:, part] = np.where(seen, to_8bit(resampled, scale), np.uint8(0))
         valid[part] = seen
@@ -94,10 +95,13 @@ def _interpolated(
     x: Taps,
     rows: slice,
     cols: slice,
+    is_8bit: bool,
 ) -> Parts:
     if not observed.all():
         values = grow_into_invalid(values, observed, steps=max(y.reach, x.reach))
     across = weighted_columns(values, x, cols.start)
+    if is_8bit:
+        across = _as_8bit(across)
     inside_x = (x.nearest >= cols.start) & (x.nearest < cols.stop)
     near_x = np.clip(x.nearest - cols.start, 0, observed.shape[1] - 1)
     for part in _row_parts(len(y.nearest)):
@@ -115,17 +119,25 @@ def _shared(
     x: Taps,
     rows: slice,
     cols: slice,
+    is_8bit: bool,
 ) -> Parts:
     # Weights of source pixels beyond the scene are void: a mean over what there is.
     y, x = _within(y, rows), _within(x, cols)
     known = observed.astype(np.float32)
     layers = np.concatenate([np.where(observed, values, np.float32(0.0)), known[None]])
+    across = weighted_columns(layers, x, cols.start)
+    if is_8bit:
+        across[:3] = np.where(across[3] > _WHOLE, _as_8bit(across[:3]), across[:3])
     for part in _row_parts(len(y.nearest)):
-        taps = y.part(part)
-        sums = weighted_columns(weighted_rows(layers, taps, rows.start), x, cols.start)
+        sums = weighted_rows(across, y.part(part), rows.start)
         seen = sums[3] >= _HALF
         share = np.where(seen, sums[3], np.float32(1.0)).astype(np.float32)
         yield part, sums[:3] / share, seen
+
+
+def _as_8bit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round as Pillow does between its passes: it prepared the images that models learn from."""
+    return np.asarray(np.clip(np.rint(values), 0.0, 255.0), dtype=np.float32)
 
 
 def _within(taps: Taps, span: slice) -> Taps:

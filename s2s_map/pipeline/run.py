@@ -75,7 +75,7 @@ def run(
         names.check_folder(out, job.identity())
     record = RunRecord.of(job)
     with _timed(record, "prepare"):
-        model = load_model(config.model, resolve_device(config.device))
+        model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
         questions = encode_questions(
             model, job.card, config.queries, config.probability, vectors_folder()
@@ -88,7 +88,10 @@ def run(
         store = _open_store(job, out)
         with _executor(job, executor, watch, performance_report) as where:
             with JournalLedger(out / names.LEDGER) as ledger:
-                with _timed(record, "embed"), lent_model(config.model, config.device, model):
+                with (
+                    _timed(record, "embed"),
+                    lent_model(config.model, config.device, job.precision, model),
+                ):
                     embedded = embed_missing(job, store, ledger, watch, where, on_stage)
                 state = ledger.state()
             _count(record, state, embedded)
@@ -111,7 +114,11 @@ def _open_store(job: Job, out: Path) -> EmbeddingsStore:
         "identity": job.identity(),
         "attribution": job.entry.attribution,
         "licence": job.entry.licence,
-        "model": {"name": job.card.name, "sha256": job.card.sha256},
+        "model": {
+            "name": job.card.name,
+            "sha256": job.card.sha256,
+            "precision": job.precision,
+        },
         "metadata": None if job.metadata is None else job.metadata.describe(),
     }
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
