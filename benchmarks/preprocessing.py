@@ -65,11 +65,12 @@ def patches(path: Path, gsd_m: float, px: int, zoom: int, input_px: int, tokens:
     source = open_source(entry)
     with rasterio.open(path) as scene:
         west, south, east, north = scene.bounds
-    # Both in model and in source pixels a whole number: a quarter of a patch.
-    block = PatchLayout(size, input_px, size / 4, tokens)
-    exact = PatchLayout(size, input_px, size / 4, tokens, px * zoom)
+    # A whole number of model pixels and an even one of source pixels, so that patches line up with
+    # the source: half a patch.
+    block = PatchLayout(size, input_px, size / 2, tokens)
+    exact = PatchLayout(size, input_px, size / 2, tokens, px * zoom)
     middle_x, middle_y = (west + east) / 2, (south + north) / 2
-    stride = size / 4
+    stride = size / 2
     reach = max(min(east - west, north - south) / 2 - size / 2, stride / 2)
     bounds = (middle_x - reach, middle_y - reach, middle_x + reach, middle_y + reach)
     cells = tuple(np.round(edge / stride) * stride for edge in bounds)

@@ -181,13 +181,8 @@ class _Batches:
         return everything[self.tokens.any(axis=1)]
 
     def _encode(self, indices: NDArray[np.intp]) -> list[NDArray[np.float32]]:
-        pixels = cut(self._image.pixels, self._patchset, indices)
-        valid = cut(self._image.valid[None], self._patchset, indices)[:, 0]
-        filled: Any = fill_invalid(pixels, valid)
-        layout = self._patchset.layout
-        if layout.source_px is not None:
-            filled = resize_patches(filled, layout.input_px)
-        resolution = self._encoder.resolution_for(layout.patch_m)
+        filled: Any = patch_pixels(self._image, self._patchset, indices)
+        resolution = self._encoder.resolution_for(self._patchset.layout.patch_m)
         slots: Sequence[Metadata | None] = [None]
         if self._metadata is not None:
             slots = self._metadata.of(self._patchset.centres(indices))
@@ -199,6 +194,17 @@ class _Batches:
         patches = torch.from_numpy(filled)
         vectors = self._encoder.embed_slots(patches, resolution, self._level, slots)
         return [np.asarray(one.cpu().numpy(), dtype=np.float32) for one in vectors]
+
+
+def patch_pixels(
+    image: ImageBlock, patchset: PatchSet, indices: NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    """Return patches (B, 3, input_px, input_px) as the model is shown them."""
+    pixels = cut(image.pixels, patchset, indices)
+    valid = cut(image.valid[None], patchset, indices)[:, 0]
+    filled = fill_invalid(pixels, valid)
+    layout = patchset.layout
+    return filled if layout.source_px is None else resize_patches(filled, layout.input_px)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 SHARE_FROM = 2.0
 """Ratio of pixel sizes from which a pixel is valid by the share of valid source pixels in it."""
 
-AVERAGE_FROM = 12.0
-"""Ratio of pixel sizes from which source pixels are averaged: beyond any patch (zoom 5 in 112 px).
+AVERAGE_FROM = 16.0
+"""Ratio of pixel sizes from which source pixels are averaged: beyond any patch (13.4).
 
 Below it the kernel is that of the published preprocessing; a plain mean moved embeddings by up to
 0.009 in cosine (benchmarks/preprocessing.py).

@@ -101,7 +101,7 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
-        images, resolution = self._inputs(pixels, resolution_m)
+        images, resolution = self.prepare(pixels, resolution_m)
         with torch.inference_mode():
             if level == "both":
                 patch, token = self.network.embed_image(images, resolution, metadata, level="both")
@@ -129,7 +129,7 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
-        images, resolution = self._inputs(pixels, resolution_m)
+        images, resolution = self.prepare(pixels, resolution_m)
         network = self.network
         with torch.inference_mode():
             tokens = network.image_tokens(images, resolution)
@@ -138,7 +138,12 @@ class LoadedModel:
                 for one in slots
             ]
 
-    def _inputs(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
+    def prepare(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
+        """Return normalised images and their resolution (B,) on the device.
+
+        Raises:
+            ModelError: For pixels of another shape or type than uint8 (B, 3, input_px, input_px).
+        """
         side = self.input_px
         if pixels.dtype != torch.uint8 or pixels.shape[1:] != (3, side, side):
             raise ModelError(

@@ -158,6 +158,11 @@ class PatchLayout:
             ranges = [self._overlapping(low, high) for low, high in ((minx, maxx), (miny, maxy))]
         return PatchSet(self, y_index=ranges[1][::-1], x_index=ranges[0])
 
+    def patch_near(self, x: float, y: float) -> PatchSet:
+        """Return the one patch of the lattice whose centre is nearest to a point in metres."""
+        column, row = (round(value / self.stride_m - 0.5) for value in (x, y))
+        return PatchSet(self, range(row, row + 1), range(column, column + 1))
+
     def _centred_in(self, low: float, high: float) -> range:
         first, last = low / self.stride_m, high / self.stride_m
         if max(abs(first - round(first)), abs(last - round(last))) > 1e-6:
