@@ -14,6 +14,7 @@ The tree::
     ├── StoreError               an embeddings store or map that cannot be read or extended
     ├── OutputError              an output folder that cannot be used
     │   └── OutputMismatchError  an output folder that belongs to a different config
+    ├── ClusterError             a cluster that cannot be reached or cannot do the work
     ├── DataError                training or evaluation data that cannot be used
     ├── IncompleteRunError       exit code 3: the run ended with holes
     └── InterruptedRunError      exit code 4: stopped by the user, can be resumed
@@ -97,6 +98,10 @@ class OutputError(S2SMapError):
 
 class OutputMismatchError(OutputError):
     """An output folder that belongs to a different config."""
+
+
+class ClusterError(S2SMapError):
+    """A cluster that cannot be reached or cannot do the work."""
 
 
 class DataError(S2SMapError):

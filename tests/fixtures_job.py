@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import rasterio
 import yaml
-from fixtures_models import write_model_folder
+from fixtures_models import TINY, write_model_folder
 from rasterio.transform import from_origin
+
+from s2s_map.config.model import ModelConfig
 
 WEST, NORTH = 600_000.0, 7_200_000.0
 SIDE_PX, GSD_M = 200, 30.0
@@ -35,12 +37,14 @@ def write_scene(path: Path, empty: bool = False) -> None:
         dataset.write(pixels)
 
 
-def write_job(folder: Path, empty: bool = False, **changes: Any) -> Path:
+def write_job(
+    folder: Path, empty: bool = False, network: ModelConfig = TINY, **changes: Any
+) -> Path:
     """Write scene, catalog, model and config below a folder; returns the config's path."""
     folder.mkdir(parents=True, exist_ok=True)
     write_scene(folder / "scene.tif", empty)
     if not (folder / "model").exists():
-        write_model_folder(folder / "model")
+        write_model_folder(folder / "model", network)
     entry = {
         "type": "raster",
         "title": "Noise",

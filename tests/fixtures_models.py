@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.model import (
+    METADATA_ORDER,
     CodebookConfig,
+    FusionConfig,
+    HtsatConfig,
     MiniLMConfig,
     ModelCard,
     ModelConfig,
@@ -40,6 +43,32 @@ TINY = ModelConfig(
 )
 """14 x 14 tokens out of 56 px; 32 numbers per embedding; well over 1,000 patches a second."""
 
+TINY_META = TINY.model_copy(
+    update={
+        "metadata": METADATA_ORDER,
+        "fusion": FusionConfig(layers=1, heads=2, ff_dim=32, field_hidden_dim=8),
+        "codebook": CodebookConfig(size=64, dim=32, score_scale=20.0),
+    }
+)
+"""The same with all five metadata fields."""
+
+TINY_HTSAT = HtsatConfig(
+    dim=24,
+    depths=(2, 2),
+    heads=(2, 4),
+    window_tokens=8,
+    image_px=32,
+    patch_px=2,
+    classes=3,
+    rate=4000,
+    window_s=1.0,
+    fft_size=64,
+    hop=32,
+    mel_bins=8,
+    mel_range_hz=(50.0, 1800.0),
+)
+"""Every part of the published audio encoder: shifted windows, merging, four pieces of time."""
+
 
 def formula_weight(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Values of a floating-point parameter, from its key alone."""
@@ -63,13 +92,18 @@ def formula_weight(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.asarray(values, dtype=np.float32)
 
 
+def is_constant(key: str) -> bool:
+    """Whether an entry of a state dict follows from the architecture instead of training."""
+    return key.endswith(".attn_mask") or ".audio_feats_extractor." in key
+
+
 def fill(network: nn.Module) -> None:
-    """Give a network the formula's weights, in place."""
+    """Give a network the formula's weights, in place; its constants stay as built."""
     import torch
 
     filled: dict[str, Tensor] = {}
     for key, value in network.state_dict().items():
-        if value.is_floating_point():
+        if value.is_floating_point() and not is_constant(key):
             values = formula_weight(key, tuple(value.shape))
             filled[key] = torch.from_numpy(values.reshape(tuple(value.shape))).to(value.dtype)
         else:

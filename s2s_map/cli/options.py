@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from s2s_map.config.run import RunConfig
 
 ConfigFile = Annotated[Path, typer.Argument(help="Run config, a YAML file.", show_default=False)]
 CatalogFiles = Annotated[
@@ -15,3 +18,26 @@ CatalogFiles = Annotated[
 OutputFolder = Annotated[
     Path, typer.Argument(metavar="OUT", help="Output folder of a finished run.", show_default=False)
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="USE",
+        help="Where to compute: threads, local, cuda or tcp://HOST:PORT; instead of the config's.",
+    ),
+]
+
+
+def with_cluster(config: RunConfig, use: str | None) -> RunConfig:
+    """Return a config with another `cluster:`.
+
+    Raises:
+        ConfigError: For something that is no cluster.
+    """
+    if use is None:
+        return config
+    from s2s_map.config.cluster import ClusterConfig
+    from s2s_map.config.load import parse_model
+
+    changed = parse_model(ClusterConfig, {**config.cluster.model_dump(), "use": use}, "--cluster")
+    return config.model_copy(update={"cluster": changed})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import CatalogFiles, ConfigFile
+from s2s_map.cli.options import CatalogFiles, Cluster, ConfigFile, with_cluster
+from s2s_map.errors import IncompleteRunError
 
 if TYPE_CHECKING:
     from s2s_map.pipeline.opening import OpenRun
@@ -24,6 +25,13 @@ def run_command(
         bool, typer.Option("--overwrite", help="Remove the results of another config first.")
     ] = False,
     catalog: CatalogFiles = None,
+    cluster: Cluster = None,
+    performance_report: Annotated[
+        Path | None,
+        typer.Option(
+            "--performance-report", help="Write Dask's report of what the cluster did, HTML."
+        ),
+    ] = None,
 ) -> None:
     """Map a region: read the imagery, embed it, ask the questions, write the maps.
 
@@ -38,11 +46,35 @@ def run_command(
     settings = load_run_config(config)
     if output is not None:
         settings = settings.model_copy(update={"output": str(output)})
+    settings = with_cluster(settings, cluster)
     from s2s_map.pipeline.run import run
 
     watch = reporter(console)
-    finished = run(settings, overwrite=overwrite, catalogs=catalog or [], reporter=watch)
+    finished = run(
+        settings,
+        overwrite=overwrite,
+        catalogs=catalog or [],
+        reporter=watch,
+        performance_report=performance_report,
+    )
     summarise(console, finished, time.monotonic() - began)
+    check_complete(finished)
+
+
+def check_complete(finished: OpenRun) -> None:
+    """End with exit code 3 if blocks are missing.
+
+    Raises:
+        IncompleteRunError: With their number, the first and its reason.
+    """
+    failed = finished.record.failed
+    if failed:
+        block, reason = next(iter(failed.items()))
+        raise IncompleteRunError(
+            f"{len(failed)} of {len(failed) + finished.record.counts['blocks']} blocks are missing "
+            f"from the maps, such as {block}: {reason}",
+            remedy=f"see s2s-map status {finished.folder}; the same run tries them again",
+        )
 
 
 def summarise(console: Console, finished: OpenRun, seconds: float) -> None:

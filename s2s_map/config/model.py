@@ -102,10 +102,78 @@ class EventsAudioConfig(_Part):
 
 
 class HtsatConfig(_Part):
-    """The published audio transformer; its 32 tokens go through the audio query map."""
+    """The published audio transformer (HTSAT) and the spectrogram it sees.
+
+    A window of sound becomes a log-mel spectrogram, folded into a square image: pieces of time
+    one below the other. Its audio tokens go through the audio query map.
+    """
 
     kind: Literal["htsat"] = "htsat"
     dim: int = Field(default=768, ge=1, description="Numbers per audio token.")
+    depths: tuple[int, ...] = Field(
+        default=(2, 2, 6, 2), min_length=1, description="Blocks per stage."
+    )
+    heads: tuple[int, ...] = Field(
+        default=(4, 8, 16, 32), min_length=1, description="Attention heads per stage."
+    )
+    window_tokens: int = Field(
+        default=8, ge=2, description="Side of the windows attention is confined to, tokens."
+    )
+    image_px: int = Field(default=256, ge=1, description="Side of the folded spectrogram, pixels.")
+    patch_px: int = Field(default=4, ge=1, description="Side of a token of stage 1, pixels.")
+    classes: int = Field(
+        default=527, ge=1, description="Outputs of a classifier that is stored but not used."
+    )
+    rate: int = Field(default=32_000, ge=1, description="Samples a second.")
+    window_s: float = Field(default=10.0, gt=0, description="Length of a window of sound, seconds.")
+    fft_size: int = Field(default=1024, ge=4, description="Samples in a spectrum's window.")
+    hop: int = Field(default=320, ge=1, description="Samples from one spectrum to the next.")
+    mel_bins: int = Field(default=64, ge=1, description="Mel bands.")
+    mel_range_hz: tuple[float, float] = Field(
+        default=(50.0, 14_000.0), description="Lowest and highest frequency, hertz."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        stages = len(self.depths)
+        if len(self.heads) != stages:
+            raise ValueError(f"{len(self.heads)} heads for {stages} depths: one each is needed")
+        if self.dim % 2 ** (stages - 1) or any(
+            width % heads for width, heads in zip(self.widths, self.heads, strict=True)
+        ):
+            raise ValueError(f"dim {self.dim} does not divide into stages and heads {self.heads}")
+        if self.image_px % self.mel_bins or self.image_px % self.patch_px:
+            raise ValueError(f"image_px {self.image_px} is no multiple of mel_bins and patch_px")
+        if self.grids[-1] * 2 ** (stages - 1) != self.grids[0] or any(
+            grid % self.window_tokens for grid in self.grids
+        ):
+            raise ValueError(f"stages of {self.grids} tokens do not divide into windows")
+        if self.grids[-1] % self.chunks:
+            raise ValueError(f"{self.grids[-1]} rows of tokens are no multiple of {self.chunks}")
+        if self.frames > self.image_px * self.chunks:
+            raise ValueError(f"{self.frames} spectra do not fit into {self.image_px} px")
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers per token in each stage."""
+        last = len(self.depths) - 1
+        return tuple(self.dim // 2 ** (last - stage) for stage in range(last + 1))
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Tokens along one side of the image in each stage."""
+        return tuple(self.image_px // self.patch_px // 2**s for s in range(len(self.depths)))
+
+    @property
+    def chunks(self) -> int:
+        """Pieces of time that lie one below the other in the image."""
+        return self.image_px // self.mel_bins
+
+    @property
+    def frames(self) -> int:
+        """Spectra of one window of sound."""
+        return round(self.rate * self.window_s) // self.hop + 1
 
 
 type AudioEncoderConfig = Annotated[

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.load import parse_model, read_yaml
+from s2s_map.config.metadata import MetadataConfig
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -123,7 +125,7 @@ class RunConfig(_Frozen):
     model: str = Field(
         default="s2s-mini",
         description="Model by name (see `s2s-map models list`), or a folder with model.safetensors "
-        "and card.json.",
+        "and card.json, or python:MODULE:NAME for one of your own.",
     )
     queries: tuple[QueryConfig, ...] = Field(
         min_length=1, description="The questions, each a text or a recording; one layer each."
@@ -131,6 +133,12 @@ class RunConfig(_Frozen):
     grid: GridConfig = Field(default_factory=GridConfig, description="The cells of the map.")
     patches: PatchConfig = Field(
         default_factory=PatchConfig, description="What the model is shown at a time."
+    )
+    metadata: MetadataConfig | None = Field(
+        default=None,
+        description="What a model with metadata is told beside the image: time_slots, "
+        "hour_reference, time_zone, place, audio_source, caption_source, masked_tokens. Left out: "
+        "the place of each patch and the published demo's sources.",
     )
     probability: ProbabilityConfig = Field(
         default_factory=ProbabilityConfig, description="How a similarity becomes a probability."
@@ -140,6 +148,10 @@ class RunConfig(_Frozen):
     )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Patches per pass of the encoder."
+    )
+    cluster: ClusterConfig = Field(
+        default_factory=ClusterConfig,
+        description="Where the blocks are computed; `cluster: local` is short for its `use:`.",
     )
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."

@@ -15,8 +15,11 @@ _WIDTH = 88
 _EXAMPLES: dict[str, str] = {
     "title": "Birds and owls",
     "crs": "EPSG:32721",
+    "metadata": "{time_slots: [{month: 5, hour: 13}]}",
     "size_m": "2560",
     "temperature": "0.05",
+    "workers": "2",
+    "dashboard": "8787",
     "output": "out/my-map",
     "source": "iguacu_landsat8",
     "region": "[-54.6, -25.5, -54.4, -25.3]",

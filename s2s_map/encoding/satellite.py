@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
+from s2s_map.encoding.patch_metadata import PatchMetadata, time_slots_of
 from s2s_map.errors import ModelError
 from s2s_map.tiling.blending import Blender
 from s2s_map.tiling.blocks import Block
@@ -19,20 +21,31 @@ from s2s_map.tiling.validity import cell_valid, patch_valid, token_valid
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from s2s_map.models.metadata import Metadata
+
 Level = Literal["token", "patch"]
 Progress = Callable[[int], None]
 
 
 class PatchEncoder(Protocol):
-    """What turns patches into unit vectors; a `LoadedModel` is one."""
+    """What turns patches into unit vectors; a `LoadedModel` is one.
+
+    One with an attribute ``takes_arrays = True`` is given numpy arrays and returns them.
+    """
 
     dim: int
 
     def resolution_for(self, patch_m: float) -> float:
         """The resolution argument for patches of a side, metres."""
 
-    def embed_patches(self, pixels: Tensor, resolution_m: float, level: Level) -> Tensor:
-        """Embed uint8 patches (B, 3, px, px) as unit vectors (B, dim) or (B, tokens, dim)."""
+    def embed_slots(
+        self,
+        pixels: Tensor,
+        resolution_m: float,
+        level: Level,
+        slots: Sequence[Metadata | None],
+    ) -> list[Tensor]:
+        """Embed uint8 patches (B, 3, px, px) per time slot: (B, dim) or (B, tokens, dim)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +53,7 @@ class BlockEmbedding:
     """The embeddings of a block's cells.
 
     Attributes:
-        values: Weighted means of unit embeddings, (ny, nx, dim) float32; NaN for no data.
+        values: Weighted means of unit embeddings, (time, ny, nx, dim) float32; NaN for no data.
         patches: How many patches were encoded.
         batch_size: Patches per pass in the end, smaller than asked for where memory ran out.
     """
@@ -58,6 +71,7 @@ def embed_block(
     level: Level,
     batch_size: int,
     on_patches: Progress | None = None,
+    metadata: PatchMetadata | None = None,
 ) -> BlockEmbedding:
     """Embed the cells of one block.
 
@@ -73,30 +87,47 @@ def embed_block(
         level: What is blended onto the cells, see `PatchConfig.level`.
         batch_size: Patches per pass; halved when the device's memory runs out.
         on_patches: Told how many patches were done since the last call.
+        metadata: Place and time slots; None: one time slot, nothing told.
 
     Returns:
-        Values with NaN where a cell has less than half of its pixels valid, or no patch.
+        Values per time slot, with NaN where a cell has less than half of its pixels valid, or no
+        patch.
 
     Raises:
         ModelError: If not even one patch fits into the device's memory.
     """
-    batches = _Batches(image, patchset, encoder, level, batch_size, on_patches)
+    batches = _Batches(image, patchset, encoder, level, batch_size, on_patches, metadata)
+    slots = len(time_slots_of(metadata))
     if level == "patch":
-        rows = np.full((patchset.count, encoder.dim), np.nan, dtype=np.float32)
+        rows = np.full((slots, patchset.count, encoder.dim), np.nan, dtype=np.float32)
         for indices, vectors in batches:
-            rows[indices] = vectors
-        values = rows.reshape(*block.shape, encoder.dim)
+            for slot, one in enumerate(vectors):
+                rows[slot, indices] = one
+        values = rows.reshape(slots, *block.shape, encoder.dim)
     else:
-        blender = Blender(block, patchset.layout, patchset, encoder.dim)
+        blenders = [Blender(block, patchset.layout, patchset, encoder.dim) for _ in range(slots)]
         for indices, vectors in batches:
-            blender.add(indices, vectors, batches.tokens[indices])
-        values, _ = blender.result()
-    values[~cell_valid(image.valid, patchset, block)] = np.nan
+            for blender, one in zip(blenders, vectors, strict=True):
+                blender.add(indices, one, batches.tokens[indices])
+        values = _results(blenders)
+    values[:, ~cell_valid(image.valid, patchset, block)] = np.nan
     return BlockEmbedding(values, batches.done, batches.size)
 
 
+def _results(blenders: list[Blender]) -> NDArray[np.float32]:
+    """Return what blenders hold, (time, ny, nx, dim); they are used up one by one."""
+    first, _ = blenders.pop(0).result()
+    if not blenders:
+        return first[None]
+    values = np.empty((1 + len(blenders), *first.shape), dtype=np.float32)
+    values[0] = first
+    for slot in range(1, len(values)):
+        values[slot], _ = blenders.pop(0).result()
+    return values
+
+
 class _Batches:
-    """Iterates over (indices, vectors) of the patches that count, in the set's order."""
+    """Iterates over (indices, vectors per time slot) of the patches that count, in order."""
 
     def __init__(
         self,
@@ -106,30 +137,32 @@ class _Batches:
         level: Level,
         size: int,
         on_patches: Progress | None,
+        metadata: PatchMetadata | None,
     ) -> None:
         self._image, self._patchset, self._encoder = image, patchset, encoder
         self._level: Level = level
         self._on_patches = on_patches
+        self._metadata = metadata
         self.size = size
         self.done = 0
         # Once a block: the running sums behind it cover the whole read.
         self.tokens = token_valid(image.valid, patchset, np.arange(patchset.count))
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        import torch
-
+    def __iter__(self) -> Iterator[tuple[NDArray[np.intp], list[NDArray[np.float32]]]]:
         todo = self._countable()
         while todo.size:
             indices = todo[: self.size]
             try:
                 vectors = self._encode(indices)
-            except torch.OutOfMemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.size == 1:
                     raise ModelError(
                         "the device's memory does not hold one patch", remedy="use device: cpu"
                     ) from None
                 self.size = max(1, self.size // 2)
-                torch.cuda.empty_cache()
+                free_device_memory()
                 continue
             todo = todo[len(indices) :]
             self.done += len(indices)
@@ -145,15 +178,37 @@ class _Batches:
             return everything[patch_valid(self._image.valid, self._patchset, everything)]
         return everything[self.tokens.any(axis=1)]
 
-    def _encode(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
-        import torch
-
+    def _encode(self, indices: NDArray[np.intp]) -> list[NDArray[np.float32]]:
         pixels = cut(self._image.pixels, self._patchset, indices)
         valid = cut(self._image.valid[None], self._patchset, indices)[:, 0]
-        patches = torch.from_numpy(fill_invalid(pixels, valid))
+        filled: Any = fill_invalid(pixels, valid)
         resolution = self._encoder.resolution_for(self._patchset.layout.patch_m)
-        vectors = self._encoder.embed_patches(patches, resolution, self._level)
-        return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+        slots: Sequence[Metadata | None] = [None]
+        if self._metadata is not None:
+            slots = self._metadata.of(self._patchset.centres(indices))
+        if getattr(self._encoder, "takes_arrays", False):
+            given = self._encoder.embed_slots(filled, resolution, self._level, slots)
+            return [np.asarray(one, dtype=np.float32) for one in given]
+        import torch
+
+        patches = torch.from_numpy(filled)
+        vectors = self._encoder.embed_slots(patches, resolution, self._level, slots)
+        return [np.asarray(one.cpu().numpy(), dtype=np.float32) for one in vectors]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that a batch is too large for the device or the machine."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (
+        torch is not None and isinstance(error, torch.OutOfMemoryError)
+    )
+
+
+def free_device_memory() -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.cuda.empty_cache()
 
 
 def fill_invalid(pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -16,7 +16,8 @@ class MetadataFusion(nn.Module):
     What comes out for an image depends on that image and its own metadata alone: PyTorch's
     `TransformerEncoder` is not used, because its nested-tensor path switches the whole batch
     between two behaviours of masked tokens. Which of the two holds is said by
-    `FusionConfig.masked_tokens`. Parameter names are those of the published checkpoints.
+    the metadata, else by `FusionConfig.masked_tokens`. Parameter names are those of the published
+    checkpoints.
     """
 
     def __init__(self, dim: int, fields: tuple[MetadataField, ...], config: FusionConfig) -> None:
@@ -47,7 +48,7 @@ class MetadataFusion(nn.Module):
         extra = self.meta_embed(metadata, tokens) * known[:, :, None]
         keys = torch.cat([known.new_ones(tokens.shape[:2]), known], dim=1)
         fused: Tensor = self.transformer_encoder(torch.cat([tokens, extra], dim=1), keys)
-        if self.masked_tokens == "zero":
+        if (metadata.masked_tokens or self.masked_tokens) == "zero":
             fused = fused * keys[:, :, None]
         return fused
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload
@@ -95,6 +96,44 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
+        images, resolution = self._inputs(pixels, resolution_m)
+        with torch.inference_mode():
+            if level == "both":
+                patch, token = self.network.embed_image(images, resolution, metadata, level="both")
+                return unit(patch.float()), unit(token.float())
+            return unit(self.network.embed_image(images, resolution, metadata, level=level).float())
+
+    def embed_slots(
+        self,
+        pixels: Tensor,
+        resolution_m: float,
+        level: Literal["patch", "token"],
+        slots: Sequence[Metadata | None],
+    ) -> list[Tensor]:
+        """Embed patches once for each time slot: the backbone once, fusion and codebook each time.
+
+        Args:
+            pixels: uint8 red, green, blue (B, 3, input_px, input_px), north up.
+            resolution_m: What `resolution_for` gives for the patches, metres.
+            level: One vector a patch, or one a token (row by row).
+            slots: Encoded metadata of the patches in each time slot; None: unknown.
+
+        Returns:
+            Per slot float32 unit vectors (B, dim) or (B, tokens_per_side ** 2, dim).
+
+        Raises:
+            ModelError: For pixels of another shape or type.
+        """
+        images, resolution = self._inputs(pixels, resolution_m)
+        network = self.network
+        with torch.inference_mode():
+            tokens = network.image_tokens(images, resolution)
+            return [
+                unit(network.embed_tokens(network.fuse(tokens, one), level=level).float())
+                for one in slots
+            ]
+
+    def _inputs(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
         side = self.input_px
         if pixels.dtype != torch.uint8 or pixels.shape[1:] != (3, side, side):
             raise ModelError(
@@ -103,11 +142,7 @@ class LoadedModel:
             )
         with torch.inference_mode():
             images = pixels.to(self.device) * self._scale + self._shift
-            resolution = torch.full((len(images),), resolution_m, device=self.device)
-            if level == "both":
-                patch, token = self.network.embed_image(images, resolution, metadata, level="both")
-                return unit(patch.float()), unit(token.float())
-            return unit(self.network.embed_image(images, resolution, metadata, level=level).float())
+        return images, torch.full((len(images),), resolution_m, device=self.device)
 
     def embed_text(self, text: str) -> NDArray[np.float32]:
         """Embed one text as a unit vector (dim,).

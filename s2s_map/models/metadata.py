@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from s2s_map.config.model import MetadataField
+from s2s_map.config.model import MaskedTokens, MetadataField
 from s2s_map.errors import ModelError
 
 AUDIO_SOURCES = {"yfcc": 0, "iNat": 1, "aporee": 2, "freesound": 3}
@@ -24,10 +24,12 @@ class Metadata:
         values: Input of each field: "asource" and "tsource" int64 (B,), "latlong" float32
             (B, 4), "month" and "time" float32 (B, 2). A field that is absent is unknown.
         valid: Whether a field is known, bool (B,); a field that is absent here is known.
+        masked_tokens: Output of the tokens of unknown fields; None: what the model's config says.
     """
 
     values: dict[MetadataField, Tensor]
     valid: dict[MetadataField, Tensor]
+    masked_tokens: MaskedTokens | None = None
 
     def mask(self, field: MetadataField, count: int) -> Tensor:
         """Where a field is known, bool (count,)."""
@@ -69,6 +71,7 @@ def encode_metadata(
     hour: Sequence[int | None] | None = None,
     audio_source: Sequence[str] | None = None,
     caption_source: Sequence[str] | None = None,
+    masked_tokens: MaskedTokens | None = None,
 ) -> Metadata:
     """Encode the metadata of a batch; what is None is unknown.
 
@@ -79,6 +82,7 @@ def encode_metadata(
         hour: Local hour, 0 to 23, or None. Always unknown for freesound, as in training.
         audio_source: Names out of `AUDIO_SOURCES`.
         caption_source: Names out of `CAPTION_SOURCES`.
+        masked_tokens: See `Metadata`.
 
     Raises:
         ModelError: For an unknown source or a month or hour out of range.
@@ -101,7 +105,7 @@ def encode_metadata(
         values["asource"] = _ids("audio source", audio_source, AUDIO_SOURCES)
     if caption_source is not None:
         values["tsource"] = _ids("caption source", caption_source, CAPTION_SOURCES)
-    return Metadata(values, valid)
+    return Metadata(values, valid, masked_tokens)
 
 
 def _known(what: str, numbers: Sequence[int | None], low: int, high: int) -> tuple[Tensor, Tensor]:

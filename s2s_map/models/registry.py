@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from s2s_map.config.model import ModelCard
 from s2s_map.errors import ModelError
 from s2s_map.models.checkpoints import CARD_FILE, WEIGHTS_FILE, load_weights, read_card
+from s2s_map.models.python_model import PREFIX, python_model
 
 if TYPE_CHECKING:
     from s2s_map.models.loaded import LoadedModel
@@ -37,11 +38,14 @@ def model_card(name: str | Path) -> ModelCard:
     """The card of a model, without loading its weights.
 
     Args:
-        name: A name out of `list_models`, or a folder with a card and weights.
+        name: A name out of `list_models`, a folder with a card and weights, or
+            ``python:MODULE:NAME``, see `PythonModel`.
 
     Raises:
         ModelError: For an unknown name or an unusable card.
     """
+    if str(name).startswith(PREFIX):
+        return python_model(str(name)).card
     return read_card(model_folder(name))
 
 
@@ -75,7 +79,8 @@ def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
     """Load a model, ready to embed.
 
     Args:
-        name: A name out of `list_models`, or a folder with a card and weights.
+        name: A name out of `list_models`, a folder with a card and weights, or
+            ``python:MODULE:NAME``, see `PythonModel`.
         device: "cpu", "cuda" or "cuda:N".
 
     Raises:
@@ -86,6 +91,8 @@ def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
         >>> load_model("s2s-mini").embed_text("birds singing").shape
         (256,)
     """
+    if str(name).startswith(PREFIX):
+        return python_model(str(name)).load(device)
     folder = model_folder(name)
     card = read_card(folder)
 

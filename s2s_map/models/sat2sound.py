@@ -12,6 +12,7 @@ from s2s_map.config.model import HtsatConfig, ModelConfig
 from s2s_map.errors import ModelError
 from s2s_map.models.codebook import Codebook
 from s2s_map.models.fusion import MetadataFusion
+from s2s_map.models.htsat import AudioBranch
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import ImageEncoder
 
@@ -41,6 +42,8 @@ class Sat2Sound(nn.Module):
         )
         if config.metadata:
             self.sat_encoder = FusionBranch(config)
+        if isinstance(config.audio, HtsatConfig):
+            self.audio_encoder = AudioBranch(config.audio)
         self.fdt = Codebook(
             config.codebook,
             image_dim=config.embed_dim,
@@ -160,18 +163,42 @@ class Sat2Sound(nn.Module):
         """
         return self.fdt.pooled(self.fdt.query(features, "text"), mask)
 
+    def embed_audio(self, mel: Tensor) -> Tensor:
+        """Embed log-mel spectrograms.
+
+        Args:
+            mel: Decibels (B, 1, frames, mel_bins) of the config's audio encoder.
+
+        Returns:
+            (B, dim), not normalised.
+
+        Raises:
+            ModelError: For a model that does not hear spectrograms, or ones of another shape.
+        """
+        audio = self._audio()
+        if mel.shape[1:] != (1, audio.frames, audio.mel_bins):
+            raise ModelError(
+                f"spectrograms {tuple(mel.shape)}",
+                expected=f"(B, 1, {audio.frames}, {audio.mel_bins})",
+            )
+        return self.embed_audio_tokens(self.audio_encoder(mel))
+
     def embed_audio_tokens(self, tokens: Tensor) -> Tensor:
         """Embed audio tokens (B, T, audio dim) as (B, dim), not normalised.
 
         Raises:
             ModelError: For a model without an audio query map.
         """
+        self._audio()
+        return self.fdt.pooled(self.fdt.query(tokens, "audio"))
+
+    def _audio(self) -> HtsatConfig:
         if not isinstance(self.config.audio, HtsatConfig):
             raise ModelError(
                 f"a model whose audio encoder is {self.config.audio.kind!r} got audio tokens",
                 expected="an audio encoder with tokens, such as 'htsat'",
             )
-        return self.fdt.pooled(self.fdt.query(tokens, "audio"))
+        return self.config.audio
 
 
 def unit(vectors: Tensor) -> Tensor:

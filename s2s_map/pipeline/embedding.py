@@ -3,123 +3,146 @@
 from __future__ import annotations
 
 import time
-from threading import Event, Lock
-
-import numpy as np
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event
 
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.encoding.satellite import PatchEncoder, embed_block
-from s2s_map.errors import InterruptedRunError
-from s2s_map.pipeline.executor import Executor, ThreadsExecutor
+from s2s_map.errors import IncompleteRunError, InterruptedRunError
+from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, patches_of
+from s2s_map.pipeline.executor import Executor, Outcome, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import Job
-from s2s_map.pipeline.ledger import BlockRecord, Ledger, missing_blocks
+from s2s_map.pipeline.ledger import BlockFailure, BlockRecord, Ledger, RunStart, missing_blocks
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.tiling.blocks import Block
-from s2s_map.tiling.patches import PatchSet
-from s2s_map.tiling.region import region_mask
+from s2s_map.tiling.needed import needed_blocks
 
-NO_TIME_SLOT = "any"
-"""Label of the one time slot of a model without month and hour."""
-
-
-class _StoppedError(Exception):
-    """Unwinds a block that is no longer wanted."""
+_HOPELESS = 20
+"""So many blocks failing before one succeeds means that none will."""
 
 
-def patches_of(job: Job, block: Block) -> PatchSet:
-    """Return the patches that a block of a job needs."""
-    return job.layout.patches_for(block.bounds, job.config.patches.level)
+@dataclass
+class EmbeddingCounts:
+    """What embedding did.
+
+    Attributes:
+        blocks: Blocks embedded now.
+        patches: Patches encoded now.
+        encode_s: Time on the devices, all workers together, seconds.
+        seconds: Time from the first block to the last, seconds.
+        workers: Names of the processes that encoded.
+        failed: Blocks without embeddings, with the reason.
+    """
+
+    blocks: int = 0
+    patches: int = 0
+    encode_s: float = 0.0
+    seconds: float = 0.0
+    workers: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def encoder_idle(self) -> float:
+        """Share of the time in which an encoder had nothing to do, 0 to 1, mean of workers."""
+        whole = self.seconds * len(self.workers)
+        return max(0.0, 1.0 - self.encode_s / whole) if whole else 0.0
 
 
 def embed_missing(
     job: Job,
     store: EmbeddingsStore,
     ledger: Ledger,
-    encoder: PatchEncoder,
     reporter: Reporter,
     executor: Executor | None = None,
-) -> list[BlockRecord]:
+    on_stage: StageWatcher | None = None,
+) -> EmbeddingCounts:
     """Embed every block that the ledger does not have, and record it.
 
-    Returns:
-        The records of the blocks embedded now.
+    A block that fails is recorded with the reason, tried again when the others are through, and
+    then left out.
+
+    Args:
+        job: The job.
+        store: Where embeddings go.
+        ledger: Where blocks are recorded; this process is its only writer.
+        reporter: Told of the progress.
+        executor: Where blocks are computed; threads of this process if None.
+        on_stage: Called where a block is computed, as it enters each stage.
 
     Raises:
-        InterruptedRunError: On Ctrl-C; finished blocks are kept.
-        ImageryError: For imagery that cannot be read.
+        InterruptedRunError: On Ctrl-C or SIGTERM; finished blocks are kept.
+        IncompleteRunError: If the first blocks all fail.
+        ModelError: For a model that cannot be used where blocks are computed.
+        ClusterError: For a cluster that is lost.
         OutputError: For a full disk and the like.
     """
-    blocks = job.grid.blocks()
-    todo = missing_blocks(blocks, ledger.records())
-    counts = {block.key: patches_of(job, block).count for block in blocks}
-    total = sum(counts.values())
-    reporter.start("Embedding", total, "patches", total - sum(counts[b.key] for b in todo))
-    task = _BlockTask(job, store, ledger, encoder, reporter)
+    executor = executor or ThreadsExecutor()
+    needed = needed_blocks(job.grid, job.region)
+    done = ledger.state().records
+    total = left = todo = 0
+    for block in needed:
+        count = patches_of(job, block).count
+        total += count
+        if block.key not in done:
+            todo, left = todo + 1, left + count
+    ledger.start(RunStart(len(needed), total, left, executor.kind))
+    reporter.start("Embedding", total, "patches", total - left)
+    # Where tasks run here, patches are counted as they are done, elsewhere with their block.
+    advance = reporter.advance if executor.local else None
+    task = EmbedTask(job, store, on_stage=on_stage, on_patches=advance)
+    counts = EmbeddingCounts()
+    began, stop = time.monotonic(), Event()
+    with _ending(ledger, counts, len(needed), len(done)):
+        try:
+            for outcome in executor.run(task, missing_blocks(needed, done), stop):
+                _note(outcome, ledger, counts)
+                counts.seconds = time.monotonic() - began
+                if outcome.result is not None and advance is None:
+                    reporter.advance(patches_of(job, outcome.item).count)
+        finally:
+            stop.set()
+            reporter.finish()
+        if counts.blocks + len(counts.failed) != todo:
+            raise IncompleteRunError(
+                f"{todo - counts.blocks - len(counts.failed)} blocks got lost",
+                remedy="run again, and report this",
+            )
+    return counts
+
+
+def _note(outcome: Outcome[Block, BlockRecord], ledger: Ledger, counts: EmbeddingCounts) -> None:
+    record, key = outcome.result, outcome.item.key
+    if record is not None:
+        ledger.record(record)
+        counts.blocks += 1
+        counts.patches += record.patches
+        counts.encode_s += record.encode_s
+        counts.workers.add(record.worker)
+        counts.failed.pop(key, None)
+        return
+    reason = reason_of(outcome.error or Exception("unknown"))
+    ledger.fail(BlockFailure(key, reason, outcome.final))
+    counts.failed[key] = reason
+    if not counts.blocks and len(counts.failed) >= _HOPELESS:
+        raise IncompleteRunError(
+            f"the first {len(counts.failed)} blocks all failed, the last with: {reason}",
+            remedy="mend that and run again",
+        )
+
+
+@contextmanager
+def _ending(ledger: Ledger, counts: EmbeddingCounts, needed: int, found: int) -> Iterator[None]:
+    """Note in the ledger how embedding ended."""
+    how = "failed"
     try:
-        return list((executor or ThreadsExecutor()).run(task, todo, task.stop))
+        yield
+        how = "incomplete" if counts.failed else "complete"
     except KeyboardInterrupt:
+        how = "stopped"
         raise InterruptedRunError(
-            f"stopped with {len(ledger.records())} of {len(blocks)} blocks done",
+            f"stopped with {found + counts.blocks} of {needed} blocks done",
             remedy="start the same run again to go on where it stopped",
         ) from None
     finally:
-        reporter.finish()
-
-
-class _BlockTask:
-    """Read, encode, write, record: one block."""
-
-    def __init__(
-        self,
-        job: Job,
-        store: EmbeddingsStore,
-        ledger: Ledger,
-        encoder: PatchEncoder,
-        reporter: Reporter,
-    ) -> None:
-        self._job, self._store, self._ledger = job, store, ledger
-        self._encoder, self._reporter = encoder, reporter
-        self._encoding = Lock()  # One block at a time on the device; others read meanwhile.
-        self.stop = Event()
-
-    def __call__(self, block: Block) -> BlockRecord:
-        job = self._job
-        began = time.monotonic()
-        patchset = patches_of(job, block)
-        image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
-        told = 0
-        with self._encoding:
-
-            def on_patches(count: int) -> None:
-                nonlocal told
-                if self.stop.is_set():
-                    raise _StoppedError
-                told += count
-                self._reporter.advance(count)
-
-            on_patches(0)
-            embedded = embed_block(
-                image,
-                patchset,
-                block,
-                self._encoder,
-                job.config.patches.level,
-                job.config.batch_size,
-                on_patches,
-            )
-        values = embedded.values
-        values[~region_mask(job.region, job.grid, block)] = np.nan
-        checksum = self._store.write_block(block, values[None])
-        record = BlockRecord(
-            block=block.key,
-            checksum=checksum,
-            patches=embedded.patches,
-            valid_cells=int(np.isfinite(values[..., 0]).sum()),
-            seconds=round(time.monotonic() - began, 3),
-            batch_size=embedded.batch_size,
-            holes=image.holes,
-        )
-        self._ledger.record(record)
-        # Patches without imagery are not encoded, but the bar counts them.
-        self._reporter.advance(patchset.count - told)
-        return record
+        ledger.end(how)

@@ -15,7 +15,7 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError
 
 EMBEDDINGS = "embeddings.zarr"
-LEDGER = "ledger"
+LEDGER = "ledger.jsonl"
 MAPS = "maps.zarr"
 IMAGERY = "imagery.tif"
 PREVIEW = "preview.png"

@@ -15,6 +15,7 @@ from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import RunConfig
+from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError
 from s2s_map.imagery.source import Source, open_source
 from s2s_map.models.registry import model_card
@@ -35,6 +36,7 @@ class Job:
         grid: The cells.
         layout: Size and spacing of the patches.
         card: The model's card.
+        metadata: What the model is told beside the image; None for a model without metadata.
     """
 
     config: RunConfig
@@ -44,6 +46,12 @@ class Job:
     grid: MapGrid
     layout: PatchLayout
     card: ModelCard
+    metadata: PatchMetadata | None = None
+
+    @property
+    def time_slots(self) -> tuple[str, ...]:
+        """Labels of the time slots, at least one."""
+        return time_slots_of(self.metadata)
 
     @property
     def entry(self) -> Entry:
@@ -78,6 +86,7 @@ class Job:
                 "stride_m": self.layout.stride_m,
                 "level": config.patches.level,
             },
+            "metadata": None if self.metadata is None else self.metadata.describe(),
         }
 
 
@@ -110,7 +119,8 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             expected="the same length at level: patch, where one cell is one patch",
             remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
         )
-    return Job(config, source, outline, region, grid, layout, card)
+    metadata = metadata_for(config.metadata, card.config.metadata, card.name, str(grid.crs))
+    return Job(config, source, outline, region, grid, layout, card, metadata)
 
 
 def _layout(config: RunConfig, entry: CatalogEntry, card: ModelCard) -> PatchLayout:

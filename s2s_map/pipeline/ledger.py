@@ -1,20 +1,32 @@
-"""The ledger of finished blocks beside a store: one file per block, written after its data."""
+"""The ledger of a store: a journal of runs, finished blocks and failures, a line of JSON each.
+
+A line is appended after the data it speaks of is durably written. A line that is torn by a crash
+or lost with the machine's power is one block that is embedded again, never one that is missed: so
+the journal is written line by line, but forced to the disk only now and then. One process at a
+time appends: the one that holds the folder.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any, Protocol, Self
 
 from s2s_map.arrays import Hole
-from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.tiling.blocks import Block
 
+_FORCE_EVERY_S = 1.0
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class BlockRecord:
     """What is known of a finished block.
 
@@ -25,7 +37,13 @@ class BlockRecord:
         valid_cells: Cells that hold data.
         seconds: Time spent on it.
         batch_size: Patches per pass in the end.
-        holes: Imagery that could not be read for it.
+        device: Kind of device, "cpu" or "cuda".
+        threads: Processor threads of the encoder.
+        read_s: Time reading its imagery, seconds.
+        encode_s: Time on the device, seconds.
+        write_s: Time writing it to the disk, seconds.
+        worker: Tells processes apart, by a random name.
+        holes: Imagery that should have been there and was not.
     """
 
     block: str
@@ -34,52 +52,253 @@ class BlockRecord:
     valid_cells: int
     seconds: float
     batch_size: int
+    device: str = "cpu"
+    threads: int = 1
+    read_s: float = 0.0
+    encode_s: float = 0.0
+    write_s: float = 0.0
+    worker: str = ""
     holes: tuple[Hole, ...] = ()
 
 
-class Ledger:
-    """The finished blocks of one store.
+@dataclass(frozen=True, slots=True)
+class BlockFailure:
+    """Why a block has no embeddings.
 
-    Args:
-        folder: Where the ledger is kept; made when the first block is recorded.
+    Attributes:
+        block: Key of the block.
+        reason: One line.
+        final: False while it is still to be tried again in the same run.
+        at: When, seconds since 1970 by the clock of the process that wrote it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    block: str
+    reason: str
+    final: bool = True
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """One run over the store.
+
+    Attributes:
+        blocks: Blocks that the region needs.
+        patches: Patches of them, an upper bound: those without imagery are not encoded.
+        todo: Patches that were not embedded yet.
+        cluster: Where blocks are computed.
+        at: When, seconds since 1970.
+    """
+
+    blocks: int
+    patches: int
+    todo: int
+    cluster: str
+    at: float = 0.0
+
+
+@dataclass
+class LedgerState:
+    """What a ledger says.
+
+    Attributes:
+        records: Finished blocks by key.
+        failures: Blocks that failed and were not finished since, by key.
+        run: The last run that started.
+        finished_now: Patches finished in the last run.
+        last: When the last line was written, seconds since 1970.
+        ended: How the last run ended: "complete", "incomplete", "stopped" or "failed"; None while
+            it goes on, or if it was killed.
+    """
+
+    records: dict[str, BlockRecord] = field(default_factory=dict)
+    failures: dict[str, BlockFailure] = field(default_factory=dict)
+    run: RunStart | None = None
+    finished_now: int = 0
+    last: float = 0.0
+    ended: str | None = None
+
+
+class Ledger(Protocol):
+    """The ledger of one store, wherever it is kept."""
+
+    def state(self) -> LedgerState:
+        """Return what it says."""
+
+    def start(self, run: RunStart) -> None:
+        """Note that a run begins."""
 
     def record(self, record: BlockRecord) -> None:
-        """Record a block whose data is durably written.
+        """Note a block whose data is durably written."""
+
+    def fail(self, failure: BlockFailure) -> None:
+        """Note a block that failed."""
+
+    def end(self, how: str) -> None:
+        """Note how the run ended, and make all lines durable."""
+
+    def drop(self, blocks: Iterable[str]) -> None:
+        """Forget finished blocks, durably: they are embedded again."""
+
+
+class JournalLedger:
+    """A ledger in one file of a local folder, see the module.
+
+    Args:
+        path: The file; made with the first line.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._file: io.FileIO | None = None
+        self._forced = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def state(self) -> LedgerState:
+        """Return what it says; lines that cannot be read say nothing.
+
+        Raises:
+            StoreError: If the file cannot be read.
+        """
+        state = LedgerState()
+        for line in self._lines():
+            _apply(state, line)
+        return state
+
+    def start(self, run: RunStart) -> None:
+        """Note that a run begins."""
+        self._append("start", run, force=True)
+
+    def record(self, record: BlockRecord) -> None:
+        """Note a block whose data is durably written.
 
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
         """
-        target = self.folder / f"{record.block}.json"
-        with replacing_file(target) as partial, partial.open("w", encoding="utf-8") as file:
-            json.dump(asdict(record), file)
+        self._append("done", record)
+
+    def fail(self, failure: BlockFailure) -> None:
+        """Note a block that failed."""
+        self._append("failed", failure)
+
+    def end(self, how: str) -> None:
+        """Note how the run ended, and make all lines durable."""
+        self._write({"event": "end", "how": how, "at": _now()}, force=True)
+
+    def drop(self, blocks: Iterable[str]) -> None:
+        """Forget finished blocks, durably."""
+        self.close()
+        gone = set(blocks)
+        kept = [line for line in self._lines() if line.get("block") not in gone]
+        with replacing_file(self.path) as partial, partial.open("wb") as file:
+            file.writelines(_encoded(line) for line in kept)
             file.flush()
             os.fsync(file.fileno())
 
-    def records(self) -> dict[str, BlockRecord]:
-        """Return the finished blocks by key.
+    def close(self) -> None:
+        """Make all lines durable and close the file."""
+        if self._file is not None:
+            with output_errors(self.path), self._file:
+                self._force()
+            self._file = None
 
-        Raises:
-            StoreError: For a record that cannot be read.
-        """
-        found = {}
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                fields = json.loads(path.read_text(encoding="utf-8"))
-                fields["holes"] = tuple(Hole(**hole) for hole in fields.get("holes", ()))
-                record = BlockRecord(**fields)
-            except (ValueError, TypeError) as error:
-                raise StoreError(
-                    f"the block record {path} cannot be read: {error}",
-                    remedy="delete that file; the block is then embedded again",
-                ) from error
-            found[record.block] = record
-        return found
+    def _append(self, event: str, what: Any, *, force: bool = False) -> None:
+        self._write({"event": event, **_without_defaults(what), "at": _now()}, force=force)
+
+    def _write(self, line: Mapping[str, Any], *, force: bool) -> None:
+        with output_errors(self.path):
+            if self._file is None:
+                self._file = _opened(self.path)
+            encoded = _encoded(line)
+            if self._file.write(encoded) != len(encoded):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if force or time.monotonic() - self._forced > _FORCE_EVERY_S:
+                self._force()
+
+    def _force(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._forced = time.monotonic()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self.path.open("rb") as file:
+                for raw in file:
+                    try:
+                        line = json.loads(raw)
+                    except ValueError:
+                        continue
+                    if isinstance(line, dict):
+                        yield line
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(
+                f"the ledger {self.path} cannot be read: {error.strerror}",
+                remedy="check the output folder",
+            ) from error
 
 
-def missing_blocks(blocks: list[Block], records: Mapping[str, BlockRecord]) -> list[Block]:
-    """Return the blocks that are not finished, in order."""
-    return [block for block in blocks if block.key not in records]
+def missing_blocks(blocks: Iterable[Block], finished: Mapping[str, object]) -> Iterator[Block]:
+    """Yield the blocks that are not finished, in order."""
+    return (block for block in blocks if block.key not in finished)
+
+
+def _apply(state: LedgerState, line: Mapping[str, Any]) -> None:
+    event = line.get("event")
+    try:
+        if event == "done":
+            record = _made(BlockRecord, line)
+            state.records[record.block] = record
+            state.failures.pop(record.block, None)
+            state.finished_now += record.patches
+        elif event == "failed":
+            failure = _made(BlockFailure, line)
+            state.failures[failure.block] = failure
+        elif event == "start":
+            state.run = _made(RunStart, line)
+            state.failures, state.finished_now, state.ended = {}, 0, None
+        elif event == "end":
+            state.ended = str(line["how"])
+        state.last = float(line.get("at", state.last))
+    except (KeyError, TypeError, ValueError):
+        # As good as not written: the block is embedded again.
+        return
+
+
+def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
+    known = {name.name for name in fields(kind)}  # type: ignore[arg-type]
+    values = {key: value for key, value in line.items() if key in known}
+    if "holes" in values:
+        values["holes"] = tuple(Hole(**hole) for hole in values["holes"])
+    return kind(**values)
+
+
+def _without_defaults(what: Any) -> dict[str, Any]:
+    standard = {name.name: name.default for name in fields(what)}
+    return {key: value for key, value in asdict(what).items() if standard[key] != value}
+
+
+def _opened(path: Path) -> io.FileIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab", buffering=0)
+    if file.tell():
+        with path.open("rb") as before:
+            before.seek(-1, os.SEEK_END)
+            torn = before.read(1) != b"\n"
+        if torn:  # By a crash or a full disk: what follows must not be joined to it.
+            file.write(b"\n")
+    return file
+
+
+def _encoded(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _now() -> float:
+    return round(time.time(), 3)

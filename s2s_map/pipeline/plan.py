@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2s_map.config.model import ModelCard
-from s2s_map.pipeline.embedding import patches_of
+from s2s_map.pipeline.block_task import patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 
 _RATES = {"mini": 100.0, "vit": 1.5}
@@ -67,7 +67,8 @@ def make_plan(job: Job) -> Plan:
     sets = [patches_of(job, block) for block in blocks]
     patches = sum(patchset.count for patchset in sets)
     cells, dim = int(np.prod(job.grid.shape)), job.card.config.dim
-    layers = len(job.config.queries)
+    slots = len(job.time_slots)
+    layers = len(job.config.queries) * slots
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in sets)
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
     block_cells = max(block.cells for block in blocks)
@@ -81,11 +82,11 @@ def make_plan(job: Job) -> Plan:
         blocks=len(blocks),
         patches=patches,
         read_bytes=read,
-        store_bytes=cells * dim * 2,
+        store_bytes=cells * dim * 2 * slots,
         maps_bytes=cells * layers * 8,
         # Two blocks are in flight; layers are held whole, twice while they are written.
         memory_bytes=_BASE_BYTES
-        + 2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8)
+        + 2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots)
         + 2 * cells * layers * 8,
         seconds=patches / rate,
         rate=rate,

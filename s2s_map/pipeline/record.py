@@ -34,10 +34,12 @@ class RunRecord:
         model: Whose model.
         model_sha256: Hash of its weights.
         imagery_time: Start and end of the imagery, if known.
+        metadata: What the model was told beside the image; None for a model without metadata.
         software: Versions.
         machine: Processor and system.
         timings: Seconds by stage.
         counts: Blocks, patches, cells.
+        failed: Blocks without embeddings, each with the reason.
         concepts: What every layer was asked, by name.
         last_concept: The layer that `query` added last; not written.
     """
@@ -48,10 +50,12 @@ class RunRecord:
     model: Credit
     model_sha256: str
     imagery_time: tuple[datetime, datetime] | None = None
+    metadata: Mapping[str, Any] | None = None
     software: Mapping[str, str] = field(default_factory=software_versions)
     machine: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     concepts: dict[str, Any] = field(default_factory=dict)
     last_concept: str | None = None
 
@@ -74,6 +78,7 @@ class RunRecord:
             model=model_credit(job.card),
             model_sha256=job.card.sha256,
             imagery_time=None if interval is None else (_aware(interval[0]), _aware(interval[1])),
+            metadata=None if job.metadata is None else job.metadata.describe(),
             machine=machine(),
         )
 
@@ -86,6 +91,7 @@ class RunRecord:
             model=self.model,
             model_sha256=self.model_sha256,
             imagery_time=self.imagery_time,
+            metadata=self.metadata,
             config=self.config.model_dump(mode="json"),
             software=self.software,
         )
@@ -111,8 +117,10 @@ class RunRecord:
             "imagery": self.imagery.as_dict(),
             "imagery_time": None if interval is None else [t.isoformat() for t in interval],
             "model": {**self.model.as_dict(), "sha256": self.model_sha256},
+            "metadata": None if self.metadata is None else dict(self.metadata),
             "concepts": self.concepts,
             "counts": self.counts,
+            "failed_blocks": self.failed,
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -146,10 +154,12 @@ def read_record(path: Path) -> RunRecord:
             imagery_time=None
             if interval is None
             else (datetime.fromisoformat(interval[0]), datetime.fromisoformat(interval[1])),
+            metadata=content.get("metadata"),
             software=content["software"],
             machine=content["machine"],
             timings=content["timings_s"],
             counts=content["counts"],
+            failed=content.get("failed_blocks", {}),
             concepts=content["concepts"],
         )
     except FileNotFoundError:

@@ -9,17 +9,20 @@ from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import ImageryError
+from s2s_map.errors import ImageryError, IncompleteRunError
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.embedding import NO_TIME_SLOT, embed_missing
+from s2s_map.pipeline.block_task import StageWatcher
+from s2s_map.pipeline.cluster import open_executor
+from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.job import Job, resolve
-from s2s_map.pipeline.ledger import Ledger
+from s2s_map.pipeline.ledger import JournalLedger, LedgerState
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
 from s2s_map.pipeline.scoring import encode_questions, score_store
+from s2s_map.pipeline.worker import lent_model, resolve_device
 from s2s_map.pipeline.writing import existing_layers, merge_layers, write_quicklook, write_results
 
 
@@ -30,6 +33,8 @@ def run(
     catalogs: Sequence[str | Path] = (),
     reporter: Reporter | None = None,
     executor: Executor | None = None,
+    on_stage: StageWatcher | None = None,
+    performance_report: Path | None = None,
 ) -> OpenRun:
     """Map a region: embed what is not embedded yet, ask, write.
 
@@ -41,14 +46,17 @@ def run(
         overwrite: Remove the results of another config from the output folder.
         catalogs: Catalog files that come before the usual ones.
         reporter: Told of the progress.
-        executor: Where blocks are computed; threads of this process if None.
+        executor: Where blocks are computed; what the config's `cluster:` says if None.
+        on_stage: Called where a block is computed, as it enters each stage.
+        performance_report: HTML file for Dask's report of what a cluster did.
 
     Returns:
-        The finished run, opened.
+        The finished run, opened. Blocks that failed are missing from the maps and listed in
+        `OpenRun.record.failed`; running again tries them again.
 
     Raises:
         S2SMapError: For whatever cannot be used, before anything is computed where possible.
-        InterruptedRunError: On Ctrl-C.
+        InterruptedRunError: On Ctrl-C or SIGTERM; running again goes on.
 
     Examples:
         >>> finished = run("workflows/demo.yaml")  # doctest: +SKIP
@@ -64,7 +72,7 @@ def run(
         names.check_folder(out, job.identity())
     record = RunRecord.of(job)
     with _timed(record, "prepare"):
-        model = load_model(config.model, _device(config.device))
+        model = load_model(config.model, resolve_device(config.device))
         # Questions first: a bad recording should not be found after an hour of encoding.
         questions = encode_questions(model, job.card, config.queries, config.probability)
     with names.locked(out):
@@ -72,10 +80,14 @@ def run(
             names.clear_folder(out)
         names.check_folder(out, job.identity())
         store = _open_store(job, out)
-        ledger = Ledger(out / names.LEDGER)
-        with _timed(record, "embed"):
-            embedded = embed_missing(job, store, ledger, model, watch, executor)
-        _count(record, ledger, embedded_now=sum(r.patches for r in embedded))
+        with JournalLedger(out / names.LEDGER) as ledger:
+            with (
+                _timed(record, "embed"),
+                lent_model(config.model, config.device, model),
+                _executor(job, executor, watch, performance_report) as where,
+            ):
+                embedded = embed_missing(job, store, ledger, watch, where, on_stage)
+            _count(record, ledger.state(), embedded)
         with _timed(record, "score"):
             layers = score_store(store, questions, watch)
         with _timed(record, "write"):
@@ -95,31 +107,45 @@ def _open_store(job: Job, out: Path) -> EmbeddingsStore:
         "attribution": job.entry.attribution,
         "licence": job.entry.licence,
         "model": {"name": job.card.name, "sha256": job.card.sha256},
+        "metadata": None if job.metadata is None else job.metadata.describe(),
     }
-    return EmbeddingsStore.create(path, job.grid, job.card.config.dim, [NO_TIME_SLOT], attributes)
+    return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
 
 
-def _count(record: RunRecord, ledger: Ledger, embedded_now: int) -> None:
-    finished = ledger.records().values()
+def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
+    finished = state.records.values()
     record.counts = {
         "blocks": len(finished),
+        "blocks_failed": len(now.failed),
         "patches": sum(r.patches for r in finished),
-        "patches_embedded_now": embedded_now,
+        "patches_embedded_now": now.patches,
         "valid_cells": sum(r.valid_cells for r in finished),
     }
+    record.failed = dict(now.failed)
+    if now.blocks:
+        record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
     if record.counts["valid_cells"] == 0:
+        if now.failed:
+            raise IncompleteRunError(
+                f"no block could be embedded: {next(iter(now.failed.values()))}",
+                remedy="mend that and run again",
+            )
         raise ImageryError(
             "no cell of the region has valid imagery",
             remedy="check the region and the source's nodata:",
         )
 
 
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+@contextmanager
+def _executor(
+    job: Job, given: Executor | None, reporter: Reporter, report: Path | None
+) -> Iterator[Executor]:
+    if given is not None:
+        yield given
+        return
+    name = str(job.output.resolve())
+    with open_executor(job.config.cluster, name, reporter, report) as opened:
+        yield opened
 
 
 @contextmanager

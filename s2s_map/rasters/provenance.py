@@ -62,6 +62,8 @@ class Provenance:
         model: Whose model.
         model_sha256: Hash of the model's weights.
         imagery_time: First and last moment of the imagery, with time zones, if known.
+        metadata: What the model was told beside the image, such as the time slots and what their
+            hours mean; None for a model without metadata.
         config: The resolved run config, as JSON can hold it.
         software: Versions, see `software_versions`.
     """
@@ -72,6 +74,7 @@ class Provenance:
     model: Credit
     model_sha256: str
     imagery_time: tuple[datetime, datetime] | None = None
+    metadata: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
 
@@ -106,6 +109,7 @@ class Provenance:
                 **({"time": [t.isoformat() for t in interval]} if interval else {}),
             },
             "model": {**self.model.as_dict(), "sha256": self.model_sha256},
+            **({"metadata": dict(self.metadata)} if self.metadata is not None else {}),
             "software": dict(self.software),
             "config": dict(self.config),
         }

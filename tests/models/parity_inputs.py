@@ -22,6 +22,10 @@ SUBSAMPLED: dict[str, tuple[slice, ...]] = {
     "tokens_projected": (slice(None), slice(None, None, 28), slice(None, None, 32)),
     "tokens_fused": (slice(None), slice(None, None, 25), slice(None, None, 32)),
     "pos_embed": (slice(None), slice(None, None, 15), slice(None, None, 8)),
+    "mel_sine": (slice(None), slice(None), slice(None, None, 20), slice(None)),
+    "htsat_image": (slice(None), slice(None), slice(None, None, 8), slice(None, None, 8)),
+    "audio_tokens": (slice(None), slice(None, None, 4), slice(None, None, 12)),
+    "photo_": (slice(None), slice(None, None, 12), slice(None, None, 12)),
 }
 
 
@@ -78,6 +82,18 @@ def image_captions() -> tuple[torch.Tensor, torch.Tensor]:
     """Features of four further texts (4, 9, 1024) and their mask."""
     mask = np.arange(9)[None] < np.array([9, 4, 6, 9])[:, None]
     return torch.from_numpy(normal("text_llava", (4, 9, 1024))), torch.from_numpy(mask)
+
+
+def mels() -> torch.Tensor:
+    """Log-mel spectrograms of four clips (4, 1, 1001, 64), dB."""
+    return torch.from_numpy((-20.0 + 20.0 * normal("mel", (4, 1, 1001, 64))).astype(np.float32))
+
+
+def waveform() -> NDArray[np.float32]:
+    """Ten seconds at 32 kHz (320000,): 440 Hz and noise."""
+    t = np.arange(320_000) / 32_000.0
+    noise = normal("wave", (320_000,)).astype(np.float64)
+    return (0.5 * np.sin(2 * np.pi * 440.0 * t) + 0.05 * noise).astype(np.float32)
 
 
 @cache

@@ -16,19 +16,17 @@ from s2s_map.models.positions import ground_positions
 from s2s_map.models.sat2sound import Sat2Sound
 
 GSD_M = {"sentinel": 10.0, "bingmap": 0.6}
-FIELDS = {"nometa": (), "withmeta": METADATA_ORDER}
+FIELDS = {"nometa": (), "withmeta": METADATA_ORDER, "SoundingEarth": METADATA_ORDER[1:]}
 
 pytestmark = pytest.mark.parity
 
 
 def build(fields: tuple[str, ...], masked_tokens: MaskedTokens = "zero") -> Sat2Sound:
-    with torch.device("meta"):
-        network = build_model(
-            ModelConfig(metadata=fields, fusion=FusionConfig(masked_tokens=masked_tokens))
-        )
-    network = network.to_empty(device="cpu").eval()
+    network = build_model(
+        ModelConfig(metadata=fields, fusion=FusionConfig(masked_tokens=masked_tokens))
+    )
     fill(network)
-    return network
+    return network.eval()
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +60,20 @@ def sentinel_z3(with_metadata: Sat2Sound) -> torch.Tensor:
         return with_metadata.image_tokens(given.images(), given.resolution(10.0, (3,) * 4))
 
 
-@pytest.mark.parametrize("kind", ["nometa", "withmeta"])
-def test_state_dict_has_the_published_keys(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "count"), [("nometa", 381), ("withmeta", 431), ("SoundingEarth", 430)]
+)
+def test_state_dict_has_the_published_keys(kind: str, count: int) -> None:
     with torch.device("meta"):
         network = build_model(ModelConfig(metadata=FIELDS[kind]))
-    table = json.loads((given.DATA / f"state_dict_{kind}.json").read_text())
+    file = "state_dict_nometa.json" if kind == "nometa" else "state_dict_withmeta.json"
+    table = json.loads((given.DATA / file).read_text())
     published = {
         key: (tuple(value["shape"]), value["dtype"])
         for key, value in table.items()
-        if not key.startswith(("audio_encoder.", "audio_feats_extractor."))
+        if kind != "SoundingEarth" or ".audio_source_fc." not in key
     }
+    assert len(published) == count
     found = {
         key: (tuple(value.shape), str(value.dtype).removeprefix("torch."))
         for key, value in network.state_dict().items()
@@ -179,6 +181,17 @@ def test_text_embeddings(pad_to: int, with_metadata: Sat2Sound) -> None:
 
 def test_image_caption_embeddings(with_metadata: Sat2Sound) -> None:
     check("batch_fdt_txt_embeds", with_metadata.embed_text(*given.image_captions()))
+
+
+def test_audio(with_metadata: Sat2Sound) -> None:
+    htsat = with_metadata.audio_encoder.model["audio_enc"]
+    mels = given.mels()
+    check("htsat_image", htsat.image(mels[:2]))
+    check("audio_tokens", htsat(mels[:2]))
+    check("audio_pooled_unused", htsat.pooled(mels[:2]))
+    found = with_metadata.embed_audio(mels)
+    check("audio_from_mel", found)
+    check("batch_audio_embeds", found)
 
 
 def test_token_level_is_the_head_on_each_token(

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from fixtures_job import write_job
 
-from s2s_map.arrays import Hole
 from s2s_map.config.run import load_run_config
 from s2s_map.encoding.satellite import fill_invalid
-from s2s_map.errors import ConfigError, StoreError
+from s2s_map.errors import ConfigError
 from s2s_map.pipeline.folder import differences
 from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.ledger import BlockRecord, Ledger
 from s2s_map.pipeline.plan import make_plan
 
 
@@ -23,18 +21,6 @@ def test_differences_name_nested_keys() -> None:
     new = {"grid": {"cell_m": 320, "crs": "a"}, "model": "x", "extra": 1}
     assert differences(old, new) == ["grid.cell_m: 160 -> 320", "extra: none -> 1"]
     assert differences(old, old) == []
-
-
-def test_ledger_keeps_records(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger")
-    assert ledger.records() == {}
-    holes = (Hole("status 500", "https://a.test/3/1/2.png", 2),)
-    record = BlockRecord("r000-c001", "ab", 3, 4, 0.5, 16, holes)
-    ledger.record(record)
-    assert ledger.records() == {"r000-c001": record}
-    (tmp_path / "ledger" / "r000-c001.json").write_text("{")
-    with pytest.raises(StoreError, match="delete that file"):
-        ledger.records()
 
 
 def test_invalid_pixels_take_the_mean_of_the_valid() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +24,8 @@ from s2s_map.errors import (
     StoreError,
 )
 from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.executor import BlockTask, ThreadsExecutor
+from s2s_map.pipeline.executor import Outcome, Task, ThreadsExecutor
 from s2s_map.pipeline.folder import locked
-from s2s_map.pipeline.ledger import BlockRecord
 from s2s_map.pipeline.opening import open_run
 from s2s_map.pipeline.run import run
 from s2s_map.tiling.blocks import Block
@@ -62,7 +61,7 @@ def test_writes_everything(finished: Path) -> None:
     names = {path.name for path in finished.iterdir() if not path.name.startswith(".")}
     assert names == {
         "embeddings.zarr",
-        "ledger",
+        "ledger.jsonl",
         "maps.zarr",
         "imagery.tif",
         "preview.png",
@@ -76,7 +75,13 @@ def test_writes_everything(finished: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
     assert record["counts"]["blocks"] == 9
     assert record["counts"]["patches"] > 0
-    assert set(record["timings_s"]) == {"prepare", "embed", "score", "write"}
+    assert set(record["timings_s"]) == {
+        "prepare",
+        "embed",
+        "encoder_idle_share",
+        "score",
+        "write",
+    }
 
 
 def test_map_lies_where_the_imagery_does(finished: Path) -> None:
@@ -133,14 +138,12 @@ class _Interrupting(ThreadsExecutor):
     """Ctrl-C after some blocks."""
 
     def __init__(self, after: int) -> None:
-        super().__init__(workers=1)
+        super().__init__(in_flight=1)
         self._after = after
 
-    def run(
-        self, task: BlockTask, blocks: Sequence[Block], stop: threading.Event
-    ) -> Iterator[BlockRecord]:
-        for done, record in enumerate(super().run(task, blocks, stop), start=1):
-            yield record
+    def run(self, task: Task, items: Iterable[Block], stop: threading.Event) -> Iterator[Outcome]:
+        for done, outcome in enumerate(super().run(task, items, stop), start=1):
+            yield outcome
             if done == self._after:
                 raise KeyboardInterrupt
 

@@ -1,0 +1,233 @@
+"""From a `cluster:` of a config to an executor: starting, finding and checking a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s2s_map.config.cluster import ClusterConfig
+from s2s_map.errors import ClusterError
+from s2s_map.pipeline.executor import Executor, ThreadsExecutor
+from s2s_map.pipeline.job import usable_cores
+from s2s_map.pipeline.progress import Reporter
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CHECKED = (
+    "s2s-map",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "numpy",
+    "zarr",
+    "distributed",
+)
+"""Packages that workers must have in the version of this process."""
+
+_CONNECT_S = 10.0
+
+
+@contextmanager
+def open_executor(
+    cluster: ClusterConfig,
+    name: str,
+    reporter: Reporter | None = None,
+    performance_report: Path | None = None,
+) -> Iterator[Executor]:
+    """Start or find what computes blocks; what was started here ends with the context.
+
+    Args:
+        cluster: Where to compute.
+        name: What the run is called on the cluster, one at a time of each name.
+        reporter: Told the address of the status page.
+        performance_report: HTML file for Dask's report of what the cluster did.
+
+    Raises:
+        ClusterError: If there is no such cluster, or its workers are of other versions.
+    """
+    _check_report(cluster, performance_report)
+    if cluster.use == "threads":
+        yield ThreadsExecutor(cluster.in_flight)
+        return
+    from s2s_map.pipeline.dask_executor import DaskExecutor
+
+    kind = cluster.use.partition("://")[0]
+    with ExitStack() as stack:
+        if kind in ("local", "cuda"):
+            client = stack.enter_context(_started(cluster))
+        else:
+            client = stack.enter_context(_connected(cluster))
+            check_versions(client)
+        if reporter is not None and cluster.dashboard is not None:
+            reporter.note(f"Dask's status page: {client.dashboard_link}")
+        if performance_report is not None:
+            from distributed import performance_report as report
+
+            stack.enter_context(client.as_current())
+            stack.enter_context(report(filename=str(performance_report)))
+        executor = DaskExecutor(client, kind, name, cluster.in_flight, cluster.wait_s)
+        # The client may have been replaced when a scheduler came back.
+        stack.callback(lambda: executor.client.close(timeout=5))
+        yield executor
+
+
+@contextmanager
+def _started(cluster: ClusterConfig) -> Iterator[Client]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    kind = LocalCluster if cluster.use == "local" else _cuda_cluster()
+    workers = cluster.workers or (usable_cores() if cluster.use == "local" else _gpus())
+    threads = max(1, usable_cores() // workers)
+    settings = {
+        # Dask holds the numeric libraries to one thread; here a worker encodes one block at a time.
+        f"distributed.nanny.pre-spawn-environ.{name}": threads
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    }
+    port = None if cluster.dashboard is None else f"127.0.0.1:{cluster.dashboard}"
+    with dask.config.set(settings), ExitStack() as stack:
+        # One thread more than blocks in flight would only wait for a slot.
+        here = stack.enter_context(
+            kind(
+                n_workers=workers,
+                threads_per_worker=cluster.in_flight,
+                host="127.0.0.1",
+                dashboard_address=port,
+                silence_logs=_log_level(),
+                local_directory=os.environ.get("DASK_TEMPORARY_DIRECTORY"),
+            )
+        )
+        yield stack.enter_context(Client(here, set_as_default=False))
+
+
+@contextmanager
+def _connected(cluster: ClusterConfig) -> Iterator[Client]:
+    from distributed import Client
+
+    try:
+        client = Client(cluster.use, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {cluster.use} within {_CONNECT_S:.0f} s",
+            remedy="check the address and that the scheduler runs: dask scheduler",
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=cluster.wait_s)
+        except TimeoutError:
+            raise ClusterError(
+                f"the scheduler at {cluster.use} has no worker after {cluster.wait_s:.0f} s",
+                remedy=f"start some: dask worker {cluster.use}",
+            ) from None
+        yield client
+
+
+def check_versions(client: Client) -> None:
+    """Compare the packages of the workers with those of this process.
+
+    Raises:
+        ClusterError: With every difference of the first worker that has one.
+    """
+    here: Any = client.get_versions()
+    python = _minor(here["client"]["host"]["python"])
+    for worker, there in here["workers"].items():
+        theirs = _minor(there["host"]["python"])
+        if theirs != python:
+            _refuse(worker, [f"Python {theirs} there, {python} here"])
+    probe = _probe()
+    mine = probe(CHECKED)
+    for worker, packages in client.run(probe, CHECKED).items():
+        differences = version_differences(packages, mine)
+        if differences:
+            _refuse(worker, differences)
+
+
+def version_differences(
+    there: Mapping[str, str | None], here: Mapping[str, str | None]
+) -> list[str]:
+    """Return what differs, each as a phrase; builds of one version are alike (2.8.0+cu128)."""
+    found = []
+    for name, mine in here.items():
+        theirs = there.get(name)
+        if (theirs or "").partition("+")[0] != (mine or "").partition("+")[0]:
+            found.append(f"{name} {theirs or 'missing'} there, {mine or 'missing'} here")
+    return found
+
+
+def _refuse(worker: str, differences: list[str]) -> None:
+    raise ClusterError(
+        f"worker {worker} has other versions: {', '.join(differences)}",
+        remedy="install the same on the workers as here; requirements.txt has the hashes",
+    )
+
+
+def _probe() -> Any:
+    # A function within a function travels as its code: it works on workers without s2s_map.
+    def versions(names: tuple[str, ...]) -> dict[str, str | None]:
+        from importlib.metadata import PackageNotFoundError, version
+
+        found: dict[str, str | None] = {}
+        for name in names:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = None
+        return found
+
+    return versions
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _log_level() -> int:
+    import logging
+
+    # Dask's workers tell of every restart; the run's own record of blocks says what counts.
+    return logging.CRITICAL
+
+
+def _cuda_cluster() -> Any:
+    if find_spec("dask_cuda") is None:
+        raise ClusterError(
+            "cluster: cuda needs dask-cuda, which is not installed",
+            remedy="pip install 's2s-map[cuda]', or use cluster: local",
+        )
+    _gpus()
+    from dask_cuda import LocalCUDACluster
+
+    return LocalCUDACluster
+
+
+def _gpus() -> int:
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        raise ClusterError(
+            "cluster: cuda on a machine without a GPU that torch can use",
+            remedy="use cluster: local, or check the driver with s2s-map doctor",
+        )
+    return count
+
+
+def _check_report(cluster: ClusterConfig, report: Path | None) -> None:
+    if report is None:
+        return
+    if cluster.use == "threads":
+        raise ClusterError(
+            "a performance report is made by Dask, not at cluster: threads",
+            remedy="use cluster: local",
+        )
+    if find_spec("bokeh") is None:
+        raise ClusterError(
+            "a performance report needs bokeh, which is not installed",
+            remedy="pip install 's2s-map[dashboard]'",
+        )

@@ -1,0 +1,274 @@
+"""Running tasks on a Dask cluster, whoever started it.
+
+The task itself goes to each worker once, as a plugin that the scheduler also gives to workers that
+join later; what is submitted per item is the item. A new run of the same name replaces the task
+of an older one, which stops what that still had in flight.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import BoundedSemaphore, Event
+from typing import TYPE_CHECKING, Any
+
+from distributed import KilledWorker
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from s2s_map.errors import ClusterError, S2SMapError
+from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, twice
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, Worker
+
+_WATCH_S = 2.0
+"""How often the number of workers is looked up, seconds."""
+_CONNECT_S = 10.0
+"""How long one attempt to reach a scheduler may take, seconds."""
+
+
+class DaskExecutor:
+    """A Dask client behind the interface `Executor`.
+
+    Args:
+        client: Connected to the scheduler.
+        kind: "local", "cuda" or "tcp".
+        name: What runs are called on the cluster; one run per name at a time, such as the output.
+        in_flight: Items at work at a time per worker.
+        wait_s: How long to wait for a lost scheduler or for workers, seconds.
+    """
+
+    local = False
+
+    def __init__(
+        self, client: Client, kind: str, name: str, in_flight: int = 2, wait_s: float = 300.0
+    ) -> None:
+        self.client = client
+        self.kind = kind
+        self._address = str(client.scheduler_info(n_workers=0)["address"])
+        self._name = f"s2s-map {name}"
+        self._in_flight = in_flight
+        self._wait_s = wait_s
+        self._token, self._number, self._careful = "", 0, False
+
+    def run[Item, Result](
+        self, task: Task[Item, Result], items: Iterable[Item], stop: Event
+    ) -> Iterator[Outcome[Item, Result]]:
+        """Yield what became of each item, see `Executor`.
+
+        Raises:
+            ClusterError: If a worker cannot run the task, or the cluster stays away.
+        """
+        self._task, self._careful = task, False
+        try:
+            self._install(task)
+            outcome: Outcome[Item, Result]
+            for outcome in twice(self._once, items):
+                self._careful = self._careful or isinstance(outcome.error, KilledWorker)
+                yield outcome
+        finally:
+            stop.set()
+            # Stops what is still at work on the workers, too.
+            with suppress(Exception):
+                self.client.unregister_worker_plugin(self._name)
+
+    def _install(self, task: Any) -> None:
+        """Bring the task to the workers and let them load what it needs.
+
+        Raises:
+            ClusterError: If one of them cannot.
+        """
+        self._token = uuid.uuid4().hex
+        self.client.register_plugin(
+            _TaskPlugin(self._token, task, self._in_flight), name=self._name
+        )
+        answers = self.client.run(_prepare, self._token, on_error="return")
+        for worker, error in answers.items():
+            # A worker that has just died, or joins at this moment, is none that cannot.
+            if isinstance(error, S2SMapError | ImportError):
+                raise ClusterError(
+                    f"worker {worker} cannot work on this run: {error}",
+                    remedy="workers need the same packages, device, models, imagery and output",
+                )
+
+    def _once[Item, Result](self, items: Iterable[Item]) -> Iterator[Tried[Item, Result]]:
+        waiting, flight = iter(items), _Flight[Item]()
+        watch = _WorkerWatch(self._wait_s)
+        try:
+            while True:
+                workers = watch.count(self.client)
+                # One more per worker than it works on, so that none waits for the scheduler. After
+                # a block that killed its workers one at a time, so that it takes no other along.
+                window = 1 if self._careful else max(1, workers) * (self._in_flight + 1)
+                if not self._fill(flight, waiting, window):
+                    return
+                try:
+                    future = flight.done.get(timeout=_WATCH_S)
+                except Empty:
+                    continue
+                if future.key not in flight.running:
+                    continue
+                if future.status in ("lost", "cancelled"):
+                    flight.lose()
+                    self._reconnect()
+                    watch = _WorkerWatch(self._wait_s)
+                    continue
+                item = flight.running.pop(future.key)[1]
+                yield item, _result(future)
+        finally:
+            flight.lose()
+
+    def _fill[Item](self, flight: _Flight[Item], waiting: Iterator[Item], window: int) -> bool:
+        while len(flight.running) < window:
+            if flight.lost:
+                item = flight.lost.pop(0)
+            else:
+                try:
+                    item = next(waiting)
+                except StopIteration:
+                    break
+            self._number += 1
+            key = f"block-{self._token[:12]}-{self._number}"
+            future = self.client.submit(_call, self._token, item, key=key, pure=False)
+            flight.running[key] = (future, item)
+            future.add_done_callback(flight.done.put)
+        return bool(flight.running)
+
+    def _reconnect(self) -> None:
+        """Wait for the scheduler to come back, and give it the task again.
+
+        Raises:
+            ClusterError: If it stays away.
+        """
+        from distributed import Client
+
+        address, until = self._address, time.monotonic() + self._wait_s
+        with suppress(Exception):
+            self.client.close(timeout=1)
+        while True:
+            try:
+                self.client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+                self.client.wait_for_workers(1, timeout=max(1.0, until - time.monotonic()))
+                break
+            except (OSError, TimeoutError) as error:
+                if time.monotonic() > until:
+                    raise ClusterError(
+                        f"the scheduler at {address} went away and stayed away "
+                        f"for {self._wait_s:.0f} s",
+                        remedy="start it and run again; finished blocks are kept",
+                    ) from error
+                time.sleep(1.0)
+        self._install(self._task)
+
+
+@dataclass
+class _Flight[Item]:
+    """What is on the cluster."""
+
+    running: dict[str, tuple[Future[Any], Item]] = field(default_factory=dict)
+    lost: list[Item] = field(default_factory=list)
+    done: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
+
+    def lose(self) -> None:
+        """Take back everything, to be given out anew."""
+        for future, item in self.running.values():
+            with suppress(Exception):
+                future.cancel()
+            self.lost.append(item)
+        self.running = {}
+
+
+class _WorkerWatch:
+    """Looks up now and then how many workers there are."""
+
+    def __init__(self, wait_s: float) -> None:
+        self._wait_s = wait_s
+        self._looked = 0.0
+        self._seen = time.monotonic()
+        self._count = 0
+
+    def count(self, client: Client) -> int:
+        """How many workers there are.
+
+        Raises:
+            ClusterError: If there has been none for too long.
+        """
+        now = time.monotonic()
+        if now - self._looked > _WATCH_S:
+            self._looked = now
+            try:
+                self._count = len(client.nthreads())
+            except Exception:  # A scheduler that is gone shows in the futures it loses.
+                self._count = 0
+            if self._count:
+                self._seen = now
+            elif now - self._seen > self._wait_s:
+                raise ClusterError(
+                    f"the cluster has had no worker for {self._wait_s:.0f} s",
+                    remedy="start workers and run again; finished blocks are kept",
+                )
+        return self._count
+
+
+class _TaskPlugin(WorkerPlugin):
+    """Keeps the task of a run on each worker; taking it away stops what it has in flight."""
+
+    def __init__(self, token: str, task: Any, in_flight: int) -> None:
+        self._token, self._task, self._in_flight = token, task, in_flight
+
+    def setup(self, worker: Worker) -> None:
+        """Install the task, also on workers that join later."""
+        _INSTALLED.setdefault(self._token, (self._task, Event(), BoundedSemaphore(self._in_flight)))
+
+    def teardown(self, worker: Worker) -> None:
+        """Stop the task."""
+        installed = _INSTALLED.pop(self._token, None)
+        if installed is not None:
+            installed[1].set()
+
+
+# Of this process, where it is a worker: the tasks that runs have brought, by their tokens.
+_INSTALLED: dict[str, tuple[Any, Event, BoundedSemaphore]] = {}
+
+
+def _call(token: str, item: Any) -> Any:
+    try:
+        task, stop, slots = _INSTALLED[token]
+    except KeyError:
+        raise StoppedError("the run has ended") from None
+    with slots:
+        if stop.is_set():
+            raise StoppedError("the run has ended")
+        return task(item, stop)
+
+
+def _prepare(token: str) -> Exception | None:
+    """Let the task load what it needs on this worker; returns what stands in the way."""
+    prepare = getattr(_INSTALLED[token][0], "prepare", None)
+    try:
+        if prepare is not None:
+            prepare()
+    except Exception as error:
+        return error
+    return None
+
+
+def _result(future: Future[Any]) -> Any:
+    """What a task returned or raised.
+
+    Raises:
+        ClusterError: If the task was taken from the workers.
+    """
+    error = future.exception() if future.status == "error" else None
+    result = error if error is not None else future.result()
+    future.release()
+    if isinstance(error, StoppedError):
+        raise ClusterError(
+            "another run of the same output took this one's place on the cluster",
+            remedy="wait for it to end",
+        )
+    return result

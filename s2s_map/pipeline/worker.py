@@ -1,0 +1,75 @@
+"""What a process keeps between blocks: the model, and the turn to use the device."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+from s2s_map.encoding.satellite import PatchEncoder
+from s2s_map.models.registry import load_model
+
+WORKER = uuid.uuid4().hex[:8]
+"""Tells this process apart in the ledger, without naming its host."""
+
+_LOADING = Lock()
+_HELD: dict[tuple[str, str], HeldModel] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class HeldModel:
+    """A loaded model of this process.
+
+    Attributes:
+        encoder: The model.
+        turn: One block at a time is encoded; others are read and written meanwhile.
+    """
+
+    encoder: PatchEncoder
+    turn: Lock = field(default_factory=Lock)
+
+
+def held_model(name: str, device: str) -> HeldModel:
+    """Return a model of this process, loaded when first asked for.
+
+    Args:
+        name: Name or folder.
+        device: "auto", "cpu", "cuda" or "cuda:N", of this machine.
+
+    Raises:
+        ModelError: If it cannot be loaded here.
+    """
+    with _LOADING:
+        if (name, device) not in _HELD:
+            _HELD[name, device] = HeldModel(load_model(name, resolve_device(device)))
+        return _HELD[name, device]
+
+
+@contextmanager
+def lent_model(name: str, device: str, encoder: PatchEncoder) -> Iterator[None]:
+    """Let the blocks of this process use a model that is loaded already."""
+    with _LOADING:
+        _HELD[name, device] = HeldModel(encoder)
+    try:
+        yield
+    finally:
+        with _LOADING:
+            _HELD.pop((name, device), None)
+
+
+def resolve_device(name: str) -> str:
+    """Return the device that "auto" is here, others as they are."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def encoder_threads() -> int:
+    """Return the processor threads that torch uses here; 1 where a model needs no torch."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else 1
