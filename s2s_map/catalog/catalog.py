@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s2s_map.catalog.scene import Scene, inspect_scene
-from s2s_map.config.catalog import ENTRY_TYPES, Catalog, CatalogEntry
+from s2s_map.config.catalog import ENTRY_TYPES, Catalog, CatalogEntry, RasterEntry
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.errors import CatalogError, ImageryError
 
@@ -59,7 +59,7 @@ def get_entry(name: str, catalog: Catalog) -> CatalogEntry:
     )
 
 
-def scenes(entry: CatalogEntry) -> list[Scene]:
+def scenes(entry: RasterEntry) -> list[Scene]:
     """Return the scenes of an entry in mosaic order; reads headers only.
 
     Raises:
@@ -130,6 +130,8 @@ def _parse_entry(path: Path, name: str, fields: object) -> CatalogEntry:
             expected=f"type: {' or '.join(ENTRY_TYPES)}",
         )
     entry = parse_model(ENTRY_TYPES[kind], fields, where)
+    if not isinstance(entry, RasterEntry):
+        return entry
     return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})
 
 

@@ -2,28 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from s2s_map.config.model import ModelCard, OriginCard
 
 app = typer.Typer(help="Models by name.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_command() -> None:
-    """List the embedded models and the published ones."""
-    from s2s_map.models.registry import PUBLISHED, list_models
+    """List the embedded models, the fetched ones, and the published ones that can be fetched."""
+    from s2s_map.models.published import PUBLISHED
+    from s2s_map.models.registry import fetched_models, list_models
 
     table = Table(box=None)
     for heading in ("name", "title", "licence"):
         table.add_column(heading, header_style="dim", overflow="fold")
-    for card in list_models():
+    here = [*list_models(), *fetched_models()]
+    for card in here:
         table.add_row(card.name, card.title, card.licence)
     for name in PUBLISHED:
-        table.add_row(name, "published checkpoint, not loadable by this version", "", style="dim")
+        if name not in {card.name for card in here}:
+            table.add_row(name, f"published; s2s-map models fetch {name}", "", style="dim")
     Console().print(table, highlight=False)
+
+
+@app.command("where")
+def where_command() -> None:
+    """Print the folder of fetched and converted models; S2S_MAP_MODELS sets another."""
+    from s2s_map.models.places import models_folder
+
+    Console(soft_wrap=True).print(str(models_folder()), highlight=False, markup=False)
+
+
+@app.command("fetch")
+def fetch_command(
+    name: Annotated[str, typer.Argument(help="Name of a published model.", show_default=False)],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Folder laid out as the model's repository on the hub; nothing is downloaded.",
+        ),
+    ] = None,
+    revision: Annotated[
+        str,
+        typer.Option(help="Branch, tag or commit of the repository; its commit is recorded."),
+    ] = "main",
+) -> None:
+    """Fetch a published model and its text encoder from the hub, and make them ready to use.
+
+    HF_ENDPOINT names a mirror, HF_TOKEN a token; files in the hub's cache are not loaded again.
+    """
+    from s2s_map.models.hub import Source, fetch_model
+
+    card = fetch_model(name, Source(folder=source), revision=revision)
+    _report(card)
+
+
+@app.command("convert")
+def convert_command(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.ckpt", help="A Lightning checkpoint.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the model; made among the models if unset."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name to load it by; made from the file's name if unset."),
+    ] = None,
+) -> None:
+    """Turn a Lightning checkpoint into safetensors and a card, without running code from it."""
+    from s2s_map.models.convert import convert_checkpoint
+    from s2s_map.models.places import models_folder
+    from s2s_map.models.published import published_name
+
+    called = name or published_name(file.name) or file.stem
+    _report(convert_checkpoint(file, output or models_folder() / called, called))
+
+
+def _report(card: ModelCard) -> None:
+    console = Console(soft_wrap=True)
+    origin = card.origin
+    if origin is not None and origin.revision:
+        console.print(f"{origin.repository} at commit {origin.revision}", highlight=False)
+    if origin is not None:
+        console.print(f"{origin.file}: SHA-256 {origin.sha256}", highlight=False)
+    console.print(f"[bold]{card.name}[/]: {card.title}", highlight=False)
+    console.print(f"licence {card.licence}: {card.attribution}", highlight=False)
 
 
 @app.command("show")
@@ -54,6 +129,12 @@ def show_command(
         ("licence", card.licence),
         ("attribution", card.attribution),
         ("cite", card.citation),
+        ("from", "" if card.origin is None else _origin(card.origin)),
     ):
         table.add_row(key, value)
     console.print(table, highlight=False)
+
+
+def _origin(origin: OriginCard) -> str:
+    commit = f"{origin.repository} at {origin.revision}, " if origin.revision else ""
+    return f"{commit}{origin.file}, SHA-256 {origin.sha256}"

@@ -18,7 +18,19 @@ def query_command(
     ] = None,
     audio: Annotated[
         str | None,
-        typer.Option("--audio", help="Or a recording: WAV, FLAC, OGG or MP3; or sample:owl.mp3."),
+        typer.Option(
+            "--audio",
+            help="A recording, alone or averaged with the texts: WAV, FLAC, OGG or MP3; or "
+            "sample:owl.mp3.",
+        ),
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--and", help="A further text, averaged with the others; repeatable."),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option("--minus", help="A text to take off, such as traffic; repeatable."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the layer and its files.")
@@ -27,13 +39,23 @@ def query_command(
     """Ask the embeddings of a finished run something else and add the answer as a layer.
 
     Takes seconds: neither the imagery nor the satellite encoder is needed.
+
+    Birds without traffic: s2s-map query OUT "birds singing" --minus traffic
     """
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.asking import query
 
     console = Console()
     began = time.monotonic()
-    finished = query(out, text, audio=audio, name=name, reporter=reporter(console))
+    finished = query(
+        out,
+        text,
+        audio=audio,
+        texts=also or (),
+        minus=minus or (),
+        name=name,
+        reporter=reporter(console),
+    )
     layer = finished.record.last_concept
     console.print(
         f"\nadded [bold]{layer}[/] to {out} ({time.monotonic() - began:.1f} s): "

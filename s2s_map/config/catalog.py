@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile, ValueScale
+from s2s_map.config.stac import StacEntry
 from s2s_map.config.times import parse_time
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OnMissing",
     "RasterEntry",
     "SensorProfile",
+    "StacEntry",
     "ValueScale",
     "parse_time",
 ]
@@ -64,10 +66,13 @@ class RasterEntry(Entry):
         return _as_tuple(self.uri)
 
 
-CatalogEntry = RasterEntry
+CatalogEntry = RasterEntry | StacEntry
 """Any type of entry; `type:` says which."""
 
-ENTRY_TYPES: dict[str, type[CatalogEntry]] = {"raster": RasterEntry}
+ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry]] = {
+    "raster": RasterEntry,
+    "stac": StacEntry,
+}
 """Schema of each `type:`."""
 
 Catalog = dict[str, CatalogEntry]

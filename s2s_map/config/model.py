@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 type MetadataField = Literal["asource", "tsource", "latlong", "month", "time"]
 type MaskedTokens = Literal["zero", "ordinary"]
+type Precision = Literal["auto", "fp32", "bf16"]
 
 METADATA_ORDER: tuple[MetadataField, ...] = ("asource", "tsource", "latlong", "month", "time")
 """The order of metadata tokens after the image tokens, as in the published model."""
@@ -296,6 +297,17 @@ class TrainingCard(_Part):
     )
 
 
+class OriginCard(_Part):
+    """The published file that weights were converted from, unchanged in value."""
+
+    repository: str = Field(default="", description="Repository on the hub; empty: a local file.")
+    file: str = Field(description="Its name, in the repository if it is of one.")
+    revision: str = Field(
+        default="", description="Commit of the repository; empty if the file came without one."
+    )
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, hexadecimal.")
+
+
 class ModelCard(_Part):
     """What a model is, what it may be used for, and which weights belong to it."""
 
@@ -319,6 +331,9 @@ class ModelCard(_Part):
     )
     softmax: SoftmaxCard = Field(description="Recommended softmax temperature.")
     training: TrainingCard = Field(description="Where the weights come from.")
+    origin: OriginCard | None = Field(
+        default=None, description="What the weights were converted from; None: they were not."
+    )
     limits: tuple[str, ...] = Field(default=(), description="What it is not and cannot do.")
 
     @property

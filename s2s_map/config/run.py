@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.metadata import MetadataConfig
+from s2s_map.config.model import Precision
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -20,7 +21,11 @@ class _Frozen(BaseModel):
 
 
 class QueryConfig(_Frozen):
-    """One question: a text or a recording. It becomes one layer of the maps."""
+    """One question: texts, a recording or both, less other texts. It becomes one layer.
+
+    Several parts are composed of their unit vectors: the mean of what is asked for, scaled to
+    length 1, less the mean of minus:, scaled to length 1, and the result scaled to length 1.
+    """
 
     name: str | None = Field(
         default=None,
@@ -37,11 +42,24 @@ class QueryConfig(_Frozen):
         "to this file, or sample:NAME.",
     )
 
+    texts: tuple[str, ...] = Field(
+        default=(),
+        description="Several texts whose mean is asked, such as [birds singing, crickets]; with "
+        "audio: the recording is one more part of the mean.",
+    )
+    minus: tuple[str, ...] = Field(
+        default=(),
+        description="Texts to take off, such as [traffic]: birds minus traffic.",
+    )
+
     @model_validator(mode="after")
-    def _one_kind(self) -> QueryConfig:
-        if (self.text is None) == (self.audio is None):
-            raise ValueError("a query has either text: or audio:, one of the two")
-        if self.text is not None and not self.text.strip():
+    def _something(self) -> QueryConfig:
+        if self.text is None and self.audio is None and not self.texts:
+            raise ValueError("a query has text:, texts: or audio:, something to listen for")
+        if self.text is not None and self.texts:
+            raise ValueError("a query has either text: or texts:, not both")
+        given = [*([] if self.text is None else [self.text]), *self.texts, *self.minus]
+        if not all(text.strip() for text in given):
             raise ValueError("the text of a query is empty")
         return self
 
@@ -83,6 +101,12 @@ class PatchConfig(_Frozen):
         default="token",
         description="token: the 14 x 14 parts of all overlapping patches are blended onto the "
         "cells. patch: one cell is one patch (cell_m equal to stride_m).",
+    )
+    resampling: Literal["block", "exact"] = Field(
+        default="block",
+        description="block: imagery is resampled to model pixels once a block, and patches are cut "
+        "from it. exact: each patch is cut out in the source's own pixels and resized by itself, "
+        "as for the published model; slower.",
     )
 
 
@@ -128,7 +152,8 @@ class RunConfig(_Frozen):
         "and card.json, or python:MODULE:NAME for one of your own.",
     )
     queries: tuple[QueryConfig, ...] = Field(
-        min_length=1, description="The questions, each a text or a recording; one layer each."
+        min_length=1,
+        description="The questions, each a text, a recording or several of them; one layer each.",
     )
     grid: GridConfig = Field(default_factory=GridConfig, description="The cells of the map.")
     patches: PatchConfig = Field(
@@ -145,6 +170,13 @@ class RunConfig(_Frozen):
     )
     device: str = Field(
         default="auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N."
+    )
+    precision: Precision = Field(
+        default="auto",
+        description="What the satellite branch multiplies in: fp32, or bf16 (3 to 4 times as fast "
+        "where the processor or GPU has it; embeddings keep a cosine of 0.999). auto: bf16 on such "
+        "a device for models with a vision transformer, else fp32. Part of what a run is resumed "
+        "by.",
     )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Patches per pass of the encoder."

@@ -19,6 +19,23 @@ FORMAT = "1"
 """Raise it whenever the same content and model should give other vectors."""
 
 
+CACHE_VARIABLE = "S2S_MAP_CACHE"
+
+
+def vectors_folder() -> Path:
+    """The folder where embedded queries and vocabularies are kept between runs.
+
+    `vectors` in the folder that the environment variable S2S_MAP_CACHE names, else in the user's
+    cache (on Linux ~/.cache/s2s-map). It may be deleted at any time.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser() / "vectors"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("s2s-map", appauthor=False) / "vectors"
+
+
 def cache_key(*parts: str) -> str:
     """A file name for what the parts say together."""
     return hashlib.sha256("\n".join((FORMAT, *parts)).encode()).hexdigest()[:40]

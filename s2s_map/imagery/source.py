@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from odc.geo.crs import CRS
@@ -108,6 +108,10 @@ class Source(ABC):
         """
         return self
 
+    def thaw(self, record: Mapping[str, Any], area: LonLatBounds) -> Source | None:
+        """Return the source as `frozen` recorded it; None if that was another search."""
+        return None
+
     def frozen(self) -> dict[str, Any] | None:
         """Return what was decided, as JSON for a file beside the store; None if nothing was."""
         return None
@@ -132,4 +136,8 @@ def open_source(entry: CatalogEntry) -> Source:
         from s2s_map.imagery.raster import RasterSource
 
         return RasterSource.open(entry)
+    if entry.type == "stac":
+        from s2s_map.imagery.stac import StacSource
+
+        return StacSource(entry)
     raise CatalogError(f"no source of type {entry.type}")

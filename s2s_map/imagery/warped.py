@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from s2s_map.catalog.opening import open_raster
 from s2s_map.catalog.scene import Scene
-from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.catalog import RasterEntry, ValueScale
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
@@ -41,6 +41,26 @@ def read_warped(
     Raises:
         ImageryError: For a file that cannot be read.
     """
+    if scene_window(scene, lattice, window, crs) & window is None:
+        empty = (window.height, window.width)
+        return np.zeros((3, *empty), dtype=np.uint8), np.zeros(empty, dtype=np.bool_)
+    with open_raster(scene.uri) as source:
+        return warp_onto(
+            source, scene, lattice, window, crs, entry.bands, entry.nodata, entry.scale
+        )
+
+
+def warp_onto(
+    source: DatasetReader,
+    scene: Scene,
+    lattice: Lattice,
+    window: PixelWindow,
+    crs: CRS,
+    bands: tuple[int, int, int],
+    nodata: float | None,
+    scale: ValueScale | None,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Warp an open source, the whole of a scene or what of it the window needs."""
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
     extent = scene_window(scene, lattice, window, crs)
@@ -49,18 +69,18 @@ def read_warped(
         return pixels, valid
     average = lattice.pixel_m >= AVERAGE_FROM * scene.gsd_m
     kernel = Resampling.average if average else Resampling.cubic
-    with open_raster(scene.uri) as source:
-        warp = _Warp(source, lattice, extent, crs, entry)
-        if ColorInterp.alpha in source.colorinterp or average:
-            *colours, alpha = warp.read(part, kernel, with_alpha=True)
-        else:
-            # Colours and an alpha band in one go take more than twice as long.
-            colours = list(warp.read(part, kernel, with_alpha=False))
-            alpha = warp.read(part, Resampling.nearest, with_alpha=True, colours=False)[0]
+    warp = _Warp(source, lattice, extent, crs, bands, nodata)
+    if ColorInterp.alpha in source.colorinterp and not average:
+        *colours, alpha = warp.read(part, kernel, with_alpha=True)
+    else:
+        # Colours and an alpha band in one go take more than twice as long; and GDAL's mean of alpha
+        # leaves out what lies beyond a scene, so that pixels which barely touch it would count.
+        colours = list(warp.read(part, kernel, with_alpha=False))
+        alpha = warp.read(part, Resampling.nearest, with_alpha=True, colours=False)[0]
     floats = np.stack(colours).astype(np.float32)
     seen = (alpha >= _OPAQUE) & np.isfinite(floats).all(axis=0)
     inside = part.slices_in(window)
-    scaled = to_8bit(np.where(seen, floats, np.float32(0.0)), entry.scale)
+    scaled = to_8bit(np.where(seen, floats, np.float32(0.0)), scale)
     pixels[:, inside[0], inside[1]] = np.where(seen, scaled, np.uint8(0))
     valid[inside] = seen
     return pixels, valid
@@ -88,7 +108,8 @@ class _Warp:
     lattice: Lattice
     extent: PixelWindow
     crs: CRS
-    entry: RasterEntry
+    bands: tuple[int, int, int]
+    nodata: float | None
 
     def read(
         self, part: PixelWindow, kernel: Resampling, with_alpha: bool, colours: bool = True
@@ -107,13 +128,13 @@ class _Warp:
             add_alpha=with_alpha and not has_alpha,
             **self._nodata(),
         ) as warped:
-            bands = list(self.entry.bands) if colours else []
+            bands = list(self.bands) if colours else []
             if with_alpha:
                 bands.append(1 + list(warped.colorinterp).index(ColorInterp.alpha))
             return _read_chunks(warped, bands, part, self.extent)
 
     def _nodata(self) -> dict[str, object]:
-        nodata = self.entry.nodata if self.entry.nodata is not None else self.source.nodata
+        nodata = self.nodata if self.nodata is not None else self.source.nodata
         if nodata is None:
             return {}
         # A pixel is void where all bands are: a black band of dark water is not.

@@ -24,7 +24,7 @@ CARD_FILE = "card.json"
 def save_model(
     folder: Path, network: nn.Module, card: ModelCard, *, half: bool = False
 ) -> ModelCard:
-    """Write weights and card into a folder, each file at once or not at all.
+    """Write a network's weights and card into a folder, each file at once or not at all.
 
     Args:
         folder: Made if missing; other files in it stay.
@@ -35,17 +35,25 @@ def save_model(
     Returns:
         The card as written.
     """
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {
         key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
         for key, value in network.state_dict().items()
     }
+    return save_weights(folder, weights, card)
+
+
+def save_weights(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
+    """Write weights and card into a folder; see `save_model`."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{WEIGHTS_FILE}.{os.getpid()}"
-    save_file(weights, partial)
-    card = card.model_copy(update={"sha256": file_sha256(partial)})
-    partial.replace(folder / WEIGHTS_FILE)
+    try:
+        save_file(dict(weights), partial)
+        card = card.model_copy(update={"sha256": file_sha256(partial)})
+        partial.replace(folder / WEIGHTS_FILE)
+    finally:
+        partial.unlink(missing_ok=True)
     partial = folder / f".{CARD_FILE}.{os.getpid()}"
     partial.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     partial.replace(folder / CARD_FILE)

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from s2s_map.config.model import CodebookConfig
+from s2s_map.models.precision import LayerNorm, Linear
 from s2s_map.models.sparsemax import sparsemax
 
 type Modality = Literal["image", "text", "audio"]
 
-CHUNK_NUMBERS = 2**22
-"""Scores held at a time, 16 MiB in float32: a chunk that stays near the processor's cache."""
+CHUNK_NUMBERS = 2**23
+"""Scores held at a time, 32 MiB in float32."""
+CHUNK_CODES = 2000
+"""Codes scored at a time: wide enough for full speed, and little enough to stay near the cache."""
 
 
 class Codebook(nn.Module):
@@ -33,6 +36,8 @@ class Codebook(nn.Module):
         super().__init__()
         self.score_scale = config.score_scale
         self.space_dict = nn.Parameter(torch.randn(config.size, config.dim))
+        self.half_keys: Tensor | None
+        self.register_buffer("half_keys", None, persistent=False)
         self.img_query_model = QueryMap(image_dim, config.dim)
         self.txt_query_model = QueryMap(text_dim, config.dim)
         if audio_dim is not None:
@@ -63,7 +68,8 @@ class Codebook(nn.Module):
         """
         flat = queries.reshape(-1, queries.shape[-1])
         parts = [
-            self.mix(self.weights(self._dot(part))) for part in torch.split(flat, self._rows(1))
+            self._blend(self.weights(self._dot(part)))
+            for part in torch.split(flat, self._rows(self.space_dict.shape[0]))
         ]
         return torch.cat(parts).reshape(queries.shape)
 
@@ -78,22 +84,26 @@ class Codebook(nn.Module):
             (B, dim) and (B, count, dim), not normalised.
         """
         pooled, tokens = [], []
-        for part in torch.split(queries, self._rows(queries.shape[1])):
+        size = self._rows(queries.shape[1] * self.space_dict.shape[0])
+        for part in torch.split(queries, size):
             scores = self._dot(part)
             pooled.append(scores.amax(dim=1))
-            tokens.append(self.mix(self.weights(scores[:, :count])))
+            tokens.append(self._blend(self.weights(scores[:, :count])))
         return self.mix(self.weights(torch.cat(pooled))), torch.cat(tokens)
 
     def pooled_scores(self, queries: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The best score over tokens of each code, (B, codes): raw dot products."""
-        size = self._rows(queries.shape[1])
+        """The best score over tokens of each code, (B, codes): raw dot products.
+
+        All scores (B, T, codes) are never held, only those of a run of codes for a run of sets.
+        """
+        keys = self._keys(queries)
+        runs = torch.split(keys, CHUNK_CODES)
+        size = self._rows(queries.shape[1] * len(runs[0]))
         best = []
         for start in range(0, len(queries), size):
-            scores = self._dot(queries[start : start + size])
-            if mask is not None:
-                scores = scores.masked_fill(~mask[start : start + size, :, None], 0)
-            # The max keeps only indices for its gradient, so (B, T, codes) is never held.
-            best.append(scores.max(dim=1).values)
+            part = queries[start : start + size]
+            hidden = None if mask is None else ~mask[start : start + size, :, None]
+            best.append(torch.cat([_best(part, run, hidden) for run in runs], dim=1))
         return torch.cat(best)
 
     def weights(self, scores: Tensor) -> Tensor:
@@ -103,8 +113,12 @@ class Codebook(nn.Module):
         return sparsemax(scores)
 
     def mix(self, weights: Tensor) -> Tensor:
-        """Mix codes by weights (..., codes): (..., dim)."""
+        """Mix codes by weights (..., codes): (..., dim), in float32 if the codebook is."""
         return weights.to(self.space_dict.dtype) @ self.space_dict
+
+    def halve(self) -> None:
+        """Score queries that come in bfloat16, and mix single tokens, in bfloat16."""
+        self.half_keys = self.space_dict.detach().to(torch.bfloat16)
 
     def attention(
         self, queries: Tensor, codes: Tensor | None = None, mask: Tensor | None = None
@@ -121,16 +135,40 @@ class Codebook(nn.Module):
             padded.
         """
         keys = self.space_dict if codes is None else self.space_dict[codes]
-        scores = queries @ keys.T
+        scores = queries.to(keys.dtype) @ keys.T
         if mask is None:
             return scores
         return scores / math.sqrt(keys.shape[1]) * mask[:, :, None]
 
-    def _dot(self, queries: Tensor) -> Tensor:
-        return queries @ self.space_dict.T
+    def _keys(self, queries: Tensor) -> Tensor:
+        """The codes in the type of the queries."""
+        if self.half_keys is not None and queries.dtype == self.half_keys.dtype:
+            return self.half_keys
+        return self.space_dict
 
-    def _rows(self, scores_per_row: int) -> int:
-        return max(1, CHUNK_NUMBERS // (scores_per_row * self.space_dict.shape[0]))
+    def _dot(self, queries: Tensor) -> Tensor:
+        return queries @ self._keys(queries).T
+
+    def _blend(self, weights: Tensor) -> Tensor:
+        """Mix many rows of weights, in bfloat16 if halved; float32 out."""
+        if self.half_keys is None:
+            return self.mix(weights)
+        return (weights.to(self.half_keys.dtype) @ self.half_keys).float()
+
+    @staticmethod
+    def _rows(scores_per_row: int) -> int:
+        return max(1, CHUNK_NUMBERS // scores_per_row)
+
+
+def _best(queries: Tensor, keys: Tensor, hidden: Tensor | None) -> Tensor:
+    """Best score of each key (n, dim) over queries (B, T, dim): (B, n)."""
+    scores = queries @ keys.T
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, 0)
+    if not scores.requires_grad:
+        return scores.amax(dim=1)
+    # The gradient of this maximum needs its indices only, not all scores.
+    return scores.max(dim=1).values
 
 
 QUERY_MODULES: dict[Modality, str] = {
@@ -146,11 +184,11 @@ class QueryMap(nn.Module):
     def __init__(self, dim_in: int, dim: int) -> None:
         super().__init__()
         self.q_map = nn.Sequential(
-            nn.LayerNorm(dim_in),
-            nn.Linear(dim_in, dim),
+            LayerNorm(dim_in),
+            Linear(dim_in, dim),
             nn.GELU(),
-            nn.LayerNorm(dim),
-            nn.Linear(dim, dim),
+            LayerNorm(dim),
+            Linear(dim, dim),
         )
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from s2s_map.config.model import FusionConfig, MaskedTokens, MetadataField
 from s2s_map.models.metadata import AUDIO_SOURCES, CAPTION_SOURCES, Metadata
+from s2s_map.models.precision import LayerNorm, Linear
 
 
 class MetadataFusion(nn.Module):
@@ -44,10 +45,17 @@ class MetadataFusion(nn.Module):
         metadata = metadata or Metadata({}, {})
         if known is None:
             known = self.known(metadata, tokens.shape[0])
+        # Asked where the flags are, mostly on the CPU, so that a GPU need not wait: without a
+        # mask attention takes its fastest kernel.
+        everything = bool(known.all())
         known = known.to(tokens.device)
         extra = self.meta_embed(metadata, tokens) * known[:, :, None]
+        joined = torch.cat([tokens, extra], dim=1)
+        if everything:
+            whole: Tensor = self.transformer_encoder(joined, None)
+            return whole
         keys = torch.cat([known.new_ones(tokens.shape[:2]), known], dim=1)
-        fused: Tensor = self.transformer_encoder(torch.cat([tokens, extra], dim=1), keys)
+        fused: Tensor = self.transformer_encoder(joined, keys)
         if (metadata.masked_tokens or self.masked_tokens) == "zero":
             fused = fused * keys[:, :, None]
         return fused
@@ -64,8 +72,8 @@ class FusionTransformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(FusionLayer(dim, config) for _ in range(config.layers))
 
-    def forward(self, tokens: Tensor, keys: Tensor) -> Tensor:
-        """Map tokens (B, N, dim) to the same shape; only tokens in `keys` (B, N) are seen."""
+    def forward(self, tokens: Tensor, keys: Tensor | None) -> Tensor:
+        """Map tokens (B, N, dim) to the same shape; only those in `keys` (B, N) are seen."""
         for layer in self.layers:
             tokens = layer(tokens, keys)
         return tokens
@@ -77,13 +85,13 @@ class FusionLayer(nn.Module):
     def __init__(self, dim: int, config: FusionConfig) -> None:
         super().__init__()
         self.self_attn = SelfAttention(dim, config.heads, config.dropout)
-        self.linear1 = nn.Linear(dim, config.ff_dim)
-        self.linear2 = nn.Linear(config.ff_dim, dim)
-        self.norm1 = nn.LayerNorm(dim)
-        self.norm2 = nn.LayerNorm(dim)
+        self.linear1 = Linear(dim, config.ff_dim)
+        self.linear2 = Linear(config.ff_dim, dim)
+        self.norm1 = LayerNorm(dim)
+        self.norm2 = LayerNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, tokens: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, keys: Tensor | None) -> Tensor:
         """Map tokens (B, N, dim) to the same shape."""
         tokens = self.norm1(tokens + self.dropout(self.self_attn(tokens, keys)))
         hidden = self.dropout(F.gelu(self.linear1(tokens)))
@@ -100,20 +108,30 @@ class SelfAttention(nn.Module):
         self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
-        self.out_proj = nn.Linear(dim, dim)
+        self.out_proj = Linear(dim, dim)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def forward(self, tokens: Tensor, keys: Tensor) -> Tensor:
-        """Map tokens (B, N, dim) to the same shape; only tokens in `keys` (B, N) are seen."""
+    def forward(self, tokens: Tensor, keys: Tensor | None) -> Tensor:
+        """Map tokens (B, N, dim) to the same shape; only those in `keys` (B, N) are seen."""
         batch, count, dim = tokens.shape
-        qkv = F.linear(tokens, self.in_proj_weight, self.in_proj_bias)
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        qkv = F.linear(tokens.to(weight.dtype), weight, bias)
         qkv = qkv.reshape(batch, count, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=keys[:, None, None, :], dropout_p=self.dropout * self.training
+            q,
+            k,
+            v,
+            attn_mask=None if keys is None else keys[:, None, None, :],
+            dropout_p=self.dropout * self.training,
         )
         out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, count, dim))
         return out
+
+    def halve(self) -> None:
+        """Convert the input map; the output map is a layer of its own."""
+        for parameter in (self.in_proj_weight, self.in_proj_bias):
+            parameter.data = parameter.data.to(torch.bfloat16)
 
 
 class MetadataEmbedding(nn.Module):

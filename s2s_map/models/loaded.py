@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s_map.config.model import ModelCard
+from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard, Precision
 from s2s_map.errors import ModelError
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
@@ -28,12 +29,15 @@ class LoadedModel:
         card: What it is.
         sha256: Hash of its weights.
         network: The network, in eval mode.
+        precision: What its satellite branch multiplies in, "fp32" or "bf16".
         dim: Numbers per embedding.
         input_px: Side of an input image, pixels.
         tokens_per_side: Image tokens along one side of a patch.
     """
 
-    def __init__(self, card: ModelCard, network: Sat2Sound, folder: Path) -> None:
+    def __init__(
+        self, card: ModelCard, network: Sat2Sound, folder: Path, precision: Precision = "fp32"
+    ) -> None:
         self.name = card.name
         self.card = card
         self.sha256 = card.sha256
@@ -41,6 +45,7 @@ class LoadedModel:
         self.dim = card.config.dim
         self.input_px = card.config.image.input_px
         self.tokens_per_side = card.config.image.tokens_per_side
+        self.precision = precision
         self._folder = folder
         # uint8 to normalised in one multiplication and one addition.
         mean = torch.tensor(card.config.pixel_mean).view(3, 1, 1)
@@ -96,7 +101,7 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
-        images, resolution = self._inputs(pixels, resolution_m)
+        images, resolution = self.prepare(pixels, resolution_m)
         with torch.inference_mode():
             if level == "both":
                 patch, token = self.network.embed_image(images, resolution, metadata, level="both")
@@ -124,7 +129,7 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
-        images, resolution = self._inputs(pixels, resolution_m)
+        images, resolution = self.prepare(pixels, resolution_m)
         network = self.network
         with torch.inference_mode():
             tokens = network.image_tokens(images, resolution)
@@ -133,7 +138,12 @@ class LoadedModel:
                 for one in slots
             ]
 
-    def _inputs(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
+    def prepare(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
+        """Return normalised images and their resolution (B,) on the device.
+
+        Raises:
+            ModelError: For pixels of another shape or type than uint8 (B, 3, input_px, input_px).
+        """
         side = self.input_px
         if pixels.dtype != torch.uint8 or pixels.shape[1:] != (3, side, side):
             raise ModelError(
@@ -150,7 +160,9 @@ class LoadedModel:
         Raises:
             QueryError: For an empty or too long text.
         """
-        with torch.inference_mode(), one_thread():
+        # One core is for small encoders; a Flan-T5 is not one.
+        small = isinstance(self.card.config.text, MiniLMConfig)
+        with torch.inference_mode(), one_thread() if small else nullcontext():
             features = self.text_encoder.tokens(text).to(self.device)
             vector = unit(self.network.embed_text(features).float())[0]
         return np.asarray(vector.cpu().numpy(), dtype=np.float32)
@@ -169,14 +181,22 @@ class LoadedModel:
         """The frozen text encoder.
 
         Raises:
-            ModelError: If this version cannot load the configured kind.
+            ModelError: If its files are not on this machine, or are of another kind.
+            CheckpointError: If its weights are damaged.
         """
         config = self.card.config.text
-        if config.kind != "minilm":
-            raise ModelError(
-                f"{self.name} needs the text encoder {config.kind}",
-                expected="minilm in this version",
-            )
+        if isinstance(config, FlanT5Config):
+            from s2s_map.models.text_encoder_files import find_text_encoder
+            from s2s_map.models.text_t5 import FlanT5TextEncoder
+
+            folder = find_text_encoder(config)
+            if folder is None:
+                raise ModelError(
+                    f"{self.name} reads texts with {config.source}, which is not on this machine",
+                    remedy=f"run: s2s-map models fetch {self.name}, where there is a network; "
+                    "then copy the folder of models (s2s-map models where)",
+                )
+            return FlanT5TextEncoder.load(config, folder, str(self.device))
         from s2s_map.models.text_minilm import MiniLMTextEncoder
 
         return MiniLMTextEncoder.load(config, device=str(self.device))
@@ -186,13 +206,17 @@ class LoadedModel:
         """The audio encoder.
 
         Raises:
-            ModelError: If the model has none, or this version cannot load its kind.
+            ModelError: If the model has none.
         """
-        kind = self.card.config.audio.kind
-        if kind != "events":
+        config = self.card.config.audio
+        if isinstance(config, HtsatConfig):
+            from s2s_map.models.audio_htsat import HtsatRecordingEncoder
+
+            return HtsatRecordingEncoder(self.network, config)
+        if config.kind != "events":
             raise ModelError(
-                f"{self.name} cannot be asked with a recording (audio encoder: {kind})",
-                remedy="ask with a text, or use a model with the audio encoder 'events'",
+                f"{self.name} cannot be asked with a recording (audio encoder: {config.kind})",
+                remedy="ask with a text, or use a model that hears",
             )
         from s2s_map.models.audio_events import EventMixEncoder
 

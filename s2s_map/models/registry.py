@@ -1,4 +1,4 @@
-"""Models by name: the embedded ones, and any folder with a card and weights."""
+"""Models by name: the embedded ones, the fetched ones, and any folder with card and weights."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2s_map.config.model import ModelCard
+from s2s_map.config.model import ModelCard, Precision
 from s2s_map.errors import ModelError
 from s2s_map.models.checkpoints import CARD_FILE, WEIGHTS_FILE, load_weights, read_card
+from s2s_map.models.places import models_folder
+from s2s_map.models.published import PUBLISHED
 from s2s_map.models.python_model import PREFIX, python_model
 
 if TYPE_CHECKING:
     from s2s_map.models.loaded import LoadedModel
 
 EMBEDDED = Path(__file__).parent / "data"
-
-PUBLISHED = tuple(
-    f"sat2sound/{imagery}_{metadata}"
-    for imagery in ("bingmap", "sentinel", "SoundingEarth")
-    for metadata in ("nometa", "withmeta")
-)
-"""The published checkpoints, which this version does not load yet."""
 
 
 def list_models() -> list[ModelCard]:
@@ -32,6 +27,12 @@ def list_models() -> list[ModelCard]:
         ['s2s-mini']
     """
     return [read_card(path.parent) for path in sorted(EMBEDDED.glob(f"*/{CARD_FILE}"))]
+
+
+def fetched_models() -> list[ModelCard]:
+    """Cards of the models that were fetched or converted on this machine, by name."""
+    folder = models_folder()
+    return [read_card(path.parent) for path in sorted(folder.glob(f"**/{CARD_FILE}"))]
 
 
 def model_card(name: str | Path) -> ModelCard:
@@ -56,13 +57,18 @@ def model_folder(name: str | Path) -> Path:
         ModelError: For an unknown name; it names the nearest known ones.
     """
     text = str(name)
-    if text in PUBLISHED:
-        raise ModelError(
-            f"the published checkpoint {text} cannot be loaded by this version",
-            remedy="a later version will; use an embedded model: " + ", ".join(_names()),
-        )
     if text in _names():
         return EMBEDDED / text
+    if (models_folder() / text / CARD_FILE).is_file():
+        return models_folder() / text
+    if text in PUBLISHED:
+        from s2s_map.models.hub import how_to_carry
+
+        raise ModelError(
+            f"the published model {text} is not on this machine",
+            remedy=f"run: s2s-map models fetch {text}. Without a network, {how_to_carry(text)}; "
+            f"or use the embedded model {', '.join(_names())}",
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -70,18 +76,19 @@ def model_folder(name: str | Path) -> Path:
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     raise ModelError(
         f"unknown model {text!r}",
-        remedy=f"{guess}Known: {', '.join(_names()) or 'none'}; "
+        remedy=f"{guess}Known: {', '.join([*_names(), *PUBLISHED])}; "
         f"or give a folder with {CARD_FILE} and {WEIGHTS_FILE}",
     )
 
 
-def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
+def load_model(name: str | Path, device: str = "cpu", precision: Precision = "fp32") -> LoadedModel:
     """Load a model, ready to embed.
 
     Args:
         name: A name out of `list_models`, a folder with a card and weights, or
             ``python:MODULE:NAME``, see `PythonModel`.
         device: "cpu", "cuda" or "cuda:N".
+        precision: What the satellite branch multiplies in; "auto" decides by the device.
 
     Raises:
         ModelError: For an unknown name, an unusable card or device.
@@ -98,11 +105,14 @@ def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
 
     from s2s_map.models.build import build_model
     from s2s_map.models.loaded import LoadedModel, torch_device
+    from s2s_map.models.precision import choose_precision
 
     where = torch_device(device)
     network = build_model(card.config)
     load_weights(network, folder / WEIGHTS_FILE, card.sha256)
-    return LoadedModel(card, network.to(where).eval(), folder)
+    network = network.to(where).eval()
+    chosen = choose_precision(precision, card.config, device)
+    return LoadedModel(card, network.halve() if chosen == "bf16" else network, folder, chosen)
 
 
 def _names() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, overload
+from typing import Literal, Self, cast, overload
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from s2s_map.models.codebook import Codebook
 from s2s_map.models.fusion import MetadataFusion
 from s2s_map.models.htsat import AudioBranch
 from s2s_map.models.metadata import Metadata
+from s2s_map.models.precision import Linear, halve
 from s2s_map.models.protocols import ImageEncoder
 
 type Level = Literal["patch", "token", "both"]
@@ -50,6 +51,18 @@ class Sat2Sound(nn.Module):
             text_dim=config.text.dim,
             audio_dim=config.audio.dim if isinstance(config.audio, HtsatConfig) else None,
         )
+
+    def halve(self) -> Self:
+        """Convert the matrix products of the satellite branch to bfloat16, in place.
+
+        Residuals, norms, sparsemax and the mix of codes to a patch embedding stay float32; so do
+        the text and audio branches, which are asked once and not a million times.
+        """
+        halve([self.satmae_backbone, self.fdt.img_query_model])
+        if self.config.metadata:
+            halve([self.sat_encoder])
+        self.fdt.halve()
+        return self
 
     @property
     def tokens_per_side(self) -> int:
@@ -226,8 +239,8 @@ class Projector(nn.Module):
 
     def __init__(self, dim: int, hidden: int, dim_out: int) -> None:
         super().__init__()
-        self.linear1 = nn.Linear(dim, hidden)
-        self.linear2 = nn.Linear(hidden, dim_out)
+        self.linear1 = Linear(dim, hidden)
+        self.linear2 = Linear(hidden, dim_out)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (..., dim) to (..., dim_out)."""

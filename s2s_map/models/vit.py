@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s2s_map.config.model import VitConfig
 from s2s_map.models.positions import ground_positions
+from s2s_map.models.precision import LayerNorm, Linear
 
 EPS = 1e-6
 
@@ -36,7 +38,8 @@ class VitEncoder(nn.Module):
         """
         tokens: Tensor = self.patch_embed(pixels)
         positions = ground_positions(resolution_m, self.tokens_per_side, self.dim)
-        tokens = tokens + positions.to(tokens.dtype)
+        # The residual stream is float32 whatever the blocks multiply in.
+        tokens = tokens + positions
         for block in self.blocks:
             tokens = block(tokens)
         return tokens
@@ -51,8 +54,12 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to tokens (B, T, dim)."""
-        out: Tensor = self.proj(pixels)
+        out: Tensor = self.proj(pixels.to(self.proj.weight.dtype))
         return out.flatten(2).transpose(1, 2)
+
+    def halve(self) -> None:
+        """Convert the convolution."""
+        self.proj.to(torch.bfloat16)
 
 
 class Block(nn.Module):
@@ -60,9 +67,9 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=EPS)
+        self.norm1 = LayerNorm(dim, eps=EPS)
         self.attn = Attention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim, eps=EPS)
+        self.norm2 = LayerNorm(dim, eps=EPS)
         self.mlp = Mlp(dim, mlp_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -78,8 +85,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, T, dim) to the same shape."""
@@ -96,8 +103,8 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (..., dim) to the same shape."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
-from s2s_map.pipeline.scoring import encode_questions, score_store
-from s2s_map.pipeline.writing import existing_layers, merge_layers, write_results
+from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.writing import write_results
 
 
 def query(
@@ -24,6 +28,8 @@ def query(
     text: str | None = None,
     *,
     audio: str | None = None,
+    texts: Sequence[str] = (),
+    minus: Sequence[str] = (),
     name: str | None = None,
     probability: ProbabilityConfig | None = None,
     reporter: Reporter | None = None,
@@ -35,7 +41,9 @@ def query(
     Args:
         out: Output folder of a finished run.
         text: What to listen for.
-        audio: Or a recording.
+        audio: A recording, alone or as a further part of the question.
+        texts: Further texts; the question is the mean of all parts, see `QueryConfig`.
+        minus: Texts to take off.
         name: Name of the layer; made from the text or file name if None. A layer of that name is
             replaced.
         probability: Another way from similarity to probability than the run's.
@@ -53,22 +61,26 @@ def query(
         >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
     """
     folder, watch = Path(out), reporter or Reporter()
-    if text is None and audio is None:
+    if text is None and audio is None and not texts:
         raise QueryError("no question", expected="a text, or a recording with --audio")
-    question = QueryConfig.model_construct(name=name, text=text, audio=audio)
+    question = QueryConfig.model_construct(
+        name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
+    )
     record = read_record(folder / names.RECORD)
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
     config = record.config
     model = load_model(config.model)
     _check_model(model, record)
     settings = probability or config.probability
-    questions = encode_questions(model, model.card, [question], settings)
+    questions = encode_questions(model, model.card, [question], settings, vectors_folder())
     with names.locked(folder):
         began = time.monotonic()
-        new = score_store(store, questions, watch)
+        with JournalLedger(folder / names.LEDGER) as ledger:
+            done = ledger.state().content
+        building = score_maps(folder, store, questions, done, config.zarr_format, watch)
         record.created = datetime.now(UTC)
-        write_results(folder, store, merge_layers(existing_layers(folder), new), new, record, watch)
-        record.last_concept = new[0].name
+        write_results(folder, building, questions, record, watch)
+        record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(folder / names.RECORD)
     return OpenRun(folder, record)

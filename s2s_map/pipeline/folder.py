@@ -21,9 +21,11 @@ IMAGERY = "imagery.tif"
 PREVIEW = "preview.png"
 ITEM = "item.json"
 RECORD = "run.json"
+SEARCH = "search.json"
+EXPLANATIONS = "explanations"
 LOCK = ".lock"
 
-_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD)
+_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH, EXPLANATIONS)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from fixtures_encoding import DIM, HashModel, made_up_sound, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2s_map.encoding.queries import encode_queries, encode_query, query_name, safe_name
+from s2s_map.encoding.queries import compose, encode_queries, encode_query, query_name, safe_name
 from s2s_map.errors import AudioError, QueryError
 
 
@@ -20,6 +20,8 @@ class Asked:
     name: str | None = None
     text: str | None = None
     audio: str | None = None
+    texts: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,9 @@ def test_a_text_becomes_a_unit_vector(model: HashModel) -> None:
     query = encode_query(model, Asked(text="  a river\n flowing "))
 
     assert query.name == "a-river-flowing"
-    assert query.title == query.content == "a river flowing"
+    assert query.title == query.parts[0].content == "a river flowing"
     assert query.kind == "text"
-    assert query.sha256 == hashlib.sha256(b"a river flowing").hexdigest()
+    assert query.parts[0].sha256 == hashlib.sha256(b"a river flowing").hexdigest()
     assert query.vector.dtype == np.float32
     np.testing.assert_allclose(query.vector, model.embed_text("a river flowing"), atol=1e-6)
 
@@ -43,10 +45,10 @@ def test_a_recording_becomes_a_unit_vector_with_what_was_heard(model: HashModel)
 
     assert query.name == "owl"
     assert query.title == "recording owl.mp3"
-    assert (query.kind, query.content) == ("audio", "owl.mp3")
+    assert (query.kind, query.parts[0].content) == ("audio", "owl.mp3")
     assert query.vector.shape == (DIM,)
     assert np.linalg.norm(query.vector) == pytest.approx(1, abs=1e-6)
-    assert query.details["probability"]["Animal"] > 0.9
+    assert query.parts[0].details["probability"]["Animal"] > 0.9
 
 
 def test_a_given_name_is_made_safe(model: HashModel) -> None:
@@ -60,7 +62,9 @@ def test_a_given_name_is_made_safe(model: HashModel) -> None:
         (Asked(text=" \t\n"), "empty text"),
         (Asked(audio=" "), "empty audio path"),
         (Asked(), "neither text nor audio"),
-        (Asked(text="rain", audio="rain.wav"), "both text and audio"),
+        (Asked(minus=("rain",)), "neither text nor audio"),
+        (Asked(text="rain", minus=("",)), "empty text"),
+        (Asked(text="rain", minus=(" rain ",)), "cancel out"),
         (Asked(text="imagery"), "named 'imagery'"),
     ],
 )
@@ -124,7 +128,7 @@ def test_asks_the_model_once_for_the_same_content(tmp_path: Path) -> None:
     assert len(model.texts) == count
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.vector, other.vector)
-        assert one.details == other.details
+        assert one.parts == other.parts
 
 
 def test_another_model_does_not_get_cached_vectors(tmp_path: Path) -> None:
@@ -159,3 +163,65 @@ def test_refuses_a_vector_of_no_length(model: HashModel) -> None:
 
     with pytest.raises(QueryError, match="length nan"):
         encode_query(Broken(), Asked(text="rain"))
+
+
+def unit(vector):  # type: ignore[no-untyped-def]
+    return vector / np.linalg.norm(vector)
+
+
+def test_several_texts_are_averaged(model: HashModel) -> None:
+    query = encode_query(model, Asked(texts=("birds", "crickets")))
+    mean = unit(model.embed_text("birds") + model.embed_text("crickets"))
+    np.testing.assert_allclose(query.vector, mean, atol=1e-6)
+    assert (query.name, query.title, query.kind) == ("birds-crickets", "birds + crickets", "text")
+
+
+def test_a_text_and_a_recording(model: HashModel) -> None:
+    query = encode_query(model, Asked(text="birds", audio="sample:owl.mp3"))
+    owl = encode_query(model, Asked(audio="sample:owl.mp3"))
+    mean = unit(model.embed_text("birds") + owl.vector)
+    np.testing.assert_allclose(query.vector, mean, atol=1e-6)
+    assert query.title == "birds + recording owl.mp3"
+    assert query.kind == "text"
+    described = query.describe()
+    assert [next(iter(part)) for part in described["parts"]] == ["text", "audio"]
+    assert described["parts"][1]["sha256"] == owl.parts[0].sha256
+
+
+def test_subtraction(model: HashModel) -> None:
+    asked = Asked(texts=("birds", "frogs"), minus=("traffic", "a train"))
+    query = encode_query(model, asked)
+    plus = unit(model.embed_text("birds") + model.embed_text("frogs"))
+    minus = unit(model.embed_text("traffic") + model.embed_text("a train"))
+    np.testing.assert_allclose(query.vector, unit(plus - minus), atol=1e-6)
+    assert query.name == "birds-frogs-minus-traffic-a-train"
+    assert query.title == "birds + frogs − traffic − a train"
+    assert [part.minus for part in query.parts] == [False, False, True, True]
+    assert query.describe()["parts"][2]["minus"] is True
+
+
+def test_subtraction_from_a_recording_keeps_its_background(model: HashModel) -> None:
+    query = encode_query(model, Asked(audio="sample:owl.mp3", minus=("traffic",)))
+    assert (query.kind, query.name) == ("audio", "owl-minus-traffic")
+
+
+def test_parts_are_cached_one_by_one(tmp_path: Path) -> None:
+    model = HashModel()
+    encode_query(model, Asked(text="birds"), tmp_path)
+    encode_query(model, Asked(text="birds", minus=("traffic",)), tmp_path)
+    assert model.texts == ["birds", "traffic"]
+    encode_query(model, Asked(texts=("traffic", "birds")), tmp_path)
+    assert model.texts == ["birds", "traffic"]
+
+
+@given(st.lists(st.lists(st.floats(-1, 1, width=32), min_size=4, max_size=4), min_size=2))
+def test_a_composition_is_a_unit_vector_or_refused(rows: list[list[float]]) -> None:
+    vectors = [unit(np.array(row, dtype=np.float64) + 1e-3).astype(np.float32) for row in rows]
+    plus = np.mean(vectors[:-1], axis=0)
+    short = min(np.linalg.norm(plus), np.linalg.norm(unit(plus) - vectors[-1])) < 0.1
+    if short:
+        with pytest.raises(QueryError, match="cancel out"):
+            compose(vectors[:-1], vectors[-1:])
+    else:
+        vector = compose(vectors[:-1], vectors[-1:])
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)

@@ -118,3 +118,37 @@ def test_gradients_reach_codes_and_query_map(codebook: Codebook) -> None:
         for parameter in codebook.img_query_model.parameters():
             assert parameter.grad is not None
             assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("codes", [7, 48, 100])
+@pytest.mark.parametrize("numbers", [1, 100, 2**20])
+def test_runs_of_codes_and_of_sets_change_nothing(
+    codebook: Codebook,
+    queries: Tensor,
+    codes: int,
+    numbers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mask = torch.ones(3, 9, dtype=torch.bool)
+    mask[1, 4:] = False
+    monkeypatch.setattr(module, "CHUNK_CODES", codes)
+    monkeypatch.setattr(module, "CHUNK_NUMBERS", numbers)
+    with torch.inference_mode():
+        scores = queries @ codebook.space_dict.T
+        torch.testing.assert_close(codebook.pooled_scores(queries), scores.amax(dim=1))
+        scores[1, 4:] = 0
+        torch.testing.assert_close(codebook.pooled_scores(queries, mask), scores.amax(dim=1))
+
+
+def test_half_codes_score_queries_of_their_type_only(codebook: Codebook, queries: Tensor) -> None:
+    with torch.inference_mode():
+        plain, tokens = codebook.pooled(queries), codebook.per_token(queries)
+        codebook.halve()
+        assert "half_keys" not in codebook.state_dict()
+        torch.testing.assert_close(codebook.pooled(queries), plain)
+        half = codebook.pooled(queries.bfloat16())
+        assert half.dtype == torch.float32
+        assert torch.cosine_similarity(half, plain).min() > 0.99
+        half = codebook.per_token(queries.bfloat16())
+        assert half.dtype == torch.float32
+        assert torch.cosine_similarity(half, tokens, dim=-1).min() > 0.99

@@ -28,11 +28,44 @@ def by_sorting(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(scores - tau, 0)
 
 
-@given(scores=ROWS, scale=st.sampled_from([1.0, 0.1, 1e-3]))
-@settings(max_examples=150, deadline=None)
-def test_it_is_the_sorted_definition(scores: NDArray[np.float64], scale: float) -> None:
-    found = sparsemax(torch.from_numpy(scores * scale)).numpy()
+FEW_LEVELS = arrays(
+    np.float64,
+    st.tuples(st.integers(1, 4), st.integers(1, 40)),
+    elements=st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5]),
+)
+"""Rows with many ties."""
+
+
+@given(
+    scores=ROWS | FEW_LEVELS,
+    scale=st.sampled_from([1.0, 0.1, 1e-3]),
+    largest=st.sampled_from([1, 2, 3, 8, 39, 40, 256]),
+)
+@settings(max_examples=300, deadline=None)
+def test_it_is_the_sorted_definition(
+    scores: NDArray[np.float64], scale: float, largest: int
+) -> None:
+    """However few scores are sorted: rows that need more fall back."""
+    found = sparsemax(torch.from_numpy(scores * scale), largest).numpy()
     np.testing.assert_allclose(found, by_sorting(scores * scale), atol=1e-9)
+
+
+@given(value=st.floats(-1e6, 1e6), count=st.integers(1, 600), largest=st.integers(1, 300))
+@settings(max_examples=50, deadline=None)
+def test_equal_scores_share_alike(value: float, count: int, largest: int) -> None:
+    scores = torch.full((2, count), value)
+    torch.testing.assert_close(
+        sparsemax(scores, largest), torch.full((2, count), 1 / count), rtol=1e-4, atol=0
+    )
+
+
+def test_rows_that_need_more_than_the_largest_leave_the_others_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(3, 2, 1000, generator=generator, dtype=torch.float64)
+    scores[1] *= 1e-4
+    found = sparsemax(scores, 64)
+    assert (found[1] > 0).sum(dim=-1).min() > 64
+    np.testing.assert_allclose(found.numpy(), by_sorting(scores.numpy()), atol=1e-9)
 
 
 @given(scores=ROWS)

@@ -98,3 +98,12 @@ def test_a_model_without_metadata_refuses_them(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="trained without metadata; leave out metadata"):
         resolve(load_run_config(path))
+
+
+def test_a_composed_query_tells_its_parts(finished: Path) -> None:
+    opened = query(finished, "birds", texts=["crickets"], minus=["traffic"])
+    about = opened.record.concepts["birds-crickets-minus-traffic"]
+    assert about["title"] == "birds + crickets − traffic"
+    assert [part["text"] for part in about["query"]["parts"]] == ["birds", "crickets", "traffic"]
+    assert about["query"]["parts"][2]["minus"] is True
+    assert about["query"]["composition"].startswith("unit(")

@@ -1,0 +1,169 @@
+"""Sentinel-2 scenes of a STAC API, composited: the source of entries of type ``stac``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import shapely
+from odc.geo.crs import CRS
+from shapely.geometry.base import BaseGeometry
+
+from s2s_map.arrays import ImageBlock
+from s2s_map.catalog.coverage import Coverage
+from s2s_map.catalog.projecting import LONLAT, is_finite, project
+from s2s_map.catalog.stac_items import Item, digest, epsg
+from s2s_map.catalog.stac_search import search_items
+from s2s_map.config.stac import StacEntry
+from s2s_map.imagery.lattice import Bounds
+from s2s_map.imagery.mosaic import read_zones
+from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.stac_zone import StacZone
+
+SCHEMA = 1
+_BYTES_PER_PIXEL = 3 * 2 + 0.25
+# Orbits that see a place, on average: between one at the equator and three near the poles.
+_ORBITS = 1.6
+
+
+@dataclass(frozen=True)
+class StacSource(Source):
+    """The clear ground of the scenes that a search found.
+
+    Before `freeze` it knows the search only, and can be planned with but not read.
+
+    Attributes:
+        entry: The catalog entry; once frozen, with the interval of time that was searched.
+        items: The scenes, the least cloudy first; None before the search.
+        area: (west, south, east, north) in degrees, where was searched.
+        asked: What the entry said, for comparison with a search kept in a file.
+    """
+
+    entry: StacEntry
+    items: tuple[Item, ...] | None = None
+    area: LonLatBounds | None = None
+    asked: Mapping[str, Any] | None = None
+
+    @property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """Nothing: it is not known before the search, and not needed after it."""
+        return ()
+
+    @cached_property
+    def zones(self) -> tuple[StacZone, ...]:
+        """The scenes by CRS, in the order of its code."""
+        by_crs: dict[str, list[Item]] = {}
+        for item in self.items or ():
+            by_crs.setdefault(epsg(item), []).append(item)
+        return tuple(StacZone.of(self.entry, code, by_crs[code]) for code in sorted(by_crs))
+
+    def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        if self.items is None:
+            raise RuntimeError("a STAC source is read after it is frozen")
+        return read_zones(self.zones, bounds, shape, crs)
+
+    def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
+        """Return the bytes of all scenes over bounds; before the search, of as many as may be."""
+        wanted = project(shapely.box(*bounds), CRS(crs), LONLAT)
+        if self.items is None or not is_finite(wanted):
+            area = (bounds[2] - bounds[0]) * (bounds[3] - bounds[1])
+            pixels = area / self.entry.pixel_m**2
+            return round(pixels * _BYTES_PER_PIXEL * self.entry.max_per_tile * _ORBITS)
+        total = 0.0
+        for outline in self._outlines:
+            share = outline.intersection(wanted).area / wanted.area
+            area = (bounds[2] - bounds[0]) * (bounds[3] - bounds[1]) * share
+            total += area / self.entry.pixel_m**2 * _BYTES_PER_PIXEL
+        return round(total)
+
+    @cached_property
+    def _outlines(self) -> tuple[BaseGeometry, ...]:
+        outlines = (
+            shapely.geometry.shape(item["geometry"])
+            if item.get("geometry")
+            else shapely.box(*item["bbox"])
+            for item in self.items or ()
+        )
+        return tuple(shapely.make_valid(outline) for outline in outlines)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the hash of the scenes and what is made of them."""
+        entry = self.entry
+        return {
+            **_request(entry),
+            "items": None if self.items is None else len(self.items),
+            "items_sha256": None if self.items is None else digest(self.items),
+            "clear": list(entry.clear),
+            "composite": entry.composite,
+            "scale": entry.scale.model_dump(),
+            "pixel_m": entry.pixel_m,
+        }
+
+    def describe(self) -> str:
+        """Return how many scenes there are, or will be looked for."""
+        entry = self.entry
+        if self.items is None:
+            return (
+                f"{entry.composite} of at most {entry.max_per_tile} scenes per tile and orbit, "
+                f"{entry.time}, searched when the run starts"
+            )
+        return f"{entry.composite} of {len(self.items)} scenes, {entry.time}"
+
+    @property
+    def needs_freezing(self) -> bool:
+        """Whether the search is still to be made."""
+        return self.items is None
+
+    def freeze(self, area: LonLatBounds) -> StacSource:
+        """Search, and keep what was found."""
+        interval, items = search_items(self.entry, area)
+        return self._with(interval, items, area)
+
+    def frozen(self) -> dict[str, Any] | None:
+        """Return a STAC item collection with what was asked."""
+        if self.items is None or self.area is None:
+            return None
+        return {
+            "type": "FeatureCollection",
+            "s2s_map:search": {
+                "schema": SCHEMA,
+                **(self.asked or _request(self.entry)),
+                "interval": self.entry.time,
+                "area": list(self.area),
+                "items_sha256": digest(self.items),
+            },
+            "features": list(self.items),
+        }
+
+    def thaw(self, record: Mapping[str, Any], area: LonLatBounds) -> StacSource | None:
+        """Return the source with what `frozen` kept, if that is of the same search."""
+        search, items = record.get("s2s_map:search"), record.get("features")
+        if not isinstance(search, Mapping) or not isinstance(items, list):
+            return None
+        asked = {"schema": SCHEMA, **_request(self.entry)}
+        if any(search.get(key) != value for key, value in asked.items()):
+            return None
+        there = search.get("area", [])
+        if len(there) != 4 or not all(map(math.isclose, there, area)):
+            return None
+        if digest(items) != search.get("items_sha256"):
+            return None
+        return self._with(str(search["interval"]), items, area)
+
+    def _with(self, interval: str, items: list[Item], area: LonLatBounds) -> StacSource:
+        entry = self.entry.model_copy(update={"time": interval})
+        return StacSource(entry, tuple(items), area, _request(self.entry))
+
+
+def _request(entry: StacEntry) -> dict[str, Any]:
+    return {
+        "url": entry.url,
+        "collection": entry.collection,
+        "time": entry.time,
+        "max_cloud": entry.max_cloud,
+        "max_per_tile": entry.max_per_tile,
+        "assets": entry.assets.model_dump(),
+    }

@@ -1,0 +1,201 @@
+"""The scenes of one UTM zone, composited on their own pixels, window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+
+from s2s_map.arrays import Hole
+from s2s_map.catalog.opening import remote_environment
+from s2s_map.catalog.projecting import LONLAT, project
+from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.scene import Scene
+from s2s_map.catalog.signing import signed
+from s2s_map.catalog.stac_items import Item
+from s2s_map.config.stac import StacEntry
+from s2s_map.errors import ImageryError
+from s2s_map.imagery.composite import composite
+from s2s_map.imagery.reflectance import boa_offset, corrected, true_colour
+
+STRIP_BYTES = 256_000_000
+"""Scenes of a place held at a time, uncompressed; composites of more are made in strips."""
+
+_PIXEL_BYTES = 3 * 2 * 3 + 1  # Numbers, sorted, and where they are masked; classes.
+_READERS = 8
+_RIM_PX = 8
+
+
+@dataclass(frozen=True)
+class StacZone:
+    """Scenes of one CRS.
+
+    Attributes:
+        entry: The catalog entry.
+        crs: CRS of the scenes.
+        items: The scenes, the least cloudy first.
+        outlines: (minx, miny, maxx, maxy) of each, in metres of `crs`.
+    """
+
+    entry: StacEntry
+    crs: CRS
+    items: tuple[Item, ...]
+    outlines: tuple[tuple[float, float, float, float], ...]
+
+    @classmethod
+    def of(cls, entry: StacEntry, code: str, items: Sequence[Item]) -> StacZone:
+        """Return the zone of scenes that share a CRS."""
+        crs = CRS(code)
+        return cls(entry, crs, tuple(items), tuple(_outline(item, crs, entry) for item in items))
+
+    def scene(self, pixel_m: float) -> Scene:
+        """Return all the zone as one image of square pixels, anchored to the CRS's origin."""
+        west, south = (min(outline[axis] for outline in self.outlines) for axis in (0, 1))
+        east, north = (max(outline[axis] for outline in self.outlines) for axis in (2, 3))
+        # With a rim of nothing: GDAL does not count what lies beyond a raster as missing.
+        left, top = math.floor(west / pixel_m) - _RIM_PX, math.ceil(north / pixel_m) + _RIM_PX
+        right, bottom = math.ceil(east / pixel_m) + _RIM_PX, math.floor(south / pixel_m) - _RIM_PX
+        return Scene(
+            uri="",
+            bounds=(left * pixel_m, bottom * pixel_m, right * pixel_m, top * pixel_m),
+            crs=self.crs,
+            shape=(top - bottom, right - left),
+            transform=Affine(pixel_m, 0.0, left * pixel_m, 0.0, -pixel_m, top * pixel_m),
+            band_count=3,
+            dtype="uint8",
+            valid="mask",
+        )
+
+    def native_pixel(self, wanted_m: float) -> float:
+        """Return the pixel to composite at: the bands' own, or doubled to half the wanted."""
+        pixel = self.entry.pixel_m
+        while pixel * 4.0 <= wanted_m:
+            pixel *= 2.0
+        return pixel
+
+    def read(
+        self, scene: Scene, rows: slice, cols: slice
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[Hole]]:
+        """Composite a window of `scene`, strip by strip.
+
+        Returns:
+            Pixels (3, rows, columns), the mask of what any scene saw, and scenes not read.
+        """
+        height, width = rows.stop - rows.start, cols.stop - cols.start
+        pixels = np.zeros((3, height, width), dtype=np.uint8)
+        seen = np.zeros((height, width), dtype=np.bool_)
+        holes: dict[Hole, None] = {}
+        there = self._touching(scene, rows, cols)
+        if not there:
+            return pixels, seen, []
+        high = max(1, STRIP_BYTES // (_PIXEL_BYTES * width * len(there)))
+        with ThreadPoolExecutor(min(_READERS, len(there)), "stac") as pool:
+            for top in range(rows.start, rows.stop, high):
+                strip = slice(top, min(top + high, rows.stop))
+                box = _window(scene, strip, cols)
+                loads = list(pool.map(self._load, there, [box] * len(there)))
+                holes.update(dict.fromkeys(load for load in loads if isinstance(load, Hole)))
+                good = [load for load in loads if not isinstance(load, Hole)]
+                if not good:
+                    continue
+                numbers, observed = composite(
+                    np.stack([load[0] for load in good]),
+                    np.stack([load[1] for load in good]),
+                    self.entry.clear,
+                    self.entry.composite,
+                )
+                part = slice(strip.start - rows.start, strip.stop - rows.start)
+                colours = true_colour(numbers, self.entry.scale)
+                pixels[:, part] = np.where(observed, colours, np.uint8(0))
+                seen[part] = observed
+        return pixels, seen, list(holes)
+
+    def _touching(self, scene: Scene, rows: slice, cols: slice) -> list[Item]:
+        west, south, east, north = _window(scene, rows, cols).boundingbox
+        return [
+            item
+            for item, (x0, y0, x1, y1) in zip(self.items, self.outlines, strict=True)
+            if x0 < east and x1 > west and y0 < north and y1 > south
+        ]
+
+    def _load(self, item: Item, box: GeoBox) -> tuple[NDArray[np.uint16], NDArray[np.uint8]] | Hole:
+        wanted = (*self.entry.assets.colours, self.entry.assets.scl)
+        absent = [name for name in wanted if name not in item["assets"]]
+        if absent:
+            return Hole(f"no asset {', '.join(absent)}", f"{item['collection']}/{item['id']}")
+        try:
+            return self._open(item, box, renew=False)
+        except (OSError, ValueError, ImageryError) as error:
+            failure: Exception = error
+        if self.entry.token_url is not None:
+            # The signature may have expired between fetching and reading.
+            try:
+                return self._open(item, box, renew=True)
+            except (OSError, ValueError, ImageryError) as error:
+                failure = error
+        reason = redacted(str(failure.__cause__ or failure)).splitlines() or ["not readable"]
+        return Hole(reason[0], f"{item['collection']}/{item['id']}")
+
+    def _open(
+        self, item: Item, box: GeoBox, renew: bool
+    ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+        import odc.stac
+        import pystac
+
+        entry = self.entry
+        token_url = entry.token_url
+        if token_url is not None:
+            token_url = token_url.replace("{collection}", entry.collection)
+            signed(item["assets"][entry.assets.red]["href"], token_url, renew=renew)
+        coarse = box.resolution.x > entry.pixel_m
+        with remote_environment():
+            loaded = odc.stac.load(
+                [pystac.Item.from_dict(item, preserve_dict=False)],
+                bands=[*entry.assets.colours, entry.assets.scl],
+                geobox=box,
+                groupby="id",
+                resampling={"*": "average" if coarse else "nearest", entry.assets.scl: "nearest"},
+                patch_url=lambda href: signed(href, token_url),
+                stac_cfg={"*": {"assets": {"*": {"data_type": "uint16", "nodata": 0}}}},
+            )
+        taken = datetime.fromisoformat(str(item["properties"]["datetime"]).replace("Z", "+00:00"))
+        numbers = [
+            corrected(
+                loaded[name].to_numpy()[0],
+                boa_offset(item["properties"], item["assets"][name], taken),
+            )
+            for name in entry.assets.colours
+        ]
+        return np.stack(numbers), loaded[entry.assets.scl].to_numpy()[0].astype(np.uint8)
+
+
+def _window(scene: Scene, rows: slice, cols: slice) -> GeoBox:
+    t = scene.transform
+    origin = Affine(t.a, 0.0, t.c + cols.start * t.a, 0.0, t.e, t.f + rows.start * t.e)
+    return GeoBox((rows.stop - rows.start, cols.stop - cols.start), origin, scene.crs)
+
+
+def _outline(item: Item, crs: CRS, entry: StacEntry) -> tuple[float, float, float, float]:
+    for place in _places(item, entry):
+        (rows, cols), t = place["proj:shape"], place["proj:transform"]
+        xs, ys = (t[2], t[2] + t[0] * cols), (t[5], t[5] + t[4] * rows)
+        return min(xs), min(ys), max(xs), max(ys)
+    outline = project(shapely.box(*item["bbox"]), LONLAT, crs)
+    west, south, east, north = outline.bounds
+    return float(west), float(south), float(east), float(north)
+
+
+def _places(item: Item, entry: StacEntry) -> Iterator[dict[str, Any]]:
+    asset = item["assets"].get(entry.assets.red, {})
+    if "proj:shape" in asset and "proj:transform" in asset:
+        yield asset

@@ -1,0 +1,222 @@
+"""Published models and their text encoder from the hub, a mirror of it, or a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2s_map.config.model import FlanT5Config, ModelCard, ModelConfig, OriginCard
+from s2s_map.errors import CheckpointError, ModelError
+from s2s_map.models.checkpoints import file_sha256
+from s2s_map.models.places import models_folder
+from s2s_map.models.published import PUBLISHED, REPOSITORY
+
+DEFAULT_REVISION = "main"
+HUB = "https://huggingface.co"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where files come from.
+
+    Attributes:
+        folder: A folder laid out as on the hub; None: the hub, a mirror, or the hub's cache.
+        endpoint: Address of a mirror; None: that of the environment variable HF_ENDPOINT, else
+            the hub's own.
+        cache: The hub's cache; None: where the hub's own tools keep it.
+    """
+
+    folder: Path | None = None
+    endpoint: str | None = None
+    cache: Path | None = None
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return str(self.folder or self.endpoint or os.environ.get("HF_ENDPOINT") or HUB)
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A file that is here.
+
+    Attributes:
+        path: Where.
+        origin: What it is.
+    """
+
+    path: Path
+    origin: OriginCard
+
+
+def fetch_model(
+    name: str,
+    source: Source | None = None,
+    *,
+    revision: str = DEFAULT_REVISION,
+    base: ModelConfig | None = None,
+) -> ModelCard:
+    """Fetch a published model and its text encoder, and make them ready to load.
+
+    Args:
+        name: Name of a published model.
+        source: Where from; None: the hub.
+        revision: Branch, tag or commit of the model's repository. The commit it stood for is
+            kept in the card.
+        base: Sizes that the checkpoint's options do not name; None: the published ones.
+
+    Returns:
+        The card of the model, which lies in `models_folder() / name`.
+
+    Raises:
+        ModelError: For an unknown name, or files that cannot be reached.
+        CheckpointError: For files that are damaged or do not fit.
+    """
+    from s2s_map.models.convert import convert_checkpoint
+    from s2s_map.models.text_encoder_files import fetch_text_encoder
+
+    if name not in PUBLISHED:
+        raise ModelError(f"no published model {name!r}", expected=f"one of {', '.join(PUBLISHED)}")
+    source = source or Source()
+    text = (base or ModelConfig()).text
+    checkpoint = get_file(source, REPOSITORY, f"{name}.ckpt", revision, name)
+    # Before the conversion: what is missing should be said before minutes of work.
+    if isinstance(text, FlanT5Config):
+        fetch_text_encoder(text, source, name)
+    return convert_checkpoint(
+        checkpoint.path, models_folder() / name, name, base=base, origin=checkpoint.origin
+    )
+
+
+def get_file(source: Source, repository: str, file: str, revision: str, name: str) -> FetchedFile:
+    """Get one file of a repository, and check it against the hash the hub knows of it.
+
+    Args:
+        source: Where from. In a folder the file has the path it has in its repository.
+        repository: Owner and name on the hub.
+        file: Path in the repository.
+        revision: Branch, tag or commit.
+        name: The model it is for, for messages.
+
+    Raises:
+        ModelError: If it cannot be reached.
+        CheckpointError: If it was damaged on its way.
+    """
+    if source.folder is not None:
+        path = source.folder / file
+        if not path.is_file():
+            raise ModelError(
+                f"no {file} in {source.folder}",
+                expected=f"a folder laid out as {HUB}/{repository}",
+            )
+        return FetchedFile(path, OriginCard(file=file, sha256=file_sha256(path)))
+    from huggingface_hub import hf_hub_download
+
+    endpoint = source.endpoint or os.environ.get("HF_ENDPOINT") or None
+    with _explained(source, repository, revision, name):
+        path = Path(
+            hf_hub_download(
+                repository,
+                file,
+                revision=revision,
+                endpoint=endpoint,
+                cache_dir=source.cache,
+                library_name="s2s-map",
+                # Without a network the download would try for half a minute before it looks here.
+                local_files_only=not _reachable(repository, file, revision, endpoint),
+            )
+        )
+    found = file_sha256(path)
+    # The cache names a large file by the SHA-256 that the hub gave for it.
+    promised = path.resolve().name
+    if _SHA256.fullmatch(promised) and promised != found:
+        raise CheckpointError(
+            f"{path} has SHA-256 {found}",
+            expected=f"{promised}, as the hub says",
+            remedy="delete that file and its target in blobs/, then fetch it again",
+        )
+    commit = path.parts[path.parts.index("snapshots") + 1]
+    return FetchedFile(
+        path, OriginCard(repository=repository, file=file, revision=commit, sha256=found)
+    )
+
+
+def _reachable(repository: str, file: str, revision: str, endpoint: str | None) -> bool:
+    import httpx2
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repository, file, revision=revision, endpoint=endpoint)
+    try:
+        get_hf_file_metadata(url, timeout=10, endpoint=endpoint)
+    except (httpx2.ConnectError, httpx2.TimeoutException, errors.OfflineModeIsEnabled):
+        return False
+    except errors.HfHubHTTPError:
+        # It answered; what is wrong is for the download to say.
+        return True
+    return True
+
+
+@contextmanager
+def _explained(source: Source, repository: str, revision: str, name: str) -> Iterator[None]:
+    """Turn what can go wrong between here and the hub into one line that says what to do."""
+    import httpx2
+    from huggingface_hub import errors
+
+    where = f"{repository} at {source.shown}"
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise ModelError(
+            f"{where} is gated",
+            remedy=f"accept its terms on {HUB}/{repository} and set HF_TOKEN to a token of yours",
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise ModelError(
+            f"{where} does not exist, or is not open to you",
+            remedy="set HF_TOKEN if it is private, HF_ENDPOINT if it is on a mirror",
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ModelError(
+            f"{where} has no revision {revision!r}", remedy="leave --revision out for the newest"
+        ) from None
+    except errors.LocalEntryNotFoundError:
+        raise ModelError(
+            f"{source.shown} cannot be reached and {name} is not in the hub's cache",
+            remedy=how_to_carry(name),
+        ) from None
+    except errors.EntryNotFoundError as error:
+        raise ModelError(
+            f"{where} lacks a file of {name} ({str(error).splitlines()[0][:160]})",
+            remedy="try another --revision",
+        ) from None
+    except errors.HfHubHTTPError as error:
+        raise ModelError(
+            f"{where} answered {error.response.status_code}",
+            remedy="try again later, or set HF_ENDPOINT to a mirror",
+        ) from None
+    except httpx2.HTTPError as error:
+        raise ModelError(
+            f"the connection to {source.shown} broke ({type(error).__name__})",
+            remedy="start the same command again: files that are whole are not loaded again",
+        ) from None
+    except OSError as error:
+        if "Consistency check failed" not in str(error):
+            raise
+        raise CheckpointError(
+            f"a file of {where} was cut short on its way",
+            remedy="start the same command again: files that are whole are not loaded again",
+        ) from None
+
+
+def how_to_carry(name: str) -> str:
+    """What to do for a published model on a machine without a network."""
+    return (
+        f"where there is a network run: s2s-map models fetch {name}; then copy its folder of "
+        f"models (s2s-map models where) to {models_folder()} here, or point S2S_MAP_MODELS to it"
+    )

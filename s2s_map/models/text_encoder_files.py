@@ -1,0 +1,94 @@
+"""The files of the frozen text encoder: fetched once, found again without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s2s_map.config.model import FlanT5Config, OriginCard
+from s2s_map.models.hub import DEFAULT_REVISION, get_file
+from s2s_map.models.places import models_folder
+
+if TYPE_CHECKING:
+    from s2s_map.models.hub import Source
+
+ORIGIN_FILE = "origin.json"
+
+
+def find_text_encoder(config: FlanT5Config) -> Path | None:
+    """The folder of a text encoder that is here; None: it is not.
+
+    A local folder if the config names one, else what `fetch_text_encoder` made, else the hub's
+    cache.
+    """
+    from s2s_map.models.text_t5 import ENCODER_FILES
+
+    for folder in (Path(config.source), models_folder() / config.source):
+        if all((folder / name).is_file() for name in ENCODER_FILES):
+            return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = [try_to_load_from_cache(config.source, name) for name in ENCODER_FILES]
+    paths = [Path(path) for path in cached if isinstance(path, str)]
+    return paths[0].parent if len(paths) == len(ENCODER_FILES) else None
+
+
+def fetch_text_encoder(config: FlanT5Config, source: Source, model: str) -> Path:
+    """Fetch a text encoder and keep the encoder's half of it beside the models.
+
+    Args:
+        config: Names it.
+        source: Where from. In a folder of models it lies under its own name, with or without
+            its owner's.
+        model: The model it is for, for messages.
+
+    Returns:
+        Its folder, with a note of the files' origin.
+
+    Raises:
+        ModelError: If its files cannot be reached.
+        CheckpointError: If they are damaged.
+    """
+    from safetensors.torch import save_file
+
+    from s2s_map.models.text_t5 import ENCODER_FILES, WEIGHTS_FILE, read_encoder
+
+    folder = models_folder() / config.source
+    if all((folder / name).is_file() for name in (*ENCODER_FILES, ORIGIN_FILE)):
+        return folder
+    place = _beside(source, config)
+    if place.folder is not None and not place.folder.is_dir():
+        found = find_text_encoder(config)
+        if found is not None:
+            return found
+    files = {
+        name: get_file(place, config.source, name, DEFAULT_REVISION, model)
+        for name in ENCODER_FILES
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in files.items():
+        partial = folder / f".{name}.{os.getpid()}"
+        if name == WEIGHTS_FILE:
+            save_file({k: v.contiguous() for k, v in read_encoder(file.path).items()}, partial)
+        else:
+            shutil.copyfile(file.path, partial)
+        partial.replace(folder / name)
+    _write_origin(folder, files[WEIGHTS_FILE].origin)
+    return folder
+
+
+def _beside(source: Source, config: FlanT5Config) -> Source:
+    """Where in a folder of models the text encoder lies: under its own name."""
+    if source.folder is None:
+        return source
+    short = source.folder / config.source.rpartition("/")[2]
+    return replace(source, folder=short if short.is_dir() else source.folder / config.source)
+
+
+def _write_origin(folder: Path, origin: OriginCard) -> None:
+    partial = folder / f".{ORIGIN_FILE}.{os.getpid()}"
+    partial.write_text(origin.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / ORIGIN_FILE)

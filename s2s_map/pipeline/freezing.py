@@ -1,0 +1,64 @@
+"""Deciding once what a run reads: the search of an imagery source, kept beside the store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from s2s_map.catalog.environment import check_environment
+from s2s_map.catalog.region_file import region_extent
+from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.errors import StoreError
+from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.job import Job
+
+
+def freeze(job: Job, *, again: bool = False) -> Job:
+    """Return the job with its source frozen, from the search kept in its folder if there is one.
+
+    So a run that goes on, or is asked again later, uses the same scenes, although the API may
+    have more by then.
+
+    Args:
+        job: The job.
+        again: Search anew even so.
+
+    Raises:
+        CatalogError: For an environment variable the source needs.
+        ImageryError: If the search fails or finds nothing.
+        StoreError: For a kept search that cannot be read.
+    """
+    check_environment(job.entry)
+    if not job.source.needs_freezing:
+        return job
+    area = region_extent(job.config.region, job.source.coverage)
+    kept = None if again else _kept(job)
+    source = None if kept is None else job.source.thaw(kept, area)
+    return replace(job, source=source or job.source.freeze(area))
+
+
+def keep_search(job: Job) -> None:
+    """Write what the source decided beside the store.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+    """
+    record = job.source.frozen()
+    if record is None:
+        return
+    with replacing_file(job.output / names.SEARCH) as partial:
+        partial.write_text(json.dumps(record, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _kept(job: Job) -> dict[str, Any] | None:
+    path = job.output / names.SEARCH
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise StoreError(
+            f"{path} cannot be read ({error})", remedy="start anew with --overwrite"
+        ) from None
+    return record if isinstance(record, dict) else None

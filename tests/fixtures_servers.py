@@ -1,0 +1,106 @@
+"""Real servers on loopback: files over HTTP with ranges, a STAC API."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+
+@dataclass
+class FileServer:
+    """Where a folder is served, and what went over the wire.
+
+    Attributes:
+        url: Root address.
+        sent: Bytes of bodies sent.
+        requests: Paths with queries, in order.
+        refuse: Decides from path and query which requests are answered 403.
+    """
+
+    url: str
+    sent: int = 0
+    requests: list[str] = field(default_factory=list)
+    refuse: Callable[[str, str], bool] = lambda path, query: False
+
+
+@contextmanager
+def serve_app(app: Any) -> Iterator[str]:
+    """Serve an ASGI app on a free loopback port; yields its root address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20.0
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10.0)
+        listening.close()
+
+
+@contextmanager
+def serve_folder(folder: Path) -> Iterator[FileServer]:
+    """Serve a folder with range requests."""
+    inner = Starlette(routes=[Mount("/", StaticFiles(directory=folder))])
+    state = FileServer("")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        path, query = scope["path"], scope["query_string"].decode()
+        state.requests.append(f"{path}?{query}" if query else path)
+        if state.refuse(path, query):
+            await PlainTextResponse("expired", 403)(scope, receive, send)
+            return
+
+        async def counted(message: Any) -> None:
+            state.sent += len(message.get("body", b""))
+            await send(message)
+
+        await inner(scope, receive, counted)
+
+    with serve_app(app) as url:
+        state.url = url
+        yield state
+
+
+@contextmanager
+def serve_stac(items: Path) -> Iterator[str]:
+    """Serve an item collection with rustac's API; yields its root address."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = Path(sys.executable).parent / "rustac"
+    process = subprocess.Popen(
+        [command, "serve", str(items), "--create-collections", "--addr", f"127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                if httpx.get(url, timeout=5.0).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
