@@ -70,8 +70,9 @@ class GridConfig(_Frozen):
     cell_m: int = Field(default=160, gt=0, description="Side of a map cell, whole metres.")
     crs: str | None = Field(
         default=None,
-        description="Projected CRS in metres, such as EPSG:32721. Left out: the imagery's own "
-        "where it is in metres, else the UTM zone of the region.",
+        description="Projected CRS in metres, such as EPSG:32721. or one of the fixed list "
+        "by name, such as Africa (docs/regions.md). Left out: the imagery's own where it is in "
+        "metres, else the UTM zone if the region fits, else the best of the fixed list.",
     )
     block_cells: int = Field(
         default=128,
@@ -141,8 +142,9 @@ class RunConfig(_Frozen):
     )
     region: str | Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
-        description="Where: [west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile "
-        "path; or WKT in degrees. Left out: all that the imagery covers.",
+        description="Where: a country or first-level unit by name or ISO code (Kenya, KE, CH-ZH); "
+        "[west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile path; or WKT in "
+        "degrees. Left out: all that the imagery covers.",
     )
     model: str = Field(
         default="s2s-mini",
@@ -186,6 +188,13 @@ class RunConfig(_Frozen):
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _not_yaml(cls, value: object) -> object:
+        if value is False:
+            raise ValueError("YAML reads a bare NO as false: write 'NO' in quotes, or Norway")
+        return value
 
     @field_validator("output", "source", "model")
     @classmethod

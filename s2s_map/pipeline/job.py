@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from s2s_map.catalog.catalog import get_entry, load_catalog
-from s2s_map.catalog.region import Region
-from s2s_map.catalog.region_file import load_region, region_extent
+from s2s_map.catalog.region import Outline, Region
+from s2s_map.catalog.region_file import load_region, read_outline
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard, Precision, VitConfig
@@ -33,6 +33,7 @@ class Job:
     Attributes:
         config: The run config.
         source: The imagery source.
+        outline: What is mapped, as it was given.
         region: What is mapped, in the grid's CRS.
         grid: The cells.
         layout: Size and spacing of the patches.
@@ -43,6 +44,7 @@ class Job:
 
     config: RunConfig
     source: Source
+    outline: Outline
     region: Region
     grid: MapGrid
     layout: PatchLayout
@@ -115,9 +117,9 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
     entry = get_entry(config.source, load_catalog(catalogs))
     card = model_card(config.model)
     source = open_source(entry)
-    region_spec = config.region
-    crs = choose_crs(source.crs, region_extent(region_spec, source.coverage), config.grid.crs)
-    region = load_region(region_spec, source.coverage, crs)
+    outline = read_outline(config.region, source.coverage)
+    crs = choose_crs(source.crs, outline, config.grid.crs)
+    region = load_region(config.region, source.coverage, crs, outline)
     grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)
     layout = _layout(config, entry, card)
     if config.patches.level == "patch" and layout.stride_m != grid.cell_m:
@@ -127,7 +129,17 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
         )
     metadata = metadata_for(config.metadata, card.config.metadata, card.name, str(grid.crs))
-    return Job(config, source, region, grid, layout, card, metadata, _precision(config, card))
+    return Job(
+        config,
+        source,
+        outline,
+        region,
+        grid,
+        layout,
+        card,
+        metadata,
+        _precision(config, card),
+    )
 
 
 def _precision(config: RunConfig, card: ModelCard) -> Precision:
