@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli import catalog, doctor, models, new_config, plan, query, run, train, validate
+from s2s_map.cli import (
+    batch,
+    catalog,
+    doctor,
+    models,
+    new_config,
+    plan,
+    query,
+    run,
+    train,
+    validate,
+)
 from s2s_map.config.secrets import redacted, redacted_traceback
 from s2s_map.errors import S2SMapError
 
@@ -34,6 +45,7 @@ app.command("validate")(validate.validate_command)
 app.command("new-config")(new_config.new_config_command)
 app.command("train")(train.train_command)
 app.command("doctor")(doctor.doctor_command)
+app.add_typer(batch.app, name="batch")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(models.app, name="models")
 
