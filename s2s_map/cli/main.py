@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from s2s_map.cli import (
+    batch,
     catalog,
     doctor,
     explain,
@@ -46,6 +47,7 @@ app.command("validate")(validate.validate_command)
 app.command("new-config")(new_config.new_config_command)
 app.command("train")(train.train_command)
 app.command("doctor")(doctor.doctor_command)
+app.add_typer(batch.app, name="batch")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(models.app, name="models")
 

@@ -220,7 +220,11 @@ def load_run_config(path: str | Path) -> RunConfig:
     """
     file = Path(path)
     config = parse_model(RunConfig, read_yaml(file), str(file))
-    folder = file.resolve().parent
+    return anchored_config(config, file.resolve().parent)
+
+
+def anchored_config(config: RunConfig, folder: Path) -> RunConfig:
+    """Return a config whose paths of recordings, regions and models are seen from a folder."""
     queries = tuple(
         query.model_copy(update={"audio": anchored(query.audio, folder)})
         for query in config.queries

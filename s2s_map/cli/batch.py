@@ -1,0 +1,67 @@
+"""``s2s-map batch``: many runs from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from s2s_map.cli.options import CatalogFiles
+
+if TYPE_CHECKING:
+    from s2s_map.pipeline.batch import Outcome
+
+app = typer.Typer(no_args_is_help=True, help="Many runs from one file: regions, sources, models.")
+
+BatchFile = Annotated[
+    Path, typer.Argument(metavar="BATCH", help="Batch file, YAML.", show_default=False)
+]
+
+
+@app.command("plan")
+def plan_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
+    """Plan all runs of a batch: what is up to date, what is to do, what cannot be done."""
+    from s2s_map.config.batch import load_batch
+    from s2s_map.pipeline.batch import plan_batch
+
+    _, runs = load_batch(batch)
+    outcomes = [outcome for _, outcome in plan_batch(runs, catalog or [])]
+    _print(Console(), outcomes)
+    if any(outcome.exit_code for outcome in outcomes):
+        raise typer.Exit(2)
+
+
+@app.command("run")
+def run_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
+    """Do all runs of a batch that are not up to date; a failed one does not keep the others.
+
+    The exit code is that of the gravest run: 4 interrupted, 2 failed, 3 with holes, 0 all complete.
+    """
+    from s2s_map.config.batch import load_batch
+    from s2s_map.pipeline.batch import COLLECTION, REPORT, run_batch
+
+    console = Console()
+    config, runs = load_batch(batch)
+    outcomes, code = run_batch(
+        config,
+        runs,
+        catalog or [],
+        lambda one: console.print(f"{one.name}: {one.state}", highlight=False, markup=False),
+    )
+    _print(console, outcomes)
+    console.print(f"{config.output}: {REPORT}, {COLLECTION}, runs/ with logs", highlight=False)
+    if code:
+        raise typer.Exit(code)
+
+
+def _print(console: Console, outcomes: list[Outcome]) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("run", "state", "patches", "seconds", "reason"):
+        table.add_column(name, overflow="fold")
+    for one in outcomes:
+        seconds = f"{one.seconds:.0f}" if one.seconds else ""
+        table.add_row(one.name, one.state, f"{one.patches:,}", seconds, one.reason)
+    console.print(table, highlight=False, markup=False)

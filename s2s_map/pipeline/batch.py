@@ -1,0 +1,248 @@
+"""Many runs, one after the other or side by side; what fails does not keep the others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from filelock import FileLock, Timeout
+
+from s2s_map.config.batch import BatchConfig, BatchRun
+from s2s_map.embeddings.replacing import output_errors, replacing_file
+from s2s_map.errors import OutputError, S2SMapError, StoreError
+from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.folder import check_folder
+from s2s_map.pipeline.job import Job, resolve
+from s2s_map.pipeline.plan import make_plan
+from s2s_map.pipeline.record import read_record
+from s2s_map.rasters.stac_collection import write_collection
+
+REPORT, COLLECTION, LOCK = "batch.json", "collection.json", ".batch.lock"
+
+State = Literal["planned", "complete", "up to date", "holes", "failed", "interrupted"]
+
+_STATES: dict[int, State] = {0: "complete", 3: "holes", 4: "interrupted"}
+# From harmless to grave: holes, bad input, any other failure, interrupted.
+_GRAVITY = (0, 3, 2, 1, 4)
+_TERMINATE_S = 60.0
+_COMMAND = "from s2s_map.cli.main import main; main()"
+# What does not change the results.
+_HOW = ("cluster", "device", "batch_size")
+
+
+@dataclass
+class Outcome:
+    """What became of one run.
+
+    Attributes:
+        name: Name of its folder.
+        region: Name of its region.
+        source: Imagery.
+        model: Model.
+        output: Its output folder.
+        state: What became of it.
+        exit_code: As of `s2s-map run`.
+        reason: Why it failed or has holes.
+        seconds: How long it took.
+        patches: Patches as planned.
+    """
+
+    name: str
+    region: str
+    source: str
+    model: str
+    output: str
+    state: State = "planned"
+    exit_code: int = 0
+    reason: str = ""
+    seconds: float = 0.0
+    patches: int = 0
+
+
+def plan_batch(
+    runs: Sequence[BatchRun], catalogs: Sequence[Path] = ()
+) -> list[tuple[BatchRun, Outcome]]:
+    """Plan all runs: find what is up to date, and what cannot be done, before any begins."""
+    planned = []
+    for run in runs:
+        config = run.config
+        outcome = Outcome(run.name, run.region, config.source, config.model, config.output)
+        try:
+            job = resolve(config, catalogs)
+            outcome.patches = make_plan(job).patches
+            if is_up_to_date(job):
+                outcome.state = "up to date"
+        except S2SMapError as error:
+            outcome.state, outcome.exit_code, outcome.reason = "failed", error.exit_code, str(error)
+        planned.append((run, outcome))
+    return planned
+
+
+def is_up_to_date(job: Job) -> bool:
+    """Return whether a job's folder holds complete results of the same inputs, model, questions.
+
+    Raises:
+        OutputError: If it holds something else.
+    """
+    check_folder(job.output, job.identity())
+    try:
+        record = read_record(job.output / names.RECORD)
+    except StoreError:
+        return False
+    there, here = (c.model_dump(exclude=set(_HOW)) for c in (record.config, job.config))
+    written = (job.output / names.MAPS).is_dir() and (job.output / names.ITEM).is_file()
+    return not record.failed and there == here and written
+
+
+def run_batch(
+    batch: BatchConfig,
+    runs: Sequence[BatchRun],
+    catalogs: Sequence[Path] = (),
+    told: Callable[[Outcome], None] = lambda _: None,
+) -> tuple[list[Outcome], int]:
+    """Do all runs of a batch that are not up to date, then write its report and collection.
+
+    Each run is a process of its own, ``s2s-map run``, whose config and log lie in the batch's
+    folder: one that is killed for its memory does not take the others along.
+
+    Args:
+        batch: The batch.
+        runs: Its runs.
+        catalogs: Catalog files that come before the usual ones.
+        told: Called with every outcome.
+
+    Returns:
+        The outcomes in the order of the runs, and the exit code of the gravest: 4 if interrupted,
+        else 2 (or 1, a bug) if a run failed, else 3 if one has holes, else 0.
+
+    Raises:
+        OutputError: If another start of the batch is at work, or the folder cannot be written.
+    """
+    folder = Path(batch.output).expanduser()
+    with _locked(folder):
+        planned = plan_batch(runs, catalogs)
+        outcomes = [outcome for _, outcome in planned]
+        for outcome in outcomes:
+            if outcome.state != "planned":
+                told(outcome)
+        todo = [(run, outcome) for run, outcome in planned if outcome.state == "planned"]
+        try:
+            _run_all(folder, todo, catalogs, batch.parallel, told)
+        except KeyboardInterrupt:
+            for outcome in outcomes:
+                if outcome.state == "planned":
+                    outcome.state, outcome.exit_code = "interrupted", 4
+        code = max((outcome.exit_code for outcome in outcomes), key=_gravity)
+        _write_report(folder, outcomes, code)
+        items = [
+            item
+            for outcome in outcomes
+            if (item := Path(outcome.output).expanduser() / names.ITEM).is_file()
+        ]
+        if items:
+            write_collection(folder / COLLECTION, batch.title or folder.name, items)
+    return outcomes, code
+
+
+def _run_all(
+    folder: Path,
+    todo: Sequence[tuple[BatchRun, Outcome]],
+    catalogs: Sequence[Path],
+    parallel: int,
+    told: Callable[[Outcome], None],
+) -> None:
+    waiting, running = list(todo), dict[int, tuple[subprocess.Popen[bytes], Outcome, float]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                run, outcome = waiting.pop(0)
+                process = _started(folder, run, catalogs)
+                running[process.pid] = (process, outcome, time.monotonic())
+            for pid, (process, outcome, began) in list(running.items()):
+                if process.poll() is not None:
+                    del running[pid]
+                    _settle(folder, process.returncode, outcome, began)
+                    told(outcome)
+            time.sleep(0.05)
+    except KeyboardInterrupt:
+        for process, _, _ in running.values():
+            process.terminate()
+        for process, outcome, began in running.values():
+            try:
+                process.wait(_TERMINATE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            _settle(folder, process.returncode, outcome, began)
+            told(outcome)
+        raise
+
+
+def _started(folder: Path, run: BatchRun, catalogs: Sequence[Path]) -> subprocess.Popen[bytes]:
+    config, log = folder / "runs" / f"{run.name}.yaml", folder / "runs" / f"{run.name}.log"
+    with replacing_file(config) as partial:
+        text = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
+        partial.write_text(text, encoding="utf-8")
+    named = [part for catalog in catalogs for part in ("--catalog", str(catalog))]
+    with output_errors(log), log.open("wb") as out:
+        return subprocess.Popen(  # noqa: S603  (this program itself, no shell)
+            [sys.executable, "-c", _COMMAND, "run", str(config), *named],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _settle(folder: Path, code: int, outcome: Outcome, began: float) -> None:
+    outcome.seconds = round(time.monotonic() - began, 3)
+    # Killed by a signal: as grave as a bug, since nobody asked for it.
+    outcome.exit_code = code if code >= 0 else 1
+    outcome.state = _STATES.get(outcome.exit_code, "failed")
+    if outcome.exit_code:
+        log = folder / "runs" / f"{outcome.name}.log"
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = [line for line in lines if line.startswith("error:")] or lines[-1:]
+        died = f"ended by signal {-code}; " if code < 0 else ""
+        outcome.reason = died + (said[-1].removeprefix("error:").strip() if said else "no message")
+
+
+def _gravity(code: int) -> int:
+    return _GRAVITY.index(code) if code in _GRAVITY else _GRAVITY.index(1)
+
+
+def _write_report(folder: Path, outcomes: Sequence[Outcome], code: int) -> None:
+    content = {
+        "schema": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "exit_code": code,
+        "runs": [asdict(outcome) for outcome in outcomes],
+    }
+    with replacing_file(folder / REPORT) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"another start of the batch is at work in {folder}",
+                remedy="wait for it to end; it does what is missing",
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
