@@ -141,7 +141,13 @@ def encode_questions(
     given = settings.temperature
     return Questions(
         queries=encoded,
-        vocabularies={kind: encode_vocabulary(model, kind, cache) for kind in sorted(kinds)},
+        vocabularies={
+            kind: encode_vocabulary(model, kind, cache)
+            # A similarity is measured against nothing, and not every model has a background.
+            if settings.method == "softmax"
+            else Vocabulary(kind, (), np.zeros((0, model.dim), dtype=np.float32), "")
+            for kind in sorted(kinds)
+        },
         settings=settings,
         temperature=card.softmax.temperature if given is None else given,
         temperature_source=card.softmax.source if given is None else "the run config",
