@@ -5,8 +5,8 @@
 >>> s2s_map.make_plan(s2s_map.resolve(config)).shape
 (349, 384)
 
-`run` makes maps, `query` asks finished ones again, `open_run` opens them. Everything here is
-imported when first used, so that importing the package is instant.
+`run` makes maps, `query` asks finished ones again, `explain` says why, `open_run` opens them.
+Everything here is imported when first used, so that importing the package is instant.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from s2s_map.errors import S2SMapError
     from s2s_map.models.registry import list_models, load_model
     from s2s_map.pipeline.asking import query
+    from s2s_map.pipeline.explaining import Explanation, explain
     from s2s_map.pipeline.job import resolve
     from s2s_map.pipeline.opening import OpenRun, open_run
     from s2s_map.pipeline.plan import make_plan
     from s2s_map.pipeline.run import run
 
 _HOMES = {
+    "Explanation": "s2s_map.pipeline.explaining",
     "OpenRun": "s2s_map.pipeline.opening",
     "RunConfig": "s2s_map.config.run",
     "S2SMapError": "s2s_map.errors",
+    "explain": "s2s_map.pipeline.explaining",
     "list_models": "s2s_map.models.registry",
     "load_catalog": "s2s_map.catalog.catalog",
     "load_model": "s2s_map.models.registry",
@@ -41,9 +44,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Explanation",
     "OpenRun",
     "RunConfig",
     "S2SMapError",
+    "explain",
     "list_models",
     "load_catalog",
     "load_model",

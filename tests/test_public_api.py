@@ -19,6 +19,7 @@ HOMES = sorted(
         "s2s_map.config.run",
         "s2s_map.models.registry",
         "s2s_map.pipeline.asking",
+        "s2s_map.pipeline.explaining",
         "s2s_map.pipeline.job",
         "s2s_map.pipeline.opening",
         "s2s_map.pipeline.plan",

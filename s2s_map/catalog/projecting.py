@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
+from s2s_map.catalog.extent import inner_points
+
 LONLAT = CRS("EPSG:4326")
 _PIECES = 100
+# Edges that neighbours share are cut at the same points, however large either is.
+_LONGEST = {True: 0.05, False: 5_000.0}
 _CAME_BACK_DEGREES = 1e-4
 _CAME_BACK_M = 10.0
 
@@ -17,9 +21,9 @@ _CAME_BACK_M = 10.0
 def project(geometry: BaseGeometry, source: CRS, target: CRS) -> BaseGeometry:
     """Return a geometry in another CRS; x or longitude first in both.
 
-    Edges are cut into pieces of at most a hundredth of the geometry's extent, since a straight
-    edge of one CRS is a curve in the other. Coordinates that the target cannot show come out
-    infinite.
+    Edges are cut into pieces of at most a hundredth of the geometry's extent and 0.05 degrees or
+    5 km, since a straight edge of one CRS is a curve in the other. Coordinates that the target
+    cannot show come out infinite.
     """
     if source == target:
         return geometry
@@ -28,7 +32,7 @@ def project(geometry: BaseGeometry, source: CRS, target: CRS) -> BaseGeometry:
     def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(to_target(points[:, 0], points[:, 1]))
 
-    return shapely.transform(_dense(geometry), convert)
+    return shapely.transform(dense(geometry, bool(source.geographic)), convert)
 
 
 def survives(geometry: BaseGeometry, source: CRS, target: CRS) -> bool:
@@ -36,7 +40,8 @@ def survives(geometry: BaseGeometry, source: CRS, target: CRS) -> bool:
 
     Far outside its area a CRS may give coordinates that are finite and meaningless.
     """
-    x, y = shapely.get_coordinates(_dense(geometry)).T
+    edges = shapely.get_coordinates(dense(geometry, bool(source.geographic)))
+    x, y = np.concatenate([edges, inner_points(geometry)]).T
     there = source.transformer_to_crs(target, always_xy=True)(x, y)
     if not np.isfinite(there).all():
         return False
@@ -45,7 +50,7 @@ def survives(geometry: BaseGeometry, source: CRS, target: CRS) -> bool:
     if not source.geographic:
         return bool(max(off_x.max(), off_y.max()) <= _CAME_BACK_M)
     # 180 degrees west are 180 degrees east.
-    off_x = np.minimum(off_x, 360.0 - off_x)
+    off_x = np.minimum(off_x, 360.0 - off_x) * np.cos(np.radians(y))  # at a pole any will do
     return bool(max(off_x.max(), off_y.max()) <= _CAME_BACK_DEGREES)
 
 
@@ -55,8 +60,14 @@ def is_finite(geometry: BaseGeometry) -> bool:
     return bool(len(points) and np.isfinite(points).all())
 
 
-def _dense(geometry: BaseGeometry) -> BaseGeometry:
+def dense(geometry: BaseGeometry, degrees: bool = True) -> BaseGeometry:
+    """Return a geometry whose edges are cut into pieces fit to be projected one by one.
+
+    Args:
+        geometry: The geometry; a third dimension is dropped.
+        degrees: Whether it is in degrees, or else in metres.
+    """
     flat = shapely.force_2d(geometry)
     minx, miny, maxx, maxy = geometry.bounds
     extent = max(maxx - minx, maxy - miny)
-    return shapely.segmentize(flat, extent / _PIECES) if extent > 0 else flat
+    return shapely.segmentize(flat, min(extent / _PIECES, _LONGEST[degrees])) if extent else flat

@@ -1,11 +1,51 @@
-"""The area of interest, as a value."""
+"""The area of interest, as a value: as it was given, and in the CRS it is mapped in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+import shapely
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
+
+from s2s_map.catalog.extent import Extent, extent_of
+from s2s_map.catalog.projecting import LONLAT, dense, project
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The area of interest as it was given.
+
+    Attributes:
+        geometry: Polygon or multipolygon in units of `crs`; one across the antimeridian in
+            degrees is parted there.
+        crs: CRS it came in.
+        name: What it is called, for people.
+        note: What is to be known about its borders; empty if nothing.
+    """
+
+    geometry: BaseGeometry
+    crs: CRS
+    name: str = ""
+    note: str = ""
+
+    @cached_property
+    def lonlat(self) -> BaseGeometry:
+        """The outline in degrees, longitude first."""
+        return project(self.geometry, self.crs, LONLAT)
+
+    @cached_property
+    def dense_points(self) -> NDArray[np.float64]:
+        """Points along the edges, degrees, shape (n, 2)."""
+        return np.asarray(shapely.get_coordinates(dense(self.lonlat)))
+
+    @cached_property
+    def extent(self) -> Extent:
+        """Where it lies."""
+        return extent_of(self.dense_points)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The region of a run: from a bounding box, a file, WKT, or the imagery itself."""
+"""The region of a run: a place by name, a bounding box, a file, WKT, or the imagery itself."""
 
 from __future__ import annotations
 
@@ -12,30 +12,62 @@ from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.coverage import Covers
+from s2s_map.catalog.place_names import border_note, find_place
+from s2s_map.catalog.places import place_outline, shipped_places
 from s2s_map.catalog.projecting import LONLAT, is_finite, project, survives
-from s2s_map.catalog.region import Region
+from s2s_map.catalog.region import Outline, Region
 from s2s_map.errors import RegionError
 
 RegionSpec = str | Path | Sequence[float] | None
-"""None for the whole imagery; (west, south, east, north) in degrees; a path; or WKT in degrees."""
+"""None for the whole imagery; a place by name or code; (west, south, east, north) in degrees; a
+path; or WKT in degrees."""
 
 LonLatBounds = tuple[float, float, float, float]
 
 _FORMATS = {".geojson", ".json", ".gpkg", ".shp"}
 _WKT = re.compile(r"\s*(MULTI)?POLYGON\b", re.IGNORECASE)
+_ALL = "all of the imagery"
+_SEAM_M = 1000.0
 _GIVE = "give a region:"
 _EXPECTED = (
-    "west, south, east, north in degrees; a GeoJSON, GPKG or Shapefile path; or WKT of a polygon"
+    "a country or first-level unit; west, south, east, north in degrees; a GeoJSON, GPKG or "
+    "Shapefile path; or WKT of a polygon"
 )
 
 
-def load_region(spec: RegionSpec, entry_scenes: Sequence[Covers], crs: CRS | str) -> Region:
+def read_outline(spec: RegionSpec, coverage: Sequence[Covers]) -> Outline:
+    """Return the region as the user gave it.
+
+    Args:
+        spec: A box, path, WKT or name; None for all that the imagery covers.
+        coverage: The outlines of the imagery; none where it may be anywhere.
+
+    Raises:
+        RegionError: For a region that cannot be read, is unknown, has no area, or lies outside
+            the imagery.
+    """
+    if spec is None:
+        _check_bounded(coverage)
+        if all(part.crs == coverage[0].crs for part in coverage):
+            union = shapely.unary_union([part.footprint for part in coverage])
+            return Outline(union, coverage[0].crs, _ALL)
+        parts = [project(part.footprint, part.crs, LONLAT) for part in coverage]
+        return Outline(shapely.unary_union(parts), LONLAT, _ALL)
+    outline = _read(spec)
+    _check_overlap(outline.geometry, outline.crs, coverage)
+    return outline
+
+
+def load_region(
+    spec: RegionSpec, coverage: Sequence[Covers], crs: CRS | str, outline: Outline | None = None
+) -> Region:
     """Return the region in the CRS it is mapped in.
 
     Args:
         spec: What the user gave; None for all that the imagery covers.
-        entry_scenes: The outlines of the imagery; none where it may be anywhere.
+        coverage: The outlines of the imagery; none where it may be anywhere.
         crs: Projected CRS in metres.
+        outline: What `read_outline` made of the first two, if it was asked already.
 
     Raises:
         RegionError: For a region that cannot be read, has no area, does not fit in the CRS, or
@@ -43,29 +75,41 @@ def load_region(spec: RegionSpec, entry_scenes: Sequence[Covers], crs: CRS | str
     """
     target = CRS(crs)
     if spec is None:
-        return _whole_imagery(entry_scenes, target)
-    geometry, own = _read(spec)
-    _check_overlap(geometry, own, entry_scenes)
-    if not survives(geometry, own, target):
+        return _whole_imagery(coverage, target)
+    return project_outline(outline or read_outline(spec, coverage), target)
+
+
+def project_outline(outline: Outline, target: CRS) -> Region:
+    """Return a region in the CRS it is mapped in.
+
+    Parts that a parting at the antimeridian made are joined again where the CRS shows them side
+    by side.
+
+    Raises:
+        RegionError: For a region that does not fit in the CRS.
+    """
+    geometry, own = outline.geometry, outline.crs
+    if not survives(geometry, own, target) or _torn(outline, target):
         raise RegionError(
-            f"a region at {_degrees(_lonlat_bounds([(geometry, own)]))}",
+            f"a region at {_degrees(outline.extent.bounds)}",
             expected=f"one that fits in {target}",
             remedy="name a crs: that covers it",
         )
-    polygon = project(geometry, own, target)
+    polygon = polygons(shapely.make_valid(project(geometry, own, target)))
+    if shapely.get_num_geometries(polygon) > 1:
+        polygon = shapely.unary_union(polygon)
     return Region(polygon, _bounds(polygon), target)
 
 
-def region_extent(spec: RegionSpec, entry_scenes: Sequence[Covers]) -> LonLatBounds:
-    """Return (west, south, east, north) of the region in degrees, to choose a CRS by.
-
-    Raises:
-        RegionError: For a region that cannot be read or has no area.
-    """
-    if spec is None:
-        _check_bounded(entry_scenes)
-        return _lonlat_bounds([(scene.footprint, scene.crs) for scene in entry_scenes])
-    return _lonlat_bounds([_read(spec)])
+def _torn(outline: Outline, target: CRS) -> bool:
+    """Whether the CRS puts both sides of the antimeridian at opposite ends of the map."""
+    extent = outline.extent
+    if not extent.holds_longitude(180.0) or extent.width > 350.0:
+        return False
+    lat = (extent.south + extent.north) / 2.0
+    to_target = LONLAT.transformer_to_crs(target, always_xy=True)
+    (x0, x1), (y0, y1) = to_target([179.9999, -179.9999], [lat, lat])
+    return bool(abs(x1 - x0) + abs(y1 - y0) > _SEAM_M)
 
 
 def _whole_imagery(scenes: Sequence[Covers], target: CRS) -> Region:
@@ -84,17 +128,25 @@ def _check_bounded(scenes: Sequence[Covers]) -> None:
         raise RegionError("no region, and imagery without bounds of its own", remedy=_GIVE)
 
 
-def _read(spec: str | Path | Sequence[float]) -> tuple[BaseGeometry, CRS]:
-    if isinstance(spec, str | Path):
-        if isinstance(spec, str) and _WKT.match(spec):
-            geometry, crs = _from_wkt(spec), LONLAT
-        else:
-            geometry, crs = _from_file(Path(spec))
+def _read(spec: str | Path | Sequence[float]) -> Outline:
+    if not isinstance(spec, str | Path):
+        outline = Outline(_from_bounds(spec), LONLAT, "a bounding box")
+    elif isinstance(spec, str) and _WKT.match(spec):
+        outline = Outline(_from_wkt(spec), LONLAT, "a polygon")
+    elif isinstance(spec, Path) or _is_path(spec):
+        outline = Outline(*_from_file(Path(spec)), name=Path(spec).name)
     else:
-        geometry, crs = _from_bounds(spec), LONLAT
+        place = find_place(spec, shipped_places())
+        return Outline(place_outline(place), LONLAT, place.label, border_note(place))
+    geometry = outline.geometry
     if geometry.is_empty or not is_finite(geometry) or geometry.area <= 0.0:
         raise RegionError("a region without area", expected=_EXPECTED)
-    return geometry, crs
+    return outline
+
+
+def _is_path(text: str) -> bool:
+    path = Path(text)
+    return bool(path.suffix.lower() in _FORMATS or "/" in text or path.is_file())
 
 
 def _from_bounds(bounds: Sequence[float]) -> BaseGeometry:
@@ -109,13 +161,24 @@ def _from_bounds(bounds: Sequence[float]) -> BaseGeometry:
             expected="south below north, from -90 to 90 degrees",
             remedy="the order is west, south, east, north",
         )
-    if west >= east:
-        raise RegionError(
-            f"longitudes from {west:g} to {east:g}",
-            expected="west below east",
-            remedy="split a region across the antimeridian at 180 degrees",
-        )
+    if west == east:
+        raise RegionError(f"longitudes from {west:g} to {east:g}", expected="west and east apart")
+    if west > east:
+        return _across(west, south, east, north)
     return shapely.box(west, south, east, north)
+
+
+def _across(west: float, south: float, east: float, north: float) -> BaseGeometry:
+    """Both sides of the antimeridian, from west to the smaller east."""
+    if west - east < 180.0:
+        raise RegionError(
+            f"longitudes from {west:g} east to {east:g}, {360.0 - west + east:g} degrees across "
+            "the antimeridian",
+            expected="west below east, or less than half of the Earth",
+            remedy="the order is west, south, east, north",
+        )
+    sides = [(west, 180.0), (-180.0, east)]
+    return shapely.multipolygons([shapely.box(w, south, e, north) for w, e in sides if w < e])
 
 
 def _from_wkt(text: str) -> BaseGeometry:
@@ -129,7 +192,14 @@ def _from_wkt(text: str) -> BaseGeometry:
             f"WKT with coordinates from ({west:g}, {south:g}) to ({east:g}, {north:g})",
             expected="longitude and latitude in degrees",
         )
-    return shapely.make_valid(geometry)
+    return polygons(shapely.make_valid(geometry))
+
+
+def polygons(geometry: BaseGeometry) -> BaseGeometry:
+    """Return what has an area of a geometry: mending leaves lines and points beside it."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    kept = [part for part in parts if part.geom_type == "Polygon"]
+    return kept[0] if len(kept) == 1 else shapely.MultiPolygon(kept)
 
 
 def _from_file(path: Path) -> tuple[BaseGeometry, CRS]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.metadata import MetadataConfig
+from s2s_map.config.model import Precision
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -69,8 +70,9 @@ class GridConfig(_Frozen):
     cell_m: int = Field(default=160, gt=0, description="Side of a map cell, whole metres.")
     crs: str | None = Field(
         default=None,
-        description="Projected CRS in metres, such as EPSG:32721. Left out: the imagery's own "
-        "where it is in metres, else the UTM zone of the region.",
+        description="Projected CRS in metres, such as EPSG:32721. or one of the fixed list "
+        "by name, such as Africa (docs/regions.md). Left out: the imagery's own where it is in "
+        "metres, else the UTM zone if the region fits, else the best of the fixed list.",
     )
     block_cells: int = Field(
         default=128,
@@ -99,6 +101,12 @@ class PatchConfig(_Frozen):
         default="token",
         description="token: the 14 x 14 parts of all overlapping patches are blended onto the "
         "cells. patch: one cell is one patch (cell_m equal to stride_m).",
+    )
+    resampling: Literal["block", "exact"] = Field(
+        default="block",
+        description="block: imagery is resampled to model pixels once a block, and patches are cut "
+        "from it. exact: each patch is cut out in the source's own pixels and resized by itself, "
+        "as for the published model; slower.",
     )
 
 
@@ -134,8 +142,9 @@ class RunConfig(_Frozen):
     )
     region: str | Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
-        description="Where: [west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile "
-        "path; or WKT in degrees. Left out: all that the imagery covers.",
+        description="Where: a country or first-level unit by name or ISO code (Kenya, KE, CH-ZH); "
+        "[west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile path; or WKT in "
+        "degrees. Left out: all that the imagery covers.",
     )
     model: str = Field(
         default="s2s-mini",
@@ -162,6 +171,13 @@ class RunConfig(_Frozen):
     device: str = Field(
         default="auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N."
     )
+    precision: Precision = Field(
+        default="auto",
+        description="What the satellite branch multiplies in: fp32, or bf16 (3 to 4 times as fast "
+        "where the processor or GPU has it; embeddings keep a cosine of 0.999). auto: bf16 on such "
+        "a device for models with a vision transformer, else fp32. Part of what a run is resumed "
+        "by.",
+    )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Patches per pass of the encoder."
     )
@@ -172,6 +188,13 @@ class RunConfig(_Frozen):
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _not_yaml(cls, value: object) -> object:
+        if value is False:
+            raise ValueError("YAML reads a bare NO as false: write 'NO' in quotes, or Norway")
+        return value
 
     @field_validator("output", "source", "model")
     @classmethod

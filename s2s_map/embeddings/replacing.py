@@ -51,18 +51,36 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     with output_errors(target):
         folder = _beside(target)
         try:
-            partial, old = folder / "new", folder / "old"
+            partial = folder / "new"
             yield partial
-            if target.exists():
-                os.rename(target, old)
-            try:
-                os.rename(partial, target)
-            except OSError:
-                if old.exists():
-                    os.rename(old, target)
-                raise
+            _swap(partial, target, folder / "old")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def swap_folder(new: Path, target: Path) -> None:
+    """Move a finished folder to its place, in the manner of `replacing_folder`.
+
+    Args:
+        new: The folder, on the same file system.
+        target: Where it goes; a folder that is there is removed.
+    """
+    folder = _beside(target)
+    try:
+        _swap(new, target, folder / "old")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    if target.exists():
+        os.rename(target, old)
+    try:
+        os.rename(new, target)
+    except OSError:
+        if old.exists():
+            os.rename(old, target)
+        raise
 
 
 def remove_partials(folder: str | os.PathLike[str]) -> int:

@@ -159,6 +159,20 @@ class EmbeddingsStore:
         """
         return self._read_stored(block).astype(np.float32)
 
+    def read_cells(self, slot: int, y: slice, x: slice) -> NDArray[Any]:
+        """Return embeddings of one time slot as stored, shape (rows, columns, dim).
+
+        Raises:
+            StoreError: For a damaged shard.
+        """
+        with _damage(self._path, f"rows {y.start} to {y.stop}"):
+            return np.asarray(self._array[slot, y, x, :])
+
+    @property
+    def chunk_cells(self) -> int:
+        """Side in cells of the chunks that readers decompress."""
+        return int(self._array.chunks[1])
+
     def read_rows(self, y: slice) -> NDArray[np.float32]:
         """Return the embeddings of whole rows of cells, shape (time, rows, columns, dim).
 

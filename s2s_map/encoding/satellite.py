@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
+from s2s_map.encoding.exact import resize_patches
 from s2s_map.encoding.patch_metadata import PatchMetadata, time_slots_of
 from s2s_map.errors import ModelError
 from s2s_map.tiling.blending import Blender
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.patches import PatchSet, cut
-from s2s_map.tiling.validity import cell_valid, patch_valid, token_valid
+from s2s_map.tiling.validity import cell_valid, model_valid, patch_valid, token_valid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +81,7 @@ def embed_block(
     pixels, which adds no edge that the model could take for land cover.
 
     Args:
-        image: Imagery of `patchset.read_bounds` on the patch lattice.
+        image: Imagery of `patchset.read_bounds`, shape `patchset.read_shape`.
         patchset: The patches the block needs.
         block: The block.
         encoder: The model.
@@ -110,7 +111,7 @@ def embed_block(
             for blender, one in zip(blenders, vectors, strict=True):
                 blender.add(indices, one, batches.tokens[indices])
         values = _results(blenders)
-    values[:, ~cell_valid(image.valid, patchset, block)] = np.nan
+    values[:, ~cell_valid(batches.valid, patchset, block)] = np.nan
     return BlockEmbedding(values, batches.done, batches.size)
 
 
@@ -146,7 +147,8 @@ class _Batches:
         self.size = size
         self.done = 0
         # Once a block: the running sums behind it cover the whole read.
-        self.tokens = token_valid(image.valid, patchset, np.arange(patchset.count))
+        self.valid = model_valid(image.valid, patchset)
+        self.tokens = token_valid(self.valid, patchset, np.arange(patchset.count))
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.intp], list[NDArray[np.float32]]]]:
         todo = self._countable()
@@ -172,16 +174,14 @@ class _Batches:
 
     def _countable(self) -> NDArray[np.intp]:
         everything = np.arange(self._patchset.count)
-        if not self._image.valid.any():
+        if not self.valid.any():
             return everything[:0]
         if self._level == "patch":
-            return everything[patch_valid(self._image.valid, self._patchset, everything)]
+            return everything[patch_valid(self.valid, self._patchset, everything)]
         return everything[self.tokens.any(axis=1)]
 
     def _encode(self, indices: NDArray[np.intp]) -> list[NDArray[np.float32]]:
-        pixels = cut(self._image.pixels, self._patchset, indices)
-        valid = cut(self._image.valid[None], self._patchset, indices)[:, 0]
-        filled: Any = fill_invalid(pixels, valid)
+        filled: Any = patch_pixels(self._image, self._patchset, indices)
         resolution = self._encoder.resolution_for(self._patchset.layout.patch_m)
         slots: Sequence[Metadata | None] = [None]
         if self._metadata is not None:
@@ -194,6 +194,17 @@ class _Batches:
         patches = torch.from_numpy(filled)
         vectors = self._encoder.embed_slots(patches, resolution, self._level, slots)
         return [np.asarray(one.cpu().numpy(), dtype=np.float32) for one in vectors]
+
+
+def patch_pixels(
+    image: ImageBlock, patchset: PatchSet, indices: NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    """Return patches (B, 3, input_px, input_px) as the model is shown them."""
+    pixels = cut(image.pixels, patchset, indices)
+    valid = cut(image.valid[None], patchset, indices)[:, 0]
+    filled = fill_invalid(pixels, valid)
+    layout = patchset.layout
+    return filled if layout.source_px is None else resize_patches(filled, layout.input_px)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -101,7 +101,7 @@ def _embed(model: QueryModel, stated: VocabularyList) -> NDArray[np.float32]:
         if not isinstance(encoder, EventMixer):
             raise ModelError(
                 "a model without sound events has no background vocabulary for recordings",
-                remedy="ask with a text, or use a model with the audio encoder 'events'",
+                remedy="set probability: {method: similarity}, or ask with a text",
             )
         rows = [encoder.mix(mix) for mix in stated.mixes]
     vectors = np.array(rows, dtype=np.float32)

@@ -16,7 +16,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry, ValueScale
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import (
-    AVERAGE_FROM,
+    SHARE_FROM,
     Taps,
     grow_into_invalid,
     weighted_columns,
@@ -27,6 +27,7 @@ from s2s_map.imagery.scaling import to_8bit
 # Rows resampled at a time: bounds memory to a few megabytes beyond the result.
 _ROWS = 128
 _HALF = 0.5 - 1e-6
+_WHOLE = 1.0 - 1e-4
 
 Fetch = Callable[[slice, slice], tuple[NDArray[np.float32], NDArray[np.bool_]]]
 """Returns values (3, rows, columns) and the mask of observed pixels, for rows and columns."""
@@ -43,8 +44,8 @@ def read_aligned(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Read a window of the lattice from an aligned scene.
 
-    Interpolated pixels are valid where the source pixel around their centre is; averaged ones
-    where at least half of their area is.
+    Pixels below twice the source's are valid where the source pixel around their centre is; larger
+    ones where at least half of their weight is.
 
     Returns:
         Pixels of shape (3, rows, columns) and their validity of shape (rows, columns).
@@ -75,9 +76,9 @@ def resample_aligned(
     values, observed = fetch(rows, cols)
     if not observed.any():
         return pixels, valid
-    average = [lattice.source_rows(scene)[0], lattice.source_columns(scene)[0]]
-    mean = min(average) >= AVERAGE_FROM
-    parts = (_averaged if mean else _interpolated)(values, observed, y, x, rows, cols)
+    ratio = min(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
+    resample = _shared if ratio >= SHARE_FROM else _interpolated
+    parts = resample(values, observed, y, x, rows, cols, scale is None)
     for part, resampled, seen in parts:
         pixels[:, part] = np.where(seen, to_8bit(resampled, scale), np.uint8(0))
         valid[part] = seen
@@ -94,10 +95,13 @@ def _interpolated(
     x: Taps,
     rows: slice,
     cols: slice,
+    is_8bit: bool,
 ) -> Parts:
     if not observed.all():
         values = grow_into_invalid(values, observed, steps=max(y.reach, x.reach))
     across = weighted_columns(values, x, cols.start)
+    if is_8bit:
+        across = _as_8bit(across)
     inside_x = (x.nearest >= cols.start) & (x.nearest < cols.stop)
     near_x = np.clip(x.nearest - cols.start, 0, observed.shape[1] - 1)
     for part in _row_parts(len(y.nearest)):
@@ -108,24 +112,32 @@ def _interpolated(
         yield part, weighted_rows(across, taps, rows.start), seen
 
 
-def _averaged(
+def _shared(
     values: NDArray[np.float32],
     observed: NDArray[np.bool_],
     y: Taps,
     x: Taps,
     rows: slice,
     cols: slice,
+    is_8bit: bool,
 ) -> Parts:
-    # Weights of source pixels beyond the scene are void: averaged over what there is.
+    # Weights of source pixels beyond the scene are void: a mean over what there is.
     y, x = _within(y, rows), _within(x, cols)
     known = observed.astype(np.float32)
     layers = np.concatenate([np.where(observed, values, np.float32(0.0)), known[None]])
+    across = weighted_columns(layers, x, cols.start)
+    if is_8bit:
+        across[:3] = np.where(across[3] > _WHOLE, _as_8bit(across[:3]), across[:3])
     for part in _row_parts(len(y.nearest)):
-        taps = y.part(part)
-        sums = weighted_columns(weighted_rows(layers, taps, rows.start), x, cols.start)
+        sums = weighted_rows(across, y.part(part), rows.start)
         seen = sums[3] >= _HALF
         share = np.where(seen, sums[3], np.float32(1.0)).astype(np.float32)
         yield part, sums[:3] / share, seen
+
+
+def _as_8bit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round as Pillow does between its passes: it prepared the images that models learn from."""
+    return np.asarray(np.clip(np.rint(values), 0.0, 255.0), dtype=np.float32)
 
 
 def _within(taps: Taps, span: slice) -> Taps:

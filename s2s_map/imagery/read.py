@@ -27,7 +27,8 @@ def read_block(
 ) -> ImageBlock:
     """Read a rectangle of imagery, resampled once, warped where a scene's CRS differs.
 
-    Resampling is cubic, or the mean of source pixels where a pixel is at least twice as large.
+    Resampling is cubic, antialiased, or the mean of source pixels where a pixel is at least 16
+    times as large.
     Pixels without data weigh nothing. A pixel's value depends on its place alone, not on the
     rectangle it is read with. Where scenes overlap, the first with a valid pixel wins.
 

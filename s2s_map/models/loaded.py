@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard
+from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard, Precision
 from s2s_map.errors import ModelError
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
@@ -29,12 +29,15 @@ class LoadedModel:
         card: What it is.
         sha256: Hash of its weights.
         network: The network, in eval mode.
+        precision: What its satellite branch multiplies in, "fp32" or "bf16".
         dim: Numbers per embedding.
         input_px: Side of an input image, pixels.
         tokens_per_side: Image tokens along one side of a patch.
     """
 
-    def __init__(self, card: ModelCard, network: Sat2Sound, folder: Path) -> None:
+    def __init__(
+        self, card: ModelCard, network: Sat2Sound, folder: Path, precision: Precision = "fp32"
+    ) -> None:
         self.name = card.name
         self.card = card
         self.sha256 = card.sha256
@@ -42,6 +45,7 @@ class LoadedModel:
         self.dim = card.config.dim
         self.input_px = card.config.image.input_px
         self.tokens_per_side = card.config.image.tokens_per_side
+        self.precision = precision
         self._folder = folder
         # uint8 to normalised in one multiplication and one addition.
         mean = torch.tensor(card.config.pixel_mean).view(3, 1, 1)
@@ -97,7 +101,7 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
-        images, resolution = self._inputs(pixels, resolution_m)
+        images, resolution = self.prepare(pixels, resolution_m)
         with torch.inference_mode():
             if level == "both":
                 patch, token = self.network.embed_image(images, resolution, metadata, level="both")
@@ -125,7 +129,7 @@ class LoadedModel:
         Raises:
             ModelError: For pixels of another shape or type.
         """
-        images, resolution = self._inputs(pixels, resolution_m)
+        images, resolution = self.prepare(pixels, resolution_m)
         network = self.network
         with torch.inference_mode():
             tokens = network.image_tokens(images, resolution)
@@ -134,7 +138,12 @@ class LoadedModel:
                 for one in slots
             ]
 
-    def _inputs(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
+    def prepare(self, pixels: Tensor, resolution_m: float) -> tuple[Tensor, Tensor]:
+        """Return normalised images and their resolution (B,) on the device.
+
+        Raises:
+            ModelError: For pixels of another shape or type than uint8 (B, 3, input_px, input_px).
+        """
         side = self.input_px
         if pixels.dtype != torch.uint8 or pixels.shape[1:] != (3, side, side):
             raise ModelError(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2s_map.config.model import Precision
+from s2s_map.config.model import ModelConfig, Precision, VitConfig
 
 
 @runtime_checkable
@@ -71,8 +71,15 @@ def fast_bf16(device: str) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
 
 
-def choose_precision(asked: Precision, device: str) -> Precision:
-    """Turn "auto" into "fp32" or "bf16": the latter where the device is faster with it."""
+def choose_precision(asked: Precision, config: ModelConfig, device: str) -> Precision:
+    """Turn "auto" into "fp32" or "bf16".
+
+    Args:
+        asked: What the config says.
+        config: Sizes of the model. A convolutional image encoder gains nothing worth a change of
+            its numbers: its own layers stay float32.
+        device: "cpu", "cuda" or "cuda:N".
+    """
     if asked != "auto":
         return asked
-    return "bf16" if fast_bf16(device) else "fp32"
+    return "bf16" if isinstance(config.image, VitConfig) and fast_bf16(device) else "fp32"

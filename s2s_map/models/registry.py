@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2s_map.config.model import ModelCard
+from s2s_map.config.model import ModelCard, Precision
 from s2s_map.errors import ModelError
 from s2s_map.models.checkpoints import CARD_FILE, WEIGHTS_FILE, load_weights, read_card
 from s2s_map.models.places import models_folder
@@ -81,13 +81,14 @@ def model_folder(name: str | Path) -> Path:
     )
 
 
-def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
+def load_model(name: str | Path, device: str = "cpu", precision: Precision = "fp32") -> LoadedModel:
     """Load a model, ready to embed.
 
     Args:
         name: A name out of `list_models`, a folder with a card and weights, or
             ``python:MODULE:NAME``, see `PythonModel`.
         device: "cpu", "cuda" or "cuda:N".
+        precision: What the satellite branch multiplies in; "auto" decides by the device.
 
     Raises:
         ModelError: For an unknown name, an unusable card or device.
@@ -104,11 +105,14 @@ def load_model(name: str | Path, device: str = "cpu") -> LoadedModel:
 
     from s2s_map.models.build import build_model
     from s2s_map.models.loaded import LoadedModel, torch_device
+    from s2s_map.models.precision import choose_precision
 
     where = torch_device(device)
     network = build_model(card.config)
     load_weights(network, folder / WEIGHTS_FILE, card.sha256)
-    return LoadedModel(card, network.to(where).eval(), folder)
+    network = network.to(where).eval()
+    chosen = choose_precision(precision, card.config, device)
+    return LoadedModel(card, network.halve() if chosen == "bf16" else network, folder, chosen)
 
 
 def _names() -> list[str]:

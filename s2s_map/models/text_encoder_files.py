@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 ORIGIN_FILE = "origin.json"
 
 
-def find_text_encoder(config: FlanT5Config) -> Path | None:
+def find_text_encoder(config: FlanT5Config, cache: Path | None = None) -> Path | None:
     """The folder of a text encoder that is here; None: it is not.
 
     A local folder if the config names one, else what `fetch_text_encoder` made, else the hub's
     cache.
+
+    Args:
+        config: Names it.
+        cache: The hub's cache; None: where the hub's own tools keep it.
     """
     from s2s_map.models.text_t5 import ENCODER_FILES
 
@@ -31,7 +35,7 @@ def find_text_encoder(config: FlanT5Config) -> Path | None:
             return folder
     from huggingface_hub import try_to_load_from_cache
 
-    cached = [try_to_load_from_cache(config.source, name) for name in ENCODER_FILES]
+    cached = [try_to_load_from_cache(config.source, name, cache) for name in ENCODER_FILES]
     paths = [Path(path) for path in cached if isinstance(path, str)]
     return paths[0].parent if len(paths) == len(ENCODER_FILES) else None
 

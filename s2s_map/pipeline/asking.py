@@ -14,11 +14,13 @@ from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
-from s2s_map.pipeline.scoring import encode_questions, score_store
-from s2s_map.pipeline.writing import existing_layers, merge_layers, write_results
+from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.writing import write_results
 
 
 def query(
@@ -73,10 +75,12 @@ def query(
     questions = encode_questions(model, model.card, [question], settings, vectors_folder())
     with names.locked(folder):
         began = time.monotonic()
-        new = score_store(store, questions, watch)
+        with JournalLedger(folder / names.LEDGER) as ledger:
+            done = ledger.state().content
+        building = score_maps(folder, store, questions, done, config.zarr_format, watch)
         record.created = datetime.now(UTC)
-        write_results(folder, store, merge_layers(existing_layers(folder), new), new, record, watch)
-        record.last_concept = new[0].name
+        write_results(folder, building, questions, record, watch)
+        record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(folder / names.RECORD)
     return OpenRun(folder, record)

@@ -57,7 +57,7 @@ class EmbedTask:
         Raises:
             ModelError: If the model or the device is not there.
         """
-        held_model(self.job.config.model, self.job.config.device)
+        held_model(self.job.config.model, self.job.config.device, self.job.precision)
 
     def __call__(self, block: Block, stop: Event) -> BlockRecord:
         """Embed a block and write it durably.
@@ -84,7 +84,7 @@ class EmbedTask:
         self._enter("read", block, stop)
         image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
         have_read = time.monotonic()
-        held = held_model(job.config.model, job.config.device)
+        held = held_model(job.config.model, job.config.device, job.precision)
         with held.turn:
             self._enter("encode", block, stop)
             turn = time.monotonic()

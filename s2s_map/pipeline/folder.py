@@ -22,9 +22,10 @@ PREVIEW = "preview.png"
 ITEM = "item.json"
 RECORD = "run.json"
 SEARCH = "search.json"
+EXPLANATIONS = "explanations"
 LOCK = ".lock"
 
-_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH)
+_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH, EXPLANATIONS)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from s2s_map.catalog.environment import check_environment
-from s2s_map.catalog.region_file import region_extent
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
@@ -32,7 +31,7 @@ def freeze(job: Job, *, again: bool = False) -> Job:
     check_environment(job.entry)
     if not job.source.needs_freezing:
         return job
-    area = region_extent(job.config.region, job.source.coverage)
+    area = job.outline.extent.bounds
     kept = None if again else _kept(job)
     source = None if kept is None else job.source.thaw(kept, area)
     return replace(job, source=source or job.source.freeze(area))

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from s2s_map.catalog.catalog import get_entry, load_catalog
-from s2s_map.catalog.region import Region
-from s2s_map.catalog.region_file import load_region, region_extent
+from s2s_map.catalog.region import Outline, Region
+from s2s_map.catalog.region_file import load_region, read_outline
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
-from s2s_map.config.model import ModelCard
+from s2s_map.config.model import ModelCard, Precision, VitConfig
 from s2s_map.config.run import RunConfig
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError
 from s2s_map.imagery.source import Source, open_source
+from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
+from s2s_map.pipeline.worker import resolve_device
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.patches import PatchLayout
@@ -31,20 +33,24 @@ class Job:
     Attributes:
         config: The run config.
         source: The imagery source.
+        outline: What is mapped, as it was given.
         region: What is mapped, in the grid's CRS.
         grid: The cells.
         layout: Size and spacing of the patches.
         card: The model's card.
         metadata: What the model is told beside the image; None for a model without metadata.
+        precision: What the model multiplies in, "fp32" or "bf16".
     """
 
     config: RunConfig
     source: Source
+    outline: Outline
     region: Region
     grid: MapGrid
     layout: PatchLayout
     card: ModelCard
     metadata: PatchMetadata | None = None
+    precision: Precision = "fp32"
 
     @property
     def time_slots(self) -> tuple[str, ...]:
@@ -71,7 +77,11 @@ class Job:
         return {
             "source": {"name": config.source, **self.source.identity()},
             "region": None if polygon is None else polygon.normalize().wkt,
-            "model": {"name": self.card.name, "sha256": self.card.sha256},
+            "model": {
+                "name": self.card.name,
+                "sha256": self.card.sha256,
+                "precision": self.precision,
+            },
             "grid": {
                 "crs": str(self.grid.crs),
                 "cell_m": self.grid.cell_m,
@@ -83,6 +93,7 @@ class Job:
                 "size_m": self.layout.patch_m,
                 "stride_m": self.layout.stride_m,
                 "level": config.patches.level,
+                "resampling": config.patches.resampling,
             },
             "metadata": None if self.metadata is None else self.metadata.describe(),
         }
@@ -106,9 +117,9 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
     entry = get_entry(config.source, load_catalog(catalogs))
     card = model_card(config.model)
     source = open_source(entry)
-    region_spec = config.region
-    crs = choose_crs(source.crs, region_extent(region_spec, source.coverage), config.grid.crs)
-    region = load_region(region_spec, source.coverage, crs)
+    outline = read_outline(config.region, source.coverage)
+    crs = choose_crs(source.crs, outline, config.grid.crs)
+    region = load_region(config.region, source.coverage, crs, outline)
     grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)
     layout = _layout(config, entry, card)
     if config.patches.level == "patch" and layout.stride_m != grid.cell_m:
@@ -118,14 +129,47 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
         )
     metadata = metadata_for(config.metadata, card.config.metadata, card.name, str(grid.crs))
-    return Job(config, source, region, grid, layout, card, metadata)
+    return Job(
+        config,
+        source,
+        outline,
+        region,
+        grid,
+        layout,
+        card,
+        metadata,
+        _precision(config, card),
+    )
+
+
+def _precision(config: RunConfig, card: ModelCard) -> Precision:
+    # Decided once and here, so that every worker does the same. Models from Python do as they
+    # like, and PyTorch is imported only where it has to be asked.
+    foreign = config.model.startswith(PREFIX)
+    if config.precision == "auto" and (foreign or not isinstance(card.config.image, VitConfig)):
+        return "fp32"
+
+    from s2s_map.models.precision import choose_precision
+
+    return choose_precision(config.precision, card.config, resolve_device(config.device))
 
 
 def _layout(config: RunConfig, entry: CatalogEntry, card: ModelCard) -> PatchLayout:
     patches = config.patches
     size = patches.size_m if patches.size_m is not None else entry.sensor.patch_m * patches.zoom
     image = card.config.image
-    return PatchLayout(size, image.input_px, patches.stride_m, image.tokens_per_side)
+    source_px = None
+    if patches.resampling == "exact":
+        source_px = round(size / entry.sensor.gsd_m)
+        if source_px < 1 or abs(size / entry.sensor.gsd_m - source_px) > 1e-3:
+            raise ConfigError(
+                f"patches of {size:g} m are {size / entry.sensor.gsd_m:.2f} source pixels of "
+                f"{entry.sensor.gsd_m:g} m",
+                expected="whole source pixels, at resampling: exact",
+                remedy=f"set patches.size_m to {max(1, source_px) * entry.sensor.gsd_m:g}, or "
+                "resampling: block",
+            )
+    return PatchLayout(size, image.input_px, patches.stride_m, image.tokens_per_side, source_px)
 
 
 def usable_cores() -> int:

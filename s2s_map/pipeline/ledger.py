@@ -118,6 +118,11 @@ class LedgerState:
     last: float = 0.0
     ended: str | None = None
 
+    @property
+    def content(self) -> dict[str, str]:
+        """Checksums of the finished blocks by key: what the embeddings are."""
+        return {key: self.records[key].checksum for key in sorted(self.records)}
+
 
 class Ledger(Protocol):
     """The ledger of one store, wherever it is kept."""

@@ -20,12 +20,13 @@ from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import JournalLedger, LedgerState
+from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
-from s2s_map.pipeline.scoring import encode_questions, score_store
+from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.worker import lent_model, resolve_device
-from s2s_map.pipeline.writing import existing_layers, merge_layers, write_quicklook, write_results
+from s2s_map.pipeline.writing import write_quicklook, write_results
 
 
 def run(
@@ -74,7 +75,7 @@ def run(
         names.check_folder(out, job.identity())
     record = RunRecord.of(job)
     with _timed(record, "prepare"):
-        model = load_model(config.model, resolve_device(config.device))
+        model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
         questions = encode_questions(
             model, job.card, config.queries, config.probability, vectors_folder()
@@ -85,20 +86,22 @@ def run(
         names.check_folder(out, job.identity())
         keep_search(job)
         store = _open_store(job, out)
-        with JournalLedger(out / names.LEDGER) as ledger:
-            with (
-                _timed(record, "embed"),
-                lent_model(config.model, config.device, model),
-                _executor(job, executor, watch, performance_report) as where,
-            ):
-                embedded = embed_missing(job, store, ledger, watch, where, on_stage)
-            _count(record, ledger.state(), embedded)
-        with _timed(record, "score"):
-            layers = score_store(store, questions, watch)
-        with _timed(record, "write"):
-            write_quicklook(job, out)
-            added = merge_layers(existing_layers(out), layers)
-            write_results(out, store, added, added, record, watch)
+        with _executor(job, executor, watch, performance_report) as where:
+            with JournalLedger(out / names.LEDGER) as ledger:
+                with (
+                    _timed(record, "embed"),
+                    lent_model(config.model, config.device, job.precision, model),
+                ):
+                    embedded = embed_missing(job, store, ledger, watch, where, on_stage)
+                state = ledger.state()
+            _count(record, state, embedded)
+            with _timed(record, "score"):
+                building = score_maps(
+                    out, store, questions, state.content, config.zarr_format, watch, where
+                )
+            with _timed(record, "write"):
+                write_quicklook(job, out)
+                write_results(out, building, questions, record, watch, where)
         record.write(out / names.RECORD)
     return open_run(out)
 
@@ -111,7 +114,11 @@ def _open_store(job: Job, out: Path) -> EmbeddingsStore:
         "identity": job.identity(),
         "attribution": job.entry.attribution,
         "licence": job.entry.licence,
-        "model": {"name": job.card.name, "sha256": job.card.sha256},
+        "model": {
+            "name": job.card.name,
+            "sha256": job.card.sha256,
+            "precision": job.precision,
+        },
         "metadata": None if job.metadata is None else job.metadata.describe(),
     }
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)

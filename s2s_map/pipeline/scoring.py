@@ -1,7 +1,8 @@
-"""Asking a store: every block against every query, and what each layer says of its making."""
+"""Questions: encoded queries, what they are compared with, and what each layer says of it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +13,38 @@ from numpy.typing import NDArray
 
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
-from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import QueryEmbedding, encode_queries
 from s2s_map.encoding.query_model import QueryKind, QueryModel
 from s2s_map.encoding.vocabulary import Vocabulary, encode_vocabulary
-from s2s_map.pipeline.progress import Reporter
-from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.scoring.probability import (
     ProbabilityMethod,
     SimilarityMethod,
     SoftmaxMethod,
     drop_near_synonyms,
-    score_concepts,
 )
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionGroup:
+    """Queries of one kind, which share a background vocabulary.
+
+    Attributes:
+        queries: The queries.
+        vectors: Their unit vectors, shape (q, dim).
+        background: Unit vectors of the vocabulary, shape (n, dim).
+        keep: Which entries of it count for which query, shape (q, n).
+    """
+
+    queries: tuple[QueryEmbedding, ...]
+    vectors: NDArray[np.float32]
+    background: NDArray[np.float32]
+    keep: NDArray[np.bool_]
+
+    def part(self, which: slice) -> QuestionGroup:
+        """Return some of the queries."""
+        return QuestionGroup(
+            self.queries[which], self.vectors[which], self.background, self.keep[which]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +79,24 @@ class Questions:
         """Return which entries of its vocabulary count for a query."""
         vectors = self.vocabularies[query.kind].vectors
         return drop_near_synonyms(query.vector, vectors, self.settings.max_cosine)
+
+    def groups(self) -> list[QuestionGroup]:
+        """Return the queries by kind."""
+        return [
+            QuestionGroup(
+                tuple(queries),
+                np.stack([query.vector for query in queries]),
+                self.vocabularies[kind].vectors,
+                np.stack([self.keep(query) for query in queries]),
+            )
+            for kind in self.vocabularies
+            if (queries := self.of_kind(kind))
+        ]
+
+    def identity(self, query: QueryEmbedding) -> dict[str, Any]:
+        """Return what decides the cells of a query's layer, beside the embeddings."""
+        vector = hashlib.sha256(np.ascontiguousarray(query.vector).tobytes()).hexdigest()
+        return {**self.describe(query), "title": query.title, "vector_sha256": vector}
 
     def describe(self, query: QueryEmbedding) -> dict[str, Any]:
         """Return what a layer says of its query and method."""
@@ -103,53 +141,14 @@ def encode_questions(
     given = settings.temperature
     return Questions(
         queries=encoded,
-        vocabularies={kind: encode_vocabulary(model, kind, cache) for kind in sorted(kinds)},
+        vocabularies={
+            kind: encode_vocabulary(model, kind, cache)
+            # A similarity is measured against nothing, and not every model has a background.
+            if settings.method == "softmax"
+            else Vocabulary(kind, (), np.zeros((0, model.dim), dtype=np.float32), "")
+            for kind in sorted(kinds)
+        },
         settings=settings,
         temperature=card.softmax.temperature if given is None else given,
         temperature_source=card.softmax.source if given is None else "the run config",
     )
-
-
-def score_store(
-    store: EmbeddingsStore, questions: Questions, reporter: Reporter
-) -> list[ConceptLayer]:
-    """Ask all questions of every block of a store.
-
-    Returns:
-        A layer per query, in order, with the store's time slots.
-    """
-    blocks = store.grid.blocks()
-    shape = (len(store.time_slots), *store.grid.shape)
-    probability = {q.name: np.full(shape, np.nan, np.float32) for q in questions.queries}
-    similarity = {q.name: np.full(shape, np.nan, np.float32) for q in questions.queries}
-    reporter.start("Scoring", len(blocks), "blocks")
-    groups = [
-        (
-            queries,
-            questions.vocabularies[kind].vectors,
-            np.stack([questions.keep(q) for q in queries]),
-        )
-        for kind in questions.vocabularies
-        if (queries := questions.of_kind(kind))
-    ]
-    for block in blocks:
-        values = store.read_block(block)
-        for queries, background, keep in groups:
-            vectors = np.stack([query.vector for query in queries])
-            p, s = score_concepts(values, vectors, background, keep, questions.method())
-            for i, query in enumerate(queries):
-                probability[query.name][:, block.y, block.x] = p[i]
-                similarity[query.name][:, block.y, block.x] = s[i]
-        reporter.advance(1)
-    reporter.finish()
-    return [
-        ConceptLayer(
-            query.name,
-            query.title,
-            questions.describe(query),
-            probability[query.name],
-            similarity[query.name],
-            questions.method().label,
-        )
-        for query in questions.queries
-    ]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
+from s2s_map.config.model import Precision
 from s2s_map.encoding.satellite import PatchEncoder
 from s2s_map.models.registry import load_model
 
@@ -16,7 +17,7 @@ WORKER = uuid.uuid4().hex[:8]
 """Tells this process apart in the ledger, without naming its host."""
 
 _LOADING = Lock()
-_HELD: dict[tuple[str, str], HeldModel] = {}
+_HELD: dict[tuple[str, str, Precision], HeldModel] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,32 +33,36 @@ class HeldModel:
     turn: Lock = field(default_factory=Lock)
 
 
-def held_model(name: str, device: str) -> HeldModel:
+def held_model(name: str, device: str, precision: Precision) -> HeldModel:
     """Return a model of this process, loaded when first asked for.
 
     Args:
         name: Name or folder.
         device: "auto", "cpu", "cuda" or "cuda:N", of this machine.
+        precision: What it multiplies in.
 
     Raises:
         ModelError: If it cannot be loaded here.
     """
     with _LOADING:
-        if (name, device) not in _HELD:
-            _HELD[name, device] = HeldModel(load_model(name, resolve_device(device)))
-        return _HELD[name, device]
+        key = (name, device, precision)
+        if key not in _HELD:
+            _HELD[key] = HeldModel(load_model(name, resolve_device(device), precision))
+        return _HELD[key]
 
 
 @contextmanager
-def lent_model(name: str, device: str, encoder: PatchEncoder) -> Iterator[None]:
+def lent_model(
+    name: str, device: str, precision: Precision, encoder: PatchEncoder
+) -> Iterator[None]:
     """Let the blocks of this process use a model that is loaded already."""
     with _LOADING:
-        _HELD[name, device] = HeldModel(encoder)
+        _HELD[name, device, precision] = HeldModel(encoder)
     try:
         yield
     finally:
         with _LOADING:
-            _HELD.pop((name, device), None)
+            _HELD.pop((name, device, precision), None)
 
 
 def resolve_device(name: str) -> str:

@@ -1,82 +1,95 @@
-"""Writing everything a person opens, from layers and a record."""
+"""Writing everything a person opens, from scored maps and a record."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from s2s_map.embeddings.store import EmbeddingsStore
+import numpy as np
+from numpy.typing import NDArray
+
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.job import Job
+from s2s_map.pipeline.mapping import layers_of, write_layers
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
-from s2s_map.rasters.cog import write_cogs
-from s2s_map.rasters.maps import read_maps, write_maps
-from s2s_map.rasters.quicklook import read_imagery, write_imagery
+from s2s_map.pipeline.scoring import Questions
+from s2s_map.rasters.building import MapsBuilding
+from s2s_map.rasters.cog import cog_paths, read_overview
+from s2s_map.rasters.maps import read_maps
+from s2s_map.rasters.quicklook import MOST_CELLS, imagery_geobox, read_imagery, write_imagery
 from s2s_map.rasters.stac import write_item
 from s2s_map.scoring.layers import ConceptLayer
-from s2s_map.viewing.preview import draw_preview
+from s2s_map.viewing.preview import draw_preview, pictures
+
+# Read in squares of this many cells, since resampling takes many times the result's memory.
+_READ_CELLS = 512
 
 
 def write_quicklook(job: Job, out: Path) -> None:
-    """Keep the imagery, averaged onto the cells, for previews of later queries."""
-    grid = job.grid
-    image = job.source.read(grid.bounds, grid.shape, grid.crs)
+    """Keep the imagery, averaged onto the cells or squares of them, for previews."""
+    geobox = imagery_geobox(job.grid)
+    ny, nx = (int(n) for n in geobox.shape)
+    t = geobox.transform
+    pixels = np.zeros((3, ny, nx), dtype=np.uint8)
+    valid = np.zeros((ny, nx), dtype=np.bool_)
+    for top in range(0, ny, _READ_CELLS):
+        for left in range(0, nx, _READ_CELLS):
+            rows = slice(top, min(top + _READ_CELLS, ny))
+            columns = slice(left, min(left + _READ_CELLS, nx))
+            left_x, top_y = t.c + t.a * left, t.f + t.e * top
+            bounds = (left_x, t.f + t.e * rows.stop, t.c + t.a * columns.stop, top_y)
+            shape = (rows.stop - top, columns.stop - left)
+            image = job.source.read(bounds, shape, job.grid.crs)
+            pixels[:, rows, columns], valid[rows, columns] = image.pixels, image.valid
     tags = {"attribution": job.entry.attribution, "licence": job.entry.licence}
-    write_imagery(out / names.IMAGERY, image.pixels, image.valid, grid, tags)
-
-
-def existing_layers(out: Path) -> list[ConceptLayer]:
-    """Return the layers a folder already has."""
-    return read_maps(out / names.MAPS) if (out / names.MAPS).exists() else []
-
-
-def merge_layers(old: Sequence[ConceptLayer], new: Sequence[ConceptLayer]) -> list[ConceptLayer]:
-    """Return the layers with new ones in the place of those of the same name, or at the end."""
-    by_name = {layer.name: layer for layer in old}
-    by_name.update({layer.name: layer for layer in new})
-    return list(by_name.values())
+    write_imagery(out / names.IMAGERY, pixels, valid, geobox, tags)
 
 
 def write_results(
     out: Path,
-    store: EmbeddingsStore,
-    layers: Sequence[ConceptLayer],
-    changed: Sequence[ConceptLayer],
+    building: MapsBuilding,
+    questions: Questions,
     record: RunRecord,
     reporter: Reporter,
+    executor: Executor | None = None,
 ) -> None:
     """Write maps, pictures and metadata; every file appears whole or not at all.
 
     Args:
         out: The output folder, with its imagery quick-look.
-        store: The embeddings.
-        layers: All layers of the maps.
-        changed: Those whose GeoTIFFs are not written yet.
+        building: The scored maps.
+        questions: What was asked.
         record: The run's record, written too.
         reporter: Told of the progress.
+        executor: Where GeoTIFFs are written; threads of this process if None.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
+        InterruptedRunError: On Ctrl-C; finished files are kept.
     """
-    reporter.start("Writing", len(changed) + 3, "files")
-    grid, slots = store.grid, store.time_slots
+    grid, slots = building.grid, building.time_slots
+    reporter.start("Writing", len(building.names) + 3, "files")
     provenance = record.provenance(out)
     attributes = provenance.attributes()
+    layers = layers_of(building, questions, out)
+    layers = write_layers(building, layers, out, attributes, reporter, executor)
+    building.finish(layers, attributes)
+    layers = read_maps(out / names.MAPS)
     record.name_concepts(layers)
-    write_maps(out / names.MAPS, layers, grid, slots, attributes, record.config.zarr_format)
     reporter.advance(1)
-    for layer in changed:
-        write_cogs(out, [layer], grid, slots, attributes)
-        reporter.advance(1)
+
+    def shown(layer: ConceptLayer, slot: int) -> NDArray[np.float32]:
+        return read_overview(cog_paths(out, layer, slots)[slot], MOST_CELLS)
+
     draw_preview(
         out / names.PREVIEW,
         read_imagery(out / names.IMAGERY),
-        layers,
+        pictures(layers, slots, shown),
         grid,
         provenance.attribution,
         provenance.run,
-        slots,
+        len(layers) * len(slots),
     )
     reporter.advance(1)
     record.write(out / names.RECORD)

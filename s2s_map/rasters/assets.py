@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pystac
-from numpy.typing import NDArray
 
 from s2s_map.rasters.cog import file_stem
 from s2s_map.rasters.colours import COLORMAP
 from s2s_map.rasters.geotiff import statistics_tags
-from s2s_map.scoring.layers import ConceptLayer, display_range
+from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.scoring.summary import BandStatistics
 
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _OTHERS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
@@ -64,7 +63,7 @@ def layer_assets(
                 title=f"{layer.title}{suffix}: {layer.probability_label}",
                 media_type=_COG,
                 roles=["data"],
-                extra_fields={"bands": _bands(layer.slot(index), cell_m)},
+                extra_fields={"bands": _bands(layer, index, cell_m)},
             )
             assets[f"{stem}-style"] = pystac.Asset(
                 href=f"./{stem}.qml",
@@ -91,7 +90,7 @@ def renders(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> dict[s
             "title": f"{layer.title}: {layer.probability_label}",
             "assets": [file_stem(layer, slot, len(time_slots))],
             "bidx": [1],
-            "rescale": [list(display_range(layer.probability))],
+            "rescale": [list(layer.summary.colour_range)],
             "colormap_name": COLORMAP,
             "nodata": "nan",
             "resampling": "nearest",
@@ -101,9 +100,9 @@ def renders(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> dict[s
     }
 
 
-def _bands(layer: ConceptLayer, cell_m: int) -> list[dict[str, Any]]:
+def _bands(layer: ConceptLayer, slot: int, cell_m: int) -> list[dict[str, Any]]:
     names = ("probability", "similarity")
-    arrays = (layer.probability, layer.similarity)
+    statistics = (layer.summary.probability[slot], layer.summary.similarity[slot])
     return [
         {
             "name": name,
@@ -111,16 +110,16 @@ def _bands(layer: ConceptLayer, cell_m: int) -> list[dict[str, Any]]:
             "data_type": "float32",
             "nodata": "nan",
             "unit": "1",
-            "statistics": _statistics(values),
+            "statistics": _statistics(one),
             "raster:sampling": "area",
             "raster:spatial_resolution": cell_m,
         }
-        for name, description, values in zip(names, layer.band_descriptions, arrays, strict=True)
+        for name, description, one in zip(names, layer.band_descriptions, statistics, strict=True)
     ]
 
 
-def _statistics(values: NDArray[np.float32]) -> dict[str, float]:
+def _statistics(statistics: BandStatistics) -> dict[str, float]:
     return {
         key.removeprefix("STATISTICS_").lower(): float(value)
-        for key, value in statistics_tags(values).items()
+        for key, value in statistics_tags(statistics).items()
     }

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
+from numpy.typing import NDArray
 
-from s2s_map.rasters.geotiff import CogMetadata, statistics_tags, write_geotiff
+from s2s_map.errors import StoreError
+from s2s_map.rasters.cells import StoredCells
+from s2s_map.rasters.geotiff import (
+    CogMetadata,
+    convert_to_geotiff,
+    statistics_tags,
+    write_geotiff,
+)
 from s2s_map.rasters.qgis_style import write_qml
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
@@ -25,6 +34,13 @@ def file_stem(layer: ConceptLayer, slot: str, slots: int) -> str:
     if slots == 1:
         return layer.name
     return f"{layer.name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
+
+
+def cog_paths(
+    folder: str | os.PathLike[str], layer: ConceptLayer, time_slots: Sequence[str]
+) -> list[Path]:
+    """Return where the COGs of a layer lie, one per time slot."""
+    return [Path(folder) / f"{file_stem(layer, s, len(time_slots))}.tif" for s in time_slots]
 
 
 def write_cogs(
@@ -43,13 +59,13 @@ def write_cogs(
     """
     paths = []
     for layer in layers:
-        for index, slot in enumerate(time_slots):
-            path = Path(folder) / f"{file_stem(layer, slot, len(time_slots))}.tif"
-            one = layer.slot(index)
+        of_layer = cog_paths(folder, layer, time_slots)
+        for index, path in enumerate(of_layer):
             # The style first: whoever sees the map finds it styled.
             write_qml(path.with_suffix(".qml"), layer)
-            write_cog(path, one, grid, {"TIME_SLOT": slot, **attributes})
-            paths.append(path)
+            tags = {"TIME_SLOT": time_slots[index], **attributes}
+            write_cog(path, layer, grid, tags, index)
+        paths += of_layer
     return paths
 
 
@@ -58,25 +74,27 @@ def write_cog(
     layer: ConceptLayer,
     grid: MapGrid,
     attributes: Mapping[str, Any],
+    slot: int = 0,
 ) -> None:
     """Write one time slot of a layer: band 1 probability, band 2 cosine similarity.
 
     Float32 with NaN for no data, tiles of 512 px, overviews by average, and statistics of all
-    cells at full resolution. The file's tags hold the provenance.
+    cells at full resolution. The file's tags hold the provenance. Layers that lie in a
+    ``maps.zarr`` are read from there tile by tile, and may be larger than memory.
 
     Args:
         path: File to make or replace, ending in ``.tif``.
-        layer: A layer with one time slot.
+        layer: The layer.
         grid: The cells.
         attributes: Provenance; what is not text becomes JSON.
+        slot: Which of the layer's time slots.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
-        ValueError: For a layer of several time slots or that does not fit the grid.
+        ValueError: For a layer that does not fit the grid.
     """
-    if layer.shape[0] != 1:
-        raise ValueError(f"a COG takes one time slot, layer {layer.name} has {layer.shape[0]}")
-    bands = np.concatenate([layer.probability, layer.similarity])
+    if layer.shape[1:] != grid.shape:
+        raise ValueError(f"a layer of shape {layer.shape} on a grid of {grid.shape}")
     tags = {
         "CONCEPT": layer.name,
         "TITLE": layer.title,
@@ -84,12 +102,48 @@ def write_cog(
         "QUERY": layer.query,
         **{key.upper(): value for key, value in attributes.items()},
     }
+    summary = layer.summary
     metadata = CogMetadata(
         descriptions=layer.band_descriptions,
         tags={key: _text(value) for key, value in tags.items() if value is not None},
-        band_tags=[statistics_tags(band) for band in bands],
+        band_tags=[
+            statistics_tags(summary.probability[slot]),
+            statistics_tags(summary.similarity[slot]),
+        ],
     )
-    write_geotiff(Path(path), bands, grid, metadata)
+    parts = (layer.probability, layer.similarity)
+    stored = [cells.gdal_name(slot) for cells in parts if isinstance(cells, StoredCells)]
+    if len(stored) == len(parts):
+        convert_to_geotiff(Path(path), stored, grid.geobox, metadata)
+    else:
+        write_geotiff(Path(path), np.stack([p[slot] for p in parts]), grid.geobox, metadata)
+
+
+def read_overview(path: str | os.PathLike[str], most: int, band: int = 1) -> NDArray[np.float32]:
+    """Return a band of a COG from the largest overview with at most `most` rows and columns.
+
+    The whole band if it is as small as that, the smallest overview if none is.
+
+    Raises:
+        StoreError: For a missing or damaged file.
+    """
+    try:
+        with rasterio.open(path) as source:
+            size = max(source.shape)
+            levels = [
+                level
+                for level, factor in enumerate(source.overviews(band))
+                if -(-size // factor) <= most
+            ]
+            last = len(source.overviews(band)) - 1
+        if size <= most or last < 0:
+            options = {}
+        else:
+            options = {"overview_level": levels[0] if levels else last}
+        with rasterio.open(path, **options) as source:
+            return np.asarray(source.read(band), dtype=np.float32)
+    except rasterio.errors.RasterioError as error:
+        raise StoreError(f"cannot read {path} ({error})", remedy="run again to make it") from error
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.rasters.colours import MAGMA, rgb
-from s2s_map.scoring.layers import ConceptLayer, display_range
+from s2s_map.scoring.layers import ConceptLayer
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 # The oldest QGIS that this is tested with; newer ones read it too.
@@ -29,7 +29,7 @@ def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
-    low, high = display_range(layer.probability)
+    low, high = layer.summary.colour_range
     document = _document(low, high, layer.method)
     with replacing_file(path) as partial:
         partial.write_text(_DOCTYPE + document + "\n", encoding="utf-8")

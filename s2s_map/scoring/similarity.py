@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 
-# Of one converted row block: small enough for a processor's cache, large enough for BLAS.
-_ROW_BLOCK_BYTES = 4 << 20
+# Of one converted run: small enough for a processor's cache, large enough for BLAS.
+_RUN_BYTES = 1 << 19
 
 
 def similarity(values: Floats, queries: Floats) -> NDArray[np.float32]:
@@ -47,8 +47,14 @@ def similarity_rows(
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the similarities of one run of cells after the other.
 
-    Float16 is converted to float32 by runs, since no processor here multiplies float16 at memory
-    speed, and a converted copy of everything would not fit. Values in float32 are not copied.
+    Float16 is converted to float32 by runs that stay in the processor's cache, and multiplied
+    there: memory is read once, as half precision. PyTorch does both, since numpy converts at a
+    tenth of that speed and multiplies float16 without BLAS. Values in float32 are not copied.
+
+    One core does it: that is near memory speed for a few queries, runs this short are not worth
+    sharing, and blocks are scored side by side. So the number of threads changes nothing. How a
+    cell's sum of products is ordered is up to the processor's matrix library, and may differ in
+    the last bits between a full run and a shorter last one.
 
     Args:
         values: Embeddings, shape (..., dim), C-contiguous or small.
@@ -58,12 +64,22 @@ def similarity_rows(
     Yields:
         The run among the flattened cells, and its similarities of shape (run, q).
     """
+    import torch
+
+    from s2s_map.models.threads import one_thread
+
     dim = values.shape[-1]
     flat = values.reshape(-1, dim)
-    weights = np.ascontiguousarray(queries.T, dtype=np.float32)
-    step = max(64, _ROW_BLOCK_BYTES // (4 * max(dim, len(queries), width, 1)))
+    weights = torch.from_numpy(np.array(queries, dtype=np.float32))
+    step = max(64, _RUN_BYTES // (4 * max(dim, len(queries), width, 1)))
+    converted = torch.empty((min(step, len(flat)), dim), dtype=torch.float32)
     for start in range(0, len(flat), step):
         rows = slice(start, min(start + step, len(flat)))
-        # NaN is meant here: some BLAS builds raise the invalid flag for it.
-        with np.errstate(invalid="ignore"):
-            yield rows, flat[rows].astype(np.float32, copy=False) @ weights
+        run = flat[rows]
+        # PyTorch takes no read-only arrays, such as those of a memory map.
+        given = torch.from_numpy(run if run.flags.writeable else run.copy())
+        with torch.inference_mode(), one_thread():
+            if given.dtype != torch.float32:
+                given = converted[: len(run)].copy_(given)
+            similar = torch.nn.functional.linear(given, weights)
+        yield rows, similar.numpy()

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from pyproj import Proj
 from pyproj.exceptions import CRSError, ProjError
 
+from s2s_map.catalog.extent import Extent, sample_points
+from s2s_map.catalog.region import Outline
 from s2s_map.errors import RegionError
+from s2s_map.tiling.projections import FIXED_LIST, distance_error
 
 # Areas of the source's own CRS must be true to this share for it to be taken without being asked
 # for: it keeps Web Mercator and plate carrée, in which cells shrink towards the poles, out.
 _TRUE_AREA = 0.01
 _UTM_LATITUDES = (-80.0, 84.0)
+# A region may reach a degree beyond its zone: at 4 degrees from the central meridian areas are
+# true to 0.5 %, and a country such as Switzerland does not change its grid for a valley.
+_UTM_REACH = 4.0
+_FAR_OFF = 0.5
 
 
 def is_metric(crs: CRS) -> bool:
@@ -24,43 +33,87 @@ def is_metric(crs: CRS) -> bool:
 
 
 def choose_crs(
-    scene_crs: CRS | str | None,
-    bounds_lonlat: tuple[float, float, float, float],
-    requested: CRS | str | None = None,
+    scene_crs: CRS | str | None, outline: Outline, requested: CRS | str | None = None
 ) -> CRS:
     """Return the CRS a region is mapped in.
 
     The requested CRS if there is one; else the imagery's own where it is in metres with areas
     true to 1 % at the region's centre, so that pixels are not warped; else the UTM zone of the
-    region's centre.
+    region's centre where the region fits in it; else the equal-area projection of the fixed list
+    that is meant for the region's part of the Earth and distorts it least.
 
     Args:
         scene_crs: CRS of the imagery, if it has one CRS.
-        bounds_lonlat: (west, south, east, north) of the region in degrees; west > east where it
-            crosses the antimeridian.
+        outline: The region.
         requested: CRS named by the user.
 
     Raises:
-        RegionError: For a requested CRS that is unknown or not in metres, or a centre beyond UTM.
+        RegionError: For a requested CRS that is unknown or not in metres.
     """
     if requested is not None:
         return _requested(requested)
-    lon, lat = _centre(bounds_lonlat)
+    points = sample_points(outline.lonlat)
+    extent = outline.extent
     if scene_crs is not None:
         own = CRS(scene_crs)
-        if is_metric(own) and _areas_true(own, lon, lat):
+        if is_metric(own) and _areas_true(own, *extent.centre):
             return own
-    if not _UTM_LATITUDES[0] <= lat <= _UTM_LATITUDES[1]:
+    return fixed_crs(points, extent)
+
+
+def fixed_crs(points: NDArray[np.float64], extent: Extent) -> CRS:
+    """Return the UTM zone of a region that fits in it, else the best of the fixed list.
+
+    Args:
+        points: Points along the edges and inside, degrees, shape (n, 2).
+        extent: Where the region lies.
+
+    Raises:
+        RegionError: For a region that no projection of the list can show whole.
+    """
+    zone = _utm_zone(extent.centre[0])
+    if _fits_utm(points, extent, zone):
+        return CRS(f"EPSG:{(32700 if extent.centre[1] < 0 else 32600) + zone}")
+    errors = [
+        distance_error(entry.crs, points)
+        if entry.is_for(*extent.centre)
+        and (entry.cut is None or not extent.holds_longitude(entry.cut))
+        else math.inf
+        for entry in FIXED_LIST
+    ]
+    # What is drawn half as long again is beyond what an entry is meant for.
+    errors = [error if error <= _FAR_OFF else math.inf for error in errors]
+    best = int(np.argmin(errors))
+    if not math.isfinite(errors[best]) and not _whole_belt(extent):
         raise RegionError(
-            f"a region centred on latitude {lat:.2f}",
-            expected="80 S to 84 N, where UTM zones are defined",
-            remedy="name a projected CRS with crs:, such as EPSG:6933 or a polar one",
+            f"a region of {extent.width:.0f} degrees of longitude across the antimeridian that no "
+            "projection of the fixed list shows in one piece",
+            remedy="split it, or name a projected CRS with grid: {crs: ...}",
         )
-    return CRS.utm(lon, lat)
+    return FIXED_LIST[best if math.isfinite(errors[best]) else -1].crs
+
+
+def _whole_belt(extent: Extent) -> bool:
+    # All around the Earth there is no better place for the cut.
+    return extent.width > 350.0 or not extent.holds_longitude(180.0)
+
+
+def _utm_zone(lon: float) -> int:
+    return int((lon + 180.0) % 360.0 // 6.0) + 1
+
+
+def _fits_utm(points: NDArray[np.float64], extent: Extent, zone: int) -> bool:
+    if extent.south < _UTM_LATITUDES[0] or extent.north > _UTM_LATITUDES[1]:
+        return False
+    off = (points[:, 0] - (6.0 * zone - 183.0) + 180.0) % 360.0 - 180.0
+    return bool(np.abs(off).max() <= _UTM_REACH)
 
 
 def _requested(requested: CRS | str) -> CRS:
     remedy = "give one such as EPSG:32632 (UTM zone 32N), or leave it out"
+    named = [entry for entry in FIXED_LIST if entry.name == requested]
+    if named:
+        return named[0].crs
     try:
         crs = CRS(requested)
     except CRSError:
@@ -72,14 +125,6 @@ def _requested(requested: CRS | str) -> CRS:
             remedy=remedy,
         )
     return crs
-
-
-def _centre(bounds: tuple[float, float, float, float]) -> tuple[float, float]:
-    west, south, east, north = bounds
-    if west > east:
-        east += 360.0
-    lon = (west + east) / 2.0
-    return (lon + 180.0) % 360.0 - 180.0, (south + north) / 2.0
 
 
 def _areas_true(crs: CRS, lon: float, lat: float) -> bool:

@@ -38,6 +38,8 @@ class PatchLayout:
         input_px: Side of a patch in model pixels.
         stride_m: Distance between patch centres in metres; made exact at construction.
         tokens: Tokens along the side of a patch.
+        source_px: Side of a patch in pixels of the source, if patches are read in these and each
+            is resized by itself; None: the imagery is read in model pixels.
 
     Raises:
         ConfigError: For sizes that are not positive, a token that is not whole pixels, or a
@@ -48,6 +50,7 @@ class PatchLayout:
     input_px: int
     stride_m: float
     tokens: int = 14
+    source_px: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.patch_m, self.input_px, self.stride_m, self.tokens) <= 0:
@@ -71,6 +74,14 @@ class PatchLayout:
                 remedy=f"take stride_m: {below} or {above}",
             )
         object.__setattr__(self, "stride_m", float(stride_px * pixel))
+        read = Fraction(self.stride_m) / self._read_pixel
+        if self.source_px is not None and abs(read - round(read)) > _PIXEL_TOLERANCE:
+            raise ConfigError(
+                f"a stride of {self.stride_m:g} m is {float(read):.2f} source pixels of "
+                f"{float(self._read_pixel):g} m",
+                expected="a whole number of source pixels, at resampling: exact",
+                remedy="take another stride_m, or resampling: block",
+            )
 
     @property
     def _pixel(self) -> Fraction:
@@ -86,6 +97,20 @@ class PatchLayout:
     def stride_px(self) -> int:
         """Distance between patch centres in model pixels."""
         return round(Fraction(self.stride_m) / self._pixel)
+
+    @property
+    def read_px(self) -> int:
+        """Side of a patch in the pixels that imagery is read in."""
+        return self.input_px if self.source_px is None else self.source_px
+
+    @property
+    def read_stride_px(self) -> int:
+        """Distance between patch centres in the pixels that imagery is read in."""
+        return round(Fraction(self.stride_m) / self._read_pixel)
+
+    @property
+    def _read_pixel(self) -> Fraction:
+        return Fraction(self.patch_m).limit_denominator(10**6) / self.read_px
 
     @property
     def token_m(self) -> float:
@@ -132,6 +157,11 @@ class PatchLayout:
                 )
             ranges = [self._overlapping(low, high) for low, high in ((minx, maxx), (miny, maxy))]
         return PatchSet(self, y_index=ranges[1][::-1], x_index=ranges[0])
+
+    def patch_near(self, x: float, y: float) -> PatchSet:
+        """Return the one patch of the lattice whose centre is nearest to a point in metres."""
+        column, row = (round(value / self.stride_m - 0.5) for value in (x, y))
+        return PatchSet(self, range(row, row + 1), range(column, column + 1))
 
     def _centred_in(self, low: float, high: float) -> range:
         first, last = low / self.stride_m, high / self.stride_m
@@ -208,7 +238,14 @@ class PatchSet:
 
     @property
     def read_shape(self) -> tuple[int, int]:
-        """Pixels of `read_bounds`, rows and columns."""
+        """Pixels of `read_bounds` as they are read, rows and columns."""
+        rows, cols = self.shape
+        step, side = self.layout.read_stride_px, self.layout.read_px
+        return (rows - 1) * step + side, (cols - 1) * step + side
+
+    @property
+    def model_shape(self) -> tuple[int, int]:
+        """Model pixels of `read_bounds`, rows and columns."""
         rows, cols = self.shape
         step, side = self.layout.stride_px, self.layout.input_px
         return (rows - 1) * step + side, (cols - 1) * step + side
@@ -237,14 +274,14 @@ def cut[Pixel: np.generic](
         indices: Which of them, B in number.
 
     Returns:
-        A copy of shape (B, ..., input_px, input_px).
+        A copy of shape (B, ..., read_px, read_px).
 
     Raises:
         ValueError: For pixels of another shape than `read_shape`.
     """
     if pixels.shape[-2:] != patchset.read_shape:
         raise ValueError(f"pixels are {pixels.shape}, the patches need {patchset.read_shape}")
-    side, step = patchset.layout.input_px, patchset.layout.stride_px
+    side, step = patchset.layout.read_px, patchset.layout.read_stride_px
     windows = sliding_window_view(pixels, (side, side), axis=(-2, -1))
     windows = np.moveaxis(windows[..., ::step, ::step, :, :], (-4, -3), (0, 1))
     rows, cols = patchset.rows_cols(indices)

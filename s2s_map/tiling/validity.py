@@ -13,13 +13,38 @@ HALF = 0.5
 """Share of observed pixels from which a token or cell counts."""
 
 
+def model_valid(valid: NDArray[np.bool_], patchset: PatchSet) -> NDArray[np.bool_]:
+    """Return which model pixels are observed, where imagery is read in pixels of the source.
+
+    Args:
+        valid: Observed pixels of the set's read, shape `read_shape`.
+        patchset: The patches.
+
+    Returns:
+        Shape `model_shape`: whether at least half of a model pixel's area is observed.
+    """
+    if valid.shape == patchset.model_shape or valid.all():
+        return (
+            valid
+            if valid.shape == patchset.model_shape
+            else np.ones(patchset.model_shape, dtype=np.bool_)
+        )
+    layout = patchset.layout
+    source, pixel = layout.patch_m / layout.read_px, layout.pixel_m
+    rows, cols = patchset.model_shape
+    down = axis_overlap(0.0, source, valid.shape[0], 0.0, pixel, rows)
+    across = axis_overlap(0.0, source, valid.shape[1], 0.0, pixel, cols)
+    observed = down.T @ valid.astype(np.float64) @ across
+    return np.asarray(observed >= (HALF - 1e-9) * pixel * pixel)
+
+
 def token_valid(
     valid: NDArray[np.bool_], patchset: PatchSet, indices: Indices
 ) -> NDArray[np.bool_]:
     """Return which tokens of patches have at least half of their pixels observed.
 
     Args:
-        valid: Observed pixels of the set's read, shape (py, px).
+        valid: Observed model pixels of the set's read, shape `model_shape`.
         patchset: The patches.
         indices: Which of them, B in number.
 
@@ -62,7 +87,7 @@ def cell_valid(valid: NDArray[np.bool_], patchset: PatchSet, block: Block) -> ND
     """Return which cells of a block have at least half of their area observed.
 
     Args:
-        valid: Observed pixels of the set's read, shape (py, px).
+        valid: Observed model pixels of the set's read, shape `model_shape`.
         patchset: The patches read for the block.
         block: The block.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.embeddings.replacing import replacing_file
-from s2s_map.scoring.layers import ConceptLayer, display_range
+from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.viewing.layout import (
     HEADING_SIZE,
@@ -37,20 +38,39 @@ COLORMAP = "magma"
 
 _DPI = 150
 _MOST_PIXELS = 1000
-_MOST_MAPS = 24
+MOST_MAPS = 24
+"""Maps in one picture at most."""
+
 _NO_DATA = "#e4e4e4"
 _INK = "#222222"
 _QUIET = "#666666"
 
 
+@dataclass(frozen=True, eq=False)
+class MapPicture:
+    """One map to draw.
+
+    Attributes:
+        title: What stands above.
+        label: What stands below the colours: what is mapped, by which method.
+        cells: Shape (y, x), the cells or the means of squares of them.
+        colour_range: Where the colours begin and end.
+    """
+
+    title: str
+    label: str
+    cells: NDArray[np.float32]
+    colour_range: tuple[float, float]
+
+
 def draw_preview(
     path: str | os.PathLike[str],
     imagery: ImageBlock,
-    layers: Sequence[ConceptLayer],
+    maps: Sequence[MapPicture],
     grid: MapGrid,
     attribution: str,
     title: str,
-    time_slots: Sequence[str] = (),
+    count: int | None = None,
 ) -> None:
     """Draw the imagery and every layer as small maps of one size, with legends and a scale bar.
 
@@ -60,30 +80,29 @@ def draw_preview(
 
     Args:
         path: PNG to make or replace.
-        imagery: Imagery on the grid of the maps, shape (3, y, x).
-        layers: Layers on the same grid.
+        imagery: Imagery of the grid's extent, at most as many pixels as cells.
+        maps: Maps of the same extent, see `pictures`; those beyond the 24th are not drawn.
         grid: The cells.
         attribution: Whose imagery and model, for the line at the bottom.
         title: Heading.
-        time_slots: Labels of the time slots, drawn if there are several.
+        count: How many maps there are, if more than are given.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
-        ValueError: For layers or imagery of another shape than the grid.
+        ValueError: For maps or imagery of another shape than the grid, or coarser squares of it.
     """
-    for shape in (imagery.shape, *(layer.shape[1:] for layer in layers)):
-        if shape != grid.shape:
+    for shape in (imagery.shape, *(one.cells.shape for one in maps)):
+        if not _fits(shape, grid.shape):
             raise ValueError(f"a preview of a grid of {grid.shape} with data of {shape}")
-    maps = _maps(layers, time_slots)
     with replacing_file(path) as partial, warnings.catch_warnings():
         # Queries may hold letters that the font lacks: boxes in a title are no reason to fail.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         layout = arrange(
             grid.shape,
-            ["Imagery", *(one.title for one in maps[:_MOST_MAPS])],
+            ["Imagery", *(one.title for one in maps[:MOST_MAPS])],
             title,
             _subtitle(grid),
-            [_note(len(maps)), attribution],
+            [_note(len(maps) if count is None else count), attribution],
         )
         figure = _figure(layout)
         _draw_imagery(figure, layout.panels[0], imagery, grid)
@@ -92,26 +111,37 @@ def draw_preview(
         figure.savefig(partial, dpi=_DPI, format="png")
 
 
-@dataclass(frozen=True, eq=False)
-class _Map:
-    title: str
-    label: str
-    cells: NDArray[np.float32]
-    colour_range: tuple[float, float]
+def pictures(
+    layers: Sequence[ConceptLayer],
+    time_slots: Sequence[str] = (),
+    read: Callable[[ConceptLayer, int], NDArray[np.float32]] | None = None,
+) -> list[MapPicture]:
+    """Return what to draw of layers, time slots within layers, at most as many as are drawn.
+
+    Args:
+        layers: The layers.
+        time_slots: Labels of the time slots, drawn if there are several.
+        read: Gives the probability of a time slot, or squares of it; the cells themselves if None.
+    """
+    found = []
+    every = ((layer, index) for layer in layers for index in range(layer.shape[0]))
+    for layer, index in islice(every, MOST_MAPS):
+        slot = time_slots[index] if index < len(time_slots) else str(index + 1)
+        title = layer.title if layer.shape[0] == 1 else f"{layer.title} ({slot})"
+        cells = layer.probability[index] if read is None else read(layer, index)
+        small, _ = shrink_mean(cells, _MOST_PIXELS)
+        found.append(MapPicture(title, layer.probability_label, small, layer.summary.colour_range))
+    return found
 
 
-def _maps(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> list[_Map]:
-    """Return every map to draw, time slots within layers."""
-    maps = []
-    for layer in layers:
-        count = layer.shape[0]
-        colour_range = display_range(layer.probability)
-        for index in range(count):
-            slot = time_slots[index] if index < len(time_slots) else str(index + 1)
-            title = layer.title if count == 1 else f"{layer.title} ({slot})"
-            cells = layer.probability[index]
-            maps.append(_Map(title, layer.probability_label, cells, colour_range))
-    return maps
+def _fits(shape: tuple[int, ...], grid: tuple[int, int]) -> bool:
+    """Return whether data covers a grid with squares of cells, of a power of 2 or of any side."""
+    if shape == grid:
+        return True
+    side = max(g / max(s, 1) for g, s in zip(grid, shape, strict=True))
+    return side > 1 and all(
+        abs(s - g / side) <= 1 + 0.01 * s for g, s in zip(grid, shape, strict=True)
+    )
 
 
 def _subtitle(grid: MapGrid) -> str:
@@ -128,7 +158,7 @@ def _note(count: int) -> str:
         "Colours run between the 2nd and 98th percentile of each concept's own cells, so they "
         "compare places, not concepts. Imagery: contrast stretched. Grey: no data."
     )
-    return f"The first {_MOST_MAPS} of {count} maps. {note}" if count > _MOST_MAPS else note
+    return f"The first {MOST_MAPS} of {count} maps. {note}" if count > MOST_MAPS else note
 
 
 def _figure(layout: Layout) -> Figure:
@@ -215,7 +245,7 @@ def _draw_imagery(figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGr
     )
 
 
-def _draw_map(figure: Figure, panel: Panel, one: _Map) -> None:
+def _draw_map(figure: Figure, panel: Panel, one: MapPicture) -> None:
     low, high = one.colour_range
     shown, _ = shrink_mean(one.cells, _MOST_PIXELS)
     image = _titled(figure, panel).imshow(

@@ -12,7 +12,7 @@ import shapely
 from odc.geo.crs import CRS
 
 from s2s_map.catalog.projecting import LONLAT, project, survives
-from s2s_map.catalog.region_file import load_region, region_extent
+from s2s_map.catalog.region_file import load_region, read_outline
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import RegionError
@@ -40,7 +40,9 @@ def test_nothing_given_is_the_whole_imagery(scene: Scene) -> None:
     assert region.crs == UTM
     elsewhere = load_region(None, [scene], "EPSG:32622")
     assert elsewhere.polygon is not None
-    assert region_extent(None, [scene]) == pytest.approx((-54.82, -25.17, -54.75, -25.11), abs=0.02)
+    assert read_outline(None, [scene]).extent.bounds == pytest.approx(
+        (-54.82, -25.17, -54.75, -25.11), abs=0.02
+    )
 
 
 def test_several_scenes_leave_out_what_lies_between(scene: Scene, make_raster: MakeRaster) -> None:
@@ -78,7 +80,7 @@ def test_every_way_to_say_it_gives_the_same_region(scene: Scene, tmp_path: Path,
     assert region.polygon is not None
     assert region.polygon.symmetric_difference(expected).area < 1e-3 * expected.area
     assert region.bounds == pytest.approx(expected.bounds, abs=5.0)
-    assert region_extent(spec, [scene]) == pytest.approx(BOX, abs=1e-4)  # type: ignore[arg-type]
+    assert read_outline(spec, [scene]).extent.bounds == pytest.approx(BOX, abs=1e-4)  # type: ignore[arg-type]
 
 
 def test_edges_follow_their_parallel() -> None:
@@ -91,7 +93,7 @@ def test_edges_follow_their_parallel() -> None:
 
 
 def test_the_crs_follows_from_the_extent(scene: Scene) -> None:
-    assert choose_crs(scene.crs, region_extent(list(BOX), [scene])) == UTM
+    assert choose_crs(scene.crs, read_outline(list(BOX), [scene])) == UTM
 
 
 def test_outside_the_imagery_both_extents_are_said(scene: Scene) -> None:
@@ -118,8 +120,8 @@ def test_a_region_smaller_than_a_patch_is_fine(scene: Scene) -> None:
     [
         ([1.0, 2.0, 3.0], "a region of 3 numbers"),
         ([-54.8, -25.1, -54.7, -25.2], "south below north"),
-        ([-54.7, -25.2, -54.8, -25.1], "split a region across the antimeridian"),
-        ([-54.8, -25.2, -54.8, -25.1], "west below east"),
+        ([-54.7, -25.2, -54.8, -25.1], "359.9 degrees across the antimeridian"),
+        ([-54.8, -25.2, -54.8, -25.1], "west and east apart"),
         ([-254.8, -25.2, -54.8, -25.1], "-180 to 180"),
         ([720000, -2783000, 723000, -2780000], "-180 to 180"),
         ("POLYGON ((0 0, 1", "does not parse"),
@@ -127,7 +129,7 @@ def test_a_region_smaller_than_a_patch_is_fine(scene: Scene) -> None:
         ("POLYGON ((0 0, 1 1, 0 0))", "without area"),
         ("POLYGON ((720000 0, 720001 0, 720001 1, 720000 0))", "longitude and latitude"),
         ("absent.geojson", "no region file"),
-        ("Switzerlnd", "no region file"),
+        ("Switzerlnd", "did you mean 'Switzerland'"),
     ],
 )
 def test_what_is_not_a_region_is_refused(scene: Scene, spec: object, message: str) -> None:

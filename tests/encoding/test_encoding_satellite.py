@@ -10,6 +10,7 @@ from torch import Tensor
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.config.metadata import MetadataConfig
+from s2s_map.encoding.exact import resize_patches
 from s2s_map.encoding.patch_metadata import PatchMetadata, places
 from s2s_map.encoding.satellite import embed_block
 from s2s_map.models.loaded import LoadedModel
@@ -152,3 +153,19 @@ def test_no_data_is_missing_in_every_slot(model: LoadedModel) -> None:
     assert missing.any()
     assert not missing.all()
     assert (missing == missing[0]).all()
+
+
+def test_exact_patches_are_cut_in_source_pixels_and_resized_alone(plain: LoadedModel) -> None:
+    layout = PatchLayout(1120.0, 56, 320.0, 14, source_px=112)
+    block = GRID.block(0, 0)
+    patchset = layout.patches_for(block.bounds, "patch")
+    pixels = np.random.default_rng(5).integers(0, 256, (3, *patchset.read_shape), dtype=np.uint8)
+    valid = np.ones(patchset.read_shape, dtype=np.bool_)
+    valid[:, :112] = False
+    values = embed_block(ImageBlock(pixels, valid), patchset, block, plain, "patch", 8).values
+    assert np.isnan(values[0, :, 0]).all()
+    row, col = 1, 6
+    window = pixels[:, row * 32 : row * 32 + 112, col * 32 : col * 32 + 112]
+    patch = torch.from_numpy(resize_patches(window[None], 56))
+    expected = plain.embed_patches(patch, plain.resolution_for(1120.0))
+    np.testing.assert_allclose(values[0, row, col], expected[0], atol=1e-5)

@@ -96,6 +96,16 @@ def waveform() -> NDArray[np.float32]:
     return (0.5 * np.sin(2 * np.pi * 440.0 * t) + 0.05 * noise).astype(np.float32)
 
 
+def metric_embeddings() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Two sets of 60 unit vectors (60, 16); five of the second are there twice."""
+    a, b = normal("metric_a", (60, 16)), normal("metric_b", (60, 16))
+    b = b + 0.7 * a
+    b[10:15] = b[20:25]
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    b /= np.linalg.norm(b, axis=1, keepdims=True)
+    return a.astype(np.float32), b.astype(np.float32)
+
+
 @cache
 def golden() -> dict[str, NDArray[Any]]:
     """The golden arrays by name."""

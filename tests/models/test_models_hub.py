@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from fixtures_published import (
     write_text_encoder,
 )
 
-from s2s_map.config.model import METADATA_ORDER, ModelCard
+from s2s_map.config.model import METADATA_ORDER, FlanT5Config, ModelCard
 from s2s_map.errors import CheckpointError, ModelError
 from s2s_map.models.hub import Source, fetch_model
 from s2s_map.models.places import MODELS_VARIABLE
 from s2s_map.models.published import PUBLISHED, REPOSITORY
 from s2s_map.models.registry import fetched_models, load_model, model_card
+from s2s_map.models.text_encoder_files import find_text_encoder
+from s2s_map.models.text_t5 import FlanT5TextEncoder
 
 NAME = "sat2sound/sentinel_withmeta"
 TEXT = "google/flan-t5-large"
@@ -119,6 +122,18 @@ def test_a_folder_serves_instead_of_the_hub(root: Path, tmp_path: Path, models: 
     assert load_model(NAME).embed_text("rain").shape == (32,)
     with pytest.raises(ModelError, match=r"no sat2sound/bingmap_nometa\.ckpt in .*carried"):
         fetch_model("sat2sound/bingmap_nometa", Source(folder=folder))
+
+
+def test_the_text_encoder_is_found_in_the_cache(hub: Hub, tmp_path: Path, models: Path) -> None:
+    fetch(hub, tmp_path)
+    config = FlanT5Config(dim=32)
+    assert find_text_encoder(config, tmp_path / "cache") == models / TEXT
+    shutil.rmtree(models)
+    found = find_text_encoder(config, tmp_path / "cache")
+    assert found is not None
+    assert found.is_relative_to(tmp_path / "cache")
+    assert FlanT5TextEncoder.load(config, found).tokens("rain").shape[2] == 32
+    assert find_text_encoder(config, tmp_path / "empty") is None
 
 
 def test_unknown_names_list_the_known() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from fixtures_models import TINY, fill
+from fixtures_models import TINY, fill, write_model_folder
 from torch import Tensor, nn
 
-from s2s_map.config.model import METADATA_ORDER, FusionConfig, ModelConfig
+from s2s_map.config.model import METADATA_ORDER, FusionConfig, MiniImageConfig, ModelConfig
 from s2s_map.models.build import build_model
 from s2s_map.models.metadata import encode_metadata
 from s2s_map.models.precision import choose_precision, fast_bf16
+from s2s_map.models.registry import load_model
 from s2s_map.models.sat2sound import Sat2Sound
 
 SMALL = TINY.model_copy(
@@ -80,7 +83,19 @@ def test_texts_are_embedded_in_float32_all_the_same() -> None:
 
 
 def test_what_is_asked_for_is_taken() -> None:
-    assert choose_precision("fp32", "cpu") == "fp32"
-    assert choose_precision("bf16", "cpu") == "bf16"
-    assert choose_precision("auto", "cpu") == ("bf16" if fast_bf16("cpu") else "fp32")
+    mini = TINY.model_copy(update={"image": MiniImageConfig()})
+    assert choose_precision("fp32", TINY, "cpu") == "fp32"
+    assert choose_precision("bf16", mini, "cpu") == "bf16"
+    assert choose_precision("auto", TINY, "cpu") == ("bf16" if fast_bf16("cpu") else "fp32")
+    assert choose_precision("auto", mini, "cpu") == "fp32"
     assert not fast_bf16("meta")
+
+
+def test_a_model_is_loaded_in_the_precision_asked_for(tmp_path: Path) -> None:
+    folder = write_model_folder(tmp_path / "tiny", SMALL)
+    pixels = torch.randint(0, 256, (2, 3, 56, 56), dtype=torch.uint8)
+    plain, half = load_model(folder), load_model(folder, precision="bf16")
+    assert (plain.precision, half.precision) == ("fp32", "bf16")
+    exact, near = (model.embed_patches(pixels, 10.0) for model in (plain, half))
+    assert not torch.equal(exact, near)
+    assert torch.cosine_similarity(exact, near).min() > 0.999

@@ -136,7 +136,7 @@ def test_a_map_without_any_data_opens(tmp_path: Path) -> None:
 def test_imagery_opens_as_colours(tmp_path: Path) -> None:
     grid = make_grid()
     image = make_imagery(grid)
-    write_imagery(tmp_path / "imagery.tif", image.pixels, image.valid, grid)
+    write_imagery(tmp_path / "imagery.tif", image.pixels, image.valid, grid.geobox)
     (seen,) = look(tmp_path, {str(tmp_path / "imagery.tif"): []})
     assert seen["valid"]
     assert seen["crs"] == "EPSG:32621"

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from s2s_map.rasters.colours import COLORMAP, MAGMA, rgb
 from s2s_map.rasters.qgis_style import write_qml
-from s2s_map.scoring.layers import display_range
+from s2s_map.scoring.summary import display_range
 from s2s_map.viewing import preview
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from s2s_map.scoring.layers import ConceptLayer, display_range
+from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.scoring.summary import BandStatistics, LayerSummary, display_range
 
 
 def test_bands_name_the_method() -> None:
@@ -23,11 +24,35 @@ def test_bands_name_the_method() -> None:
     assert plain.probability_label == "cosine similarity (no probability)"
 
 
-def test_a_slot_is_a_layer() -> None:
-    (layer,) = make_layers(make_grid(), count=1, slots=3)
-    one = layer.slot(2)
-    assert one.shape == (1, *layer.shape[1:])
-    np.testing.assert_array_equal(one.probability[0], layer.probability[2])
+@given(
+    hnp.arrays(
+        np.float32,
+        st.integers(1, 60),
+        elements=st.floats(-5, 5, width=32) | st.just(np.nan),
+    ),
+    st.integers(0, 60),
+)
+def test_statistics_add_up(values: NDArray[np.float32], cut: int) -> None:
+    whole = BandStatistics.of(values)
+    both = BandStatistics.of(values[:cut]) + BandStatistics.of(values[cut:])
+    assert (both.cells, both.valid) == (whole.cells, whole.valid)
+    assert (both.minimum, both.maximum) == (whole.minimum, whole.maximum)
+    assert both.mean == pytest.approx(whole.mean, abs=1e-12)
+    assert both.stddev == pytest.approx(whole.stddev, abs=1e-7)
+
+
+def test_a_summary_read_by_strips_is_that_of_the_whole() -> None:
+    (layer,) = make_layers(make_grid((1300, 900)), count=1, slots=4)
+    summary = layer.summary
+    # More than 4 million cells: every k-th is taken across strips and slots.
+    assert summary.colour_range == display_range(np.asarray(layer.probability))
+    for slot in range(4):
+        values = layer.similarity[slot].astype(np.float64)
+        one = summary.similarity[slot]
+        assert one.mean == pytest.approx(np.nanmean(values), rel=1e-12)
+        assert one.stddev == pytest.approx(np.nanstd(values), rel=1e-12)
+        assert one.valid == np.isfinite(values).sum()
+    assert LayerSummary.from_dict(summary.as_dict()) == summary
 
 
 @pytest.mark.parametrize("name", ["", "../a", "a b", ".hidden", "ä"])

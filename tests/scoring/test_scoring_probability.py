@@ -64,6 +64,20 @@ def test_similarity_of_a_view_and_of_no_cells() -> None:
         similarity(values, asked[:, :3])
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_cells_without_data_leave_their_neighbours_alone(dtype: str) -> None:
+    """Over several runs, of which the last is shorter, in an array that cannot be written."""
+    rng = np.random.default_rng(0)
+    values, asked = unit(rng, 1100, 512).astype(dtype), unit(rng, 3, 512)
+    empty = rng.random(1100) < 0.3
+    values[empty] = np.nan
+    values.flags.writeable = False
+    got = similarity(values, asked)
+    np.testing.assert_array_equal(np.isnan(got), np.repeat(empty[:, None], 3, axis=1))
+    expected = values[~empty].astype(np.float64) @ asked.T.astype(np.float64)
+    np.testing.assert_allclose(got[~empty], expected, atol=1e-6)
+
+
 @given(cosines, backgrounds, temperatures)
 def test_probability_is_the_softmax(s: float, background: NDArray[np.float32], t: float) -> None:
     p = softmax_probability(np.array([s], dtype=np.float32), background[None], t)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import pytest
 from odc.geo.crs import CRS
 
+from s2s_map.catalog.region import Outline
+from s2s_map.catalog.region_file import read_outline
 from s2s_map.errors import RegionError
 from s2s_map.tiling.crs import choose_crs, is_metric
 
-IGUACU = (-54.8, -25.6, -54.2, -25.1)
+
+def box(*bounds: float) -> Outline:
+    return read_outline(list(bounds), [])
+
+
+IGUACU = box(-54.8, -25.6, -54.2, -25.1)
 
 
 def test_the_requested_crs_is_taken() -> None:
     assert choose_crs("EPSG:32621", IGUACU, "EPSG:6933") == CRS("EPSG:6933")
+    assert choose_crs("EPSG:32621", IGUACU, "the Earth") == CRS("EPSG:6933")
 
 
 @pytest.mark.parametrize("requested", ["EPSG:4326", "EPSG:2263", "EPSG:999999", "here"])
@@ -38,16 +46,31 @@ def test_else_the_utm_zone_of_the_centre(scene_crs: str | None) -> None:
         ((6.0, 46.0, 10.0, 47.5), "EPSG:32632"),
         ((36.7, -1.4, 36.9, -1.2), "EPSG:32737"),
         ((177.0, -19.0, -179.0, -16.0), "EPSG:32760"),  # Fiji, across the antimeridian
-        ((179.5, 65.0, -170.0, 68.0), "EPSG:32601"),
+        ((179.5, 65.0, -174.0, 68.0), "EPSG:32601"),
     ],
 )
 def test_zones_of_known_places(bounds: tuple[float, float, float, float], expected: str) -> None:
-    assert choose_crs(None, bounds) == CRS(expected)
+    assert choose_crs(None, box(*bounds)) == CRS(expected)
 
 
-def test_beyond_utm_is_refused() -> None:
-    with pytest.raises(RegionError, match="name a projected CRS"):
-        choose_crs(None, (0.0, 85.0, 10.0, 89.0))
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ((0.0, 85.0, 10.0, 89.0), "EPSG:6931"),
+        ((-20.0, -89.0, -10.0, -85.0), "EPSG:6932"),
+        ((-10.0, 36.0, 30.0, 60.0), "EPSG:3035"),
+        ((-180.0, -90.0, 180.0, 90.0), "EPSG:6933"),
+    ],
+)
+def test_what_fits_in_no_zone_is_mapped_in_equal_area(
+    bounds: tuple[float, float, float, float], expected: str
+) -> None:
+    assert choose_crs(None, box(*bounds)) == CRS(expected)
+
+
+def test_a_degree_beyond_its_zone_still_fits() -> None:
+    assert choose_crs(None, box(5.2, 46.0, 12.9, 47.0)) == CRS("EPSG:32632")
+    assert choose_crs(None, box(4.8, 46.0, 13.1, 47.0)) == CRS("EPSG:3035")
 
 
 def test_a_crs_is_metric_or_not() -> None:

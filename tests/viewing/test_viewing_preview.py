@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from s2s_map.arrays import ImageBlock
 from s2s_map.errors import OutputError
 from s2s_map.scoring.layers import ConceptLayer
-from s2s_map.viewing.preview import draw_preview
+from s2s_map.viewing.preview import draw_preview, pictures
 from s2s_map.viewing.shrinking import shrink_image, shrink_mean
 
 CREDITS = "Imagery: U.S. Geological Survey. Model: s2s-mini."
@@ -44,7 +44,7 @@ def test_draws_any_number_and_shape(
     labels = [f"m{i:02d}-h06" for i in range(slots)]
     path = tmp_path / "preview.png"
     start = time.perf_counter()
-    draw_preview(path, make_imagery(grid), layers, grid, CREDITS, "demo", labels)
+    draw_preview(path, make_imagery(grid), pictures(layers, labels), grid, CREDITS, "demo")
     assert time.perf_counter() - start < 5.0
     picture = pixels(path)
     assert min(picture.shape[:2]) > 500
@@ -66,7 +66,7 @@ def test_imagery_alone_and_maps_without_data(tmp_path: Path) -> None:
         np.zeros((3, *grid.shape), dtype=np.uint8), np.zeros(grid.shape, dtype=np.bool_)
     )
     layer = ConceptLayer("a", "nothing", {}, empty, empty)
-    draw_preview(tmp_path / "b.png", nothing, [layer], grid, CREDITS, "demo")
+    draw_preview(tmp_path / "b.png", nothing, pictures([layer]), grid, CREDITS, "demo")
     assert pixels(tmp_path / "b.png").std() > 0
 
 
@@ -78,14 +78,14 @@ def test_any_text_is_text(tmp_path: Path, title: str) -> None:
     grid = make_grid()
     (layer,) = make_layers(grid, count=1)
     odd = ConceptLayer("a", title, {}, layer.probability, layer.similarity)
-    draw_preview(tmp_path / "a.png", make_imagery(grid), [odd], grid, title, title)
+    draw_preview(tmp_path / "a.png", make_imagery(grid), pictures([odd]), grid, title, title)
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_other_shapes_and_places_are_refused(tmp_path: Path) -> None:
     grid = make_grid()
     with pytest.raises(ValueError, match="a preview of a grid of"):
-        draw_preview(tmp_path / "a.png", make_imagery(make_grid((4, 4))), [], grid, "", "")
+        draw_preview(tmp_path / "a.png", make_imagery(make_grid((4, 40))), [], grid, "", "")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         draw_preview(tmp_path / "file" / "a.png", make_imagery(grid), [], grid, "", "demo")

@@ -1,0 +1,250 @@
+"""From a store of embeddings to ``maps.zarr`` and its GeoTIFFs, region by region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import batched
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.errors import InterruptedRunError
+from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.executor import Executor, StoppedError, ThreadsExecutor
+from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.scoring import QuestionGroup, Questions
+from s2s_map.rasters.building import MapsBuilding, same_cells
+from s2s_map.rasters.cog import cog_paths, write_cogs
+from s2s_map.rasters.maps import MapRegion, read_maps
+from s2s_map.rasters.maps_schema import CHUNK_CELLS, variable
+from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.scoring.probability import score_concepts
+
+_READ_BYTES = 64 << 20
+_KEPT_BYTES = 128 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTask:
+    """Score one region for every question, write it, mark it; pickles.
+
+    Attributes:
+        store: The embeddings.
+        questions: What is asked.
+        building: Where the answers go.
+    """
+
+    store: EmbeddingsStore
+    questions: Questions
+    building: MapsBuilding
+
+    def __call__(self, region: MapRegion, stop: Event) -> str:
+        """Do it; memory depends neither on the number of questions nor on that of time slots."""
+        arrays = [variable(self.building.path, name) for name in ("probability", "similarity")]
+        most = max(1, _KEPT_BYTES // (2 * 4 * CHUNK_CELLS**2))
+        for group in self.questions.groups():
+            for indices in batched(range(len(group.queries)), most):
+                for slot in range(len(self.store.time_slots)):
+                    if stop.is_set():
+                        raise StoppedError
+                    answers = self._answers(region, slot, group.part(slice(*_ends(indices))))
+                    for i, index in enumerate(indices):
+                        place = self.building.names.index(group.queries[index].name)
+                        for array, answer in zip(arrays, answers, strict=True):
+                            array[place, slot, region.y, region.x] = answer[i]
+        self.building.region_done(region)
+        return region.key
+
+    def _answers(
+        self, region: MapRegion, slot: int, group: QuestionGroup
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        shape = (len(group.queries), _length(region.y), _length(region.x))
+        probability = np.full(shape, np.nan, dtype=np.float32)
+        similarity = np.full(shape, np.nan, dtype=np.float32)
+        method = self.questions.method()
+        for rows in _pieces(self.store, region):
+            values = self.store.read_cells(slot, rows, region.x)
+            if np.isnan(values[..., 0]).all():
+                continue
+            p, s = score_concepts(values, group.vectors, group.background, group.keep, method)
+            here = slice(rows.start - region.y.start, rows.stop - region.y.start)
+            probability[:, here], similarity[:, here] = p, s
+        return probability, similarity
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTask:
+    """Summarise one finished layer and write its GeoTIFFs and styles; pickles.
+
+    Attributes:
+        building: Where its cells are.
+        layers: All layers by name.
+        folder: The output folder.
+        attributes: Provenance for the tags.
+    """
+
+    building: MapsBuilding
+    layers: Mapping[str, ConceptLayer]
+    folder: Path
+    attributes: Mapping[str, Any]
+
+    def __call__(self, name: str, stop: Event) -> str:
+        """Do it."""
+        layer, slots = self.layers[name], self.building.time_slots
+        write_cogs(self.folder, [layer], self.building.grid, slots, self.attributes)
+        self.building.layer_done(name, layer.summary)
+        return name
+
+
+def score_maps(
+    out: Path,
+    store: EmbeddingsStore,
+    questions: Questions,
+    identity: Mapping[str, Any],
+    zarr_format: Any,
+    reporter: Reporter,
+    executor: Executor | None = None,
+) -> MapsBuilding:
+    """Ask all questions of a store, and keep the answers beside the folder's maps.
+
+    Layers that the folder's maps have already are taken over; those of the same name replaced.
+
+    Args:
+        out: The output folder.
+        store: The embeddings.
+        questions: What is asked.
+        identity: What the embeddings are, so that unfinished maps of others are not gone on with.
+        zarr_format: Version of the Zarr format.
+        reporter: Told of the progress.
+        executor: Where regions are scored; threads of this process if None.
+
+    Returns:
+        The maps, not yet in their place.
+
+    Raises:
+        InterruptedRunError: On Ctrl-C; finished regions are kept.
+        OutputError: For a full disk and the like.
+    """
+    old = _existing(out, store)
+    asked = [query.name for query in questions.queries]
+    kept = [layer for layer in old if layer.name not in asked]
+    order = dict.fromkeys([*(layer.name for layer in old), *asked])
+    building = MapsBuilding(out / names.MAPS, tuple(order), store.grid, tuple(store.time_slots))
+    about = {
+        "embeddings": identity,
+        "questions": [questions.identity(query) for query in questions.queries],
+        "kept": [[layer.described(), _modified(layer)] for layer in kept],
+    }
+    building.begin(about, zarr_format)
+    building.carry(kept)
+    todo = building.missing_regions()
+    reporter.start("Scoring", len(todo), "regions")
+    task = RegionTask(store, questions, building)
+    _each(executor, task, todo, lambda: reporter.advance(1))
+    reporter.finish()
+    return building
+
+
+def layers_of(building: MapsBuilding, questions: Questions, out: Path) -> list[ConceptLayer]:
+    """Return all layers of maps that are scored; the cells are read when they are indexed."""
+    asked = {query.name: query for query in questions.queries}
+    old = (
+        {} if not (out / names.MAPS).exists() else {x.name: x for x in read_maps(out / names.MAPS)}
+    )
+    layers = []
+    for name in building.names:
+        cells = (building.cells(name, "probability"), building.cells(name, "similarity"))
+        if name in asked:
+            query, known = asked[name], building.layer_summary(name)
+            label, about = questions.method().label, questions.describe(query)
+            layers.append(ConceptLayer(name, query.title, about, *cells, label, known))
+        else:
+            layers.append(replace(old[name], probability=cells[0], similarity=cells[1]))
+    return layers
+
+
+def write_layers(
+    building: MapsBuilding,
+    layers: Sequence[ConceptLayer],
+    out: Path,
+    attributes: Mapping[str, Any],
+    reporter: Reporter,
+    executor: Executor | None = None,
+) -> list[ConceptLayer]:
+    """Write the GeoTIFFs of layers that are not written yet.
+
+    Returns:
+        The layers with their summaries.
+    """
+    todo = [layer.name for layer in layers if not _is_written(building, layer, out)]
+    reporter.advance(len(layers) - len(todo))
+    task = LayerTask(building, {layer.name: layer for layer in layers}, out, attributes)
+    _each(executor, task, todo, lambda: reporter.advance(1))
+    return [
+        replace(layer, known=building.layer_summary(layer.name) or layer.known) for layer in layers
+    ]
+
+
+def _is_written(building: MapsBuilding, layer: ConceptLayer, out: Path) -> bool:
+    known = building.layer_summary(layer.name) or layer.known
+    return known is not None and all(
+        path.exists() for path in cog_paths(out, layer, building.time_slots)
+    )
+
+
+def _existing(out: Path, store: EmbeddingsStore) -> list[ConceptLayer]:
+    path = out / names.MAPS
+    if not path.exists() or not same_cells(path, store.grid, store.time_slots):
+        return []
+    return read_maps(path)
+
+
+def _modified(layer: ConceptLayer) -> Any:
+    return None if layer.known is None else layer.known.as_dict()
+
+
+def _each[Item](
+    executor: Executor | None,
+    task: Callable[[Item, Event], str],
+    items: Sequence[Item],
+    done: Callable[[], None],
+) -> None:
+    stop = Event()
+    try:
+        for outcome in (executor or ThreadsExecutor()).run(task, items, stop):
+            if outcome.result is not None:
+                done()
+            elif outcome.final and outcome.error is not None:
+                raise outcome.error
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "stopped while the maps were written",
+            remedy="start the same run again to go on where it stopped",
+        ) from None
+    finally:
+        stop.set()
+
+
+def _pieces(store: EmbeddingsStore, region: MapRegion) -> Iterator[slice]:
+    """Yield runs of rows of a region, along the chunks of the store, each of a bounded size."""
+    row_bytes = _length(region.x) * store.dim * 4
+    chunk = store.chunk_cells
+    step = max(1, _READ_BYTES // (row_bytes * chunk)) * chunk
+    top = region.y.start
+    while top < region.y.stop:
+        bottom = min((top // step + 1) * step, region.y.stop)
+        yield slice(top, bottom)
+        top = bottom
+
+
+def _ends(indices: tuple[int, ...]) -> tuple[int, int]:
+    return indices[0], indices[-1] + 1
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
