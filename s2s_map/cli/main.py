@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli import catalog, doctor, models, new_config, plan, query, run, train, validate
+from s2s_map.cli import (
+    catalog,
+    doctor,
+    models,
+    new_config,
+    plan,
+    query,
+    run,
+    status,
+    train,
+    validate,
+)
 from s2s_map.config.secrets import redacted, redacted_traceback
 from s2s_map.errors import S2SMapError
 
@@ -29,6 +40,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run_command)
 app.command("query")(query.query_command)
+app.command("status")(status.status_command)
+app.command("verify")(status.verify_command)
 app.command("plan")(plan.plan_command)
 app.command("validate")(validate.validate_command)
 app.command("new-config")(new_config.new_config_command)

@@ -75,12 +75,12 @@ def run(
         model = load_model(config.model, resolve_device(config.device))
         # Questions first: a bad recording should not be found after an hour of encoding.
         questions = encode_questions(model, job.card, config.queries, config.probability)
-    with names.locked(out):
+    with names.locked(out, watch.note) as lock:
         if overwrite:
             names.clear_folder(out)
         names.check_folder(out, job.identity())
         store = _open_store(job, out)
-        with JournalLedger(out / names.LEDGER) as ledger:
+        with JournalLedger(out / names.LEDGER, lock.check) as ledger:
             with (
                 _timed(record, "embed"),
                 lent_model(config.model, config.device, model),
