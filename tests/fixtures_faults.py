@@ -6,6 +6,7 @@ The watchers travel to worker processes, which find this module as they find the
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,29 @@ class CountBlocks:
         if stage == self.stage:
             with self.count.open("ab") as file:
                 file.write(b".")
+
+
+@dataclass(frozen=True)
+class FillAt:
+    """Fills the disk when a block is about to be recorded: the ledger may grow no more.
+
+    In this process only, whose limit of file sizes it sets.
+    """
+
+    nth: int
+    count: Path
+    ledger: Path
+
+    def __call__(self, stage: str, block: Block) -> None:
+        if stage != "record":
+            return
+        with self.count.open("ab") as file:
+            file.write(b".")
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
+        if size == self.nth:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.ledger.stat().st_size + 50, hard))
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def _started(cluster: ClusterConfig) -> Iterator[Client]:
         f"distributed.nanny.pre-spawn-environ.{name}": threads
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     }
-    port = None if cluster.dashboard is None else f"127.0.0.1:{cluster.dashboard}"
+    # Dask always serves something: on a port of its choice, as its usual one may be taken.
+    page = f"127.0.0.1:{cluster.dashboard or 0}"
     with dask.config.set(settings), ExitStack() as stack:
         # One thread more than blocks in flight would only wait for a slot.
         here = stack.enter_context(
@@ -98,7 +99,7 @@ def _started(cluster: ClusterConfig) -> Iterator[Client]:
                 n_workers=workers,
                 threads_per_worker=cluster.in_flight,
                 host="127.0.0.1",
-                dashboard_address=port,
+                dashboard_address=page,
                 silence_logs=_log_level(),
                 local_directory=os.environ.get("DASK_TEMPORARY_DIRECTORY"),
             )

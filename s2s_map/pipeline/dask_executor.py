@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _WATCH_S = 2.0
 """How often the number of workers is looked up, seconds."""
+_INSTALL_ATTEMPTS = 10
+_INSTALL_PAUSE_S = 0.5
 _CONNECT_S = 10.0
 """How long one attempt to reach a scheduler may take, seconds."""
 
@@ -53,7 +55,7 @@ class DaskExecutor:
         self._name = f"s2s-map {name}"
         self._in_flight = in_flight
         self._wait_s = wait_s
-        self._token, self._number, self._careful = "", 0, False
+        self._token, self._number, self._careful, self._missed = "", 0, False, 0
 
     def run[Item, Result](
         self, task: Task[Item, Result], items: Iterable[Item], stop: Event
@@ -83,9 +85,17 @@ class DaskExecutor:
             ClusterError: If one of them cannot.
         """
         self._token = uuid.uuid4().hex
-        self.client.register_plugin(
-            _TaskPlugin(self._token, task, self._in_flight), name=self._name
-        )
+        plugin = _TaskPlugin(self._token, task, self._in_flight)
+        for attempt in range(_INSTALL_ATTEMPTS):
+            try:
+                self.client.register_plugin(plugin, name=self._name)
+                break
+            except OSError:
+                # A worker died while it was told, and the scheduler does not wait for the others.
+                # It has kept the task for those that join; tell the others again.
+                if attempt == _INSTALL_ATTEMPTS - 1:
+                    raise
+                time.sleep(_INSTALL_PAUSE_S)
         answers = self.client.run(_prepare, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
@@ -118,7 +128,14 @@ class DaskExecutor:
                     watch = _WorkerWatch(self._wait_s)
                     continue
                 item = flight.running.pop(future.key)[1]
-                yield item, _result(future)
+                result = _result(future)
+                if isinstance(result, StoppedError):
+                    flight.lost.append(item)
+                    flight.lose()
+                    self._install_again()
+                    continue
+                self._missed = 0
+                yield item, result
         finally:
             flight.lose()
 
@@ -137,6 +154,21 @@ class DaskExecutor:
             flight.running[key] = (future, item)
             future.add_done_callback(flight.done.put)
         return bool(flight.running)
+
+    def _install_again(self) -> None:
+        """Bring the task to a worker that does not have it, as one that joined in between.
+
+        Raises:
+            ClusterError: If another run has taken this one's place, or it does not help.
+        """
+        self._missed += 1
+        held = self.client.run_on_scheduler(_scheduler_probe(), self._name, self._token)
+        if not held or self._missed > _INSTALL_ATTEMPTS:
+            raise ClusterError(
+                "another run of the same output took this one's place on the cluster",
+                remedy="wait for it to end",
+            )
+        self._install(self._task)
 
     def _reconnect(self) -> None:
         """Wait for the scheduler to come back, and give it the task again.
@@ -257,18 +289,17 @@ def _prepare(token: str) -> Exception | None:
     return None
 
 
-def _result(future: Future[Any]) -> Any:
-    """What a task returned or raised.
+def _scheduler_probe() -> Any:
+    # A function within a function travels as its code: a scheduler may be without s2s_map.
+    def holds(name: str, token: str, dask_scheduler: Any = None) -> bool:
+        return token.encode() in dask_scheduler.worker_plugins.get(name, b"")
 
-    Raises:
-        ClusterError: If the task was taken from the workers.
-    """
+    return holds
+
+
+def _result(future: Future[Any]) -> Any:
+    """What a task returned or raised."""
     error = future.exception() if future.status == "error" else None
     result = error if error is not None else future.result()
     future.release()
-    if isinstance(error, StoppedError):
-        raise ClusterError(
-            "another run of the same output took this one's place on the cluster",
-            remedy="wait for it to end",
-        )
     return result

@@ -19,9 +19,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import dask
 import pytest
 import yaml
-from fixtures_faults import CountBlocks, DieAt, FailAt, KillAt, result_bytes
+from fixtures_faults import CountBlocks, DieAt, FailAt, FillAt, KillAt, result_bytes
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
@@ -62,7 +63,10 @@ def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
 def cluster() -> Iterator[DaskExecutor]:
     config = RunConfig(output="x", source="x", queries=[{"text": "x"}]).cluster
     local = config.model_copy(update={"use": "local", "workers": 2})
-    with open_executor(local, "faults") as executor:
+    # A block that kills its workers is given up after two of them instead of four: it takes
+    # seconds to start each.
+    few = dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with few, open_executor(local, "faults") as executor:
         assert isinstance(executor, DaskExecutor)
         yield executor
 
@@ -159,12 +163,11 @@ def test_disk_full_half_way_then_freed(
     config = config_for(job, tmp_path / "out")
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    ledger = tmp_path / "out" / "ledger.jsonl"
     try:
-        # No file may be larger: the ledger reaches it after some blocks.
-        limit = rng(again).randint(2_200, 4_500)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
+        full = FillAt(rng(again).randint(3, BLOCKS - 2), tmp_path / "count", ledger)
         with pytest.raises(OutputError, match="cannot write"):
-            run(config)
+            run(config, on_stage=full)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)

@@ -1,0 +1,224 @@
+"""Runs on Dask clusters: the same bytes as on threads, and clusters that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import yaml
+from fixtures_faults import result_bytes
+from fixtures_job import write_job
+from fixtures_plain_model import write_plain_job
+
+from s2s_map.config.cluster import ClusterConfig
+from s2s_map.config.run import RunConfig, load_run_config
+from s2s_map.errors import ClusterError
+from s2s_map.pipeline import cluster as clusters
+from s2s_map.pipeline.cluster import check_versions, open_executor, version_differences
+from s2s_map.pipeline.dask_executor import DaskExecutor
+from s2s_map.pipeline.executor import ThreadsExecutor
+from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.run import run
+
+TESTS = Path(__file__).parents[1]
+S2S_MAP = Path(sys.executable).with_name("s2s-map")
+MANY = int(os.environ.get("S2S_MAP_MANY_BLOCKS", "1000"))
+"""S2S_MAP_MANY_BLOCKS=100000 is the full test, of some minutes."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[DaskExecutor]:
+    with open_executor(ClusterConfig(use="local", workers=2), "tests") as executor:
+        assert isinstance(executor, DaskExecutor)
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return write_plain_job(tmp_path_factory.mktemp("plain") / "job", blocks=3)
+
+
+def test_same_bytes_wherever_a_plain_model_runs(
+    plain: dict[str, Any], cluster: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(plain["output"]).parent)
+    found = {}
+    for name, executor in (
+        ("one", ThreadsExecutor(1)),
+        ("two", ThreadsExecutor(2)),
+        ("local", cluster),
+    ):
+        config = RunConfig(**{**plain, "output": str(tmp_path / name)})
+        found[name] = result_bytes(run(config, executor=executor).folder)
+    assert found["two"] == found["one"]
+    assert found["local"] == found["one"]
+
+
+def test_same_bytes_wherever_a_network_runs(
+    cluster: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    job = write_job(tmp_path / "job", batch_size=16, device="cpu")
+    monkeypatch.chdir(job.parent)
+    # Sums of a network depend on the number of threads: as many here as on each worker.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, clusters.usable_cores() // 2))
+    found, settings = {}, {}
+    try:
+        for name, executor in (
+            ("one", ThreadsExecutor(1)),
+            ("two", ThreadsExecutor(2)),
+            ("local", cluster),
+        ):
+            config = load_run_config(job).model_copy(update={"output": str(tmp_path / name)})
+            folder = run(config, executor=executor).folder
+            found[name] = result_bytes(folder)
+            records = JournalLedger(folder / "ledger.jsonl").state().records.values()
+            settings[name] = {(r.batch_size, r.threads, r.device) for r in records}
+            if executor is cluster:
+                assert clusters_of(folder) == "local"
+    finally:
+        torch.set_num_threads(threads)
+    assert settings["one"] == settings["two"] == settings["local"]
+    assert {batch for batch, _, _ in settings["local"]} == {16}
+    assert found["two"] == found["one"]
+    assert found["local"] == found["one"]
+
+
+def clusters_of(folder: Path) -> str:
+    started = JournalLedger(folder / "ledger.jsonl").state().run
+    assert started is not None
+    return started.cluster
+
+
+def test_the_command_line_starts_a_cluster_and_ends_it(
+    plain: dict[str, Any], tmp_path: Path
+) -> None:
+    config = tmp_path / "job.yaml"
+    settings = {**plain, "output": str(tmp_path / "out"), "cluster": {"workers": 1}}
+    config.write_text(yaml.safe_dump(settings))
+    done = subprocess.run(
+        [S2S_MAP, "run", config, "--cluster", "local"],
+        cwd=Path(plain["output"]).parent,
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert clusters_of(tmp_path / "out") == "local"
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["counts"]["blocks"] == 9
+
+
+def test_a_scheduler_that_is_not_there_is_refused_in_a_line(
+    plain: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    monkeypatch.chdir(Path(plain["output"]).parent)
+    monkeypatch.setattr(clusters, "_CONNECT_S", 1.0)
+    address = f"tcp://127.0.0.1:{port}"
+    config = RunConfig(**{**plain, "output": str(tmp_path / "out"), "cluster": address})
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=rf"no Dask scheduler answers at {address}") as refused:
+        run(config)
+    assert time.monotonic() - began < 20
+    assert "\n" not in str(refused.value)
+
+
+def test_workers_of_other_versions_are_refused(
+    cluster: DaskExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_versions(cluster.client)
+    real = clusters._probe
+
+    def probe() -> Any:
+        there = real()
+        here = os.getpid()
+
+        # Travels as its code, as the real one does: another answer in this process only.
+        def versions(names: tuple[str, ...]) -> dict[str, str | None]:
+            import os
+
+            return {**there(names), **({"zarr": "1.0"} if os.getpid() == here else {})}
+
+        return versions
+
+    monkeypatch.setattr(clusters, "_probe", probe)
+    with pytest.raises(ClusterError, match=r"worker .* other versions: zarr .* there, 1\.0 here"):
+        check_versions(cluster.client)
+
+
+def test_version_differences() -> None:
+    here = {"torch": "2.8.0+cpu", "zarr": "3.1", "timm": "1.0"}
+    there = {"torch": "2.8.0+cu128", "zarr": "3.0"}
+    assert version_differences(there, here) == [
+        "zarr 3.0 there, 3.1 here",
+        "timm missing there, 1.0 here",
+    ]
+
+
+def test_cuda_needs_dask_cuda_and_a_gpu() -> None:
+    import torch
+
+    if find_spec("dask_cuda") is not None and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    says = "a GPU" if find_spec("dask_cuda") else "dask-cuda, which is not installed"
+    with pytest.raises(ClusterError, match=says), open_executor(ClusterConfig(use="cuda"), "x"):
+        pass
+
+
+@dataclass(frozen=True)
+class Double:
+    """As little as a task can do."""
+
+    def __call__(self, item: int, stop: Event) -> int:
+        return 2 * item
+
+
+def test_however_many_blocks_few_are_in_flight() -> None:
+    from distributed import Client, LocalCluster
+
+    taken = done = most = 0
+    held: set[int] = set()
+
+    def items() -> Iterator[int]:
+        nonlocal taken, most
+        for item in range(MANY):
+            taken += 1
+            most = max(most, taken - done)
+            yield item
+
+    with (
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=2,
+            processes=False,
+            dashboard_address="127.0.0.1:0",
+        ) as here,
+        Client(here, set_as_default=False) as client,
+    ):
+        executor = DaskExecutor(client, "local", "many", in_flight=2)
+        for outcome in executor.run(Double(), items(), Event()):
+            assert outcome.result == 2 * outcome.item
+            done += 1
+            held.add(len(here.scheduler.tasks))
+            held.add(len(client.futures))
+    assert done == MANY
+    # Two workers, two at work on each and one that waits. What is finished is forgotten late.
+    assert most <= 2 * 3 + 1
+    assert max(held) <= 50

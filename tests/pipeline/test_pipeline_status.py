@@ -1,0 +1,78 @@
+"""How far a run is, and whether its store is as it was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures_faults import CountBlocks, result_bytes
+from fixtures_plain_model import write_plain_job
+
+from s2s_map.cli.main import main
+from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.errors import OutputError, StoreError
+from s2s_map.pipeline.folder import locked
+from s2s_map.pipeline.ledger import BlockRecord, JournalLedger, RunStart
+from s2s_map.pipeline.run import run
+from s2s_map.pipeline.status import run_status, verify
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    config = write_plain_job(tmp_path / "job", blocks=2)
+    monkeypatch.chdir(tmp_path / "job")
+    return config
+
+
+def test_a_corrupted_and_a_missing_shard_are_found_and_made_again(
+    job: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(RunConfig(**job)).folder
+    sound = result_bytes(folder)
+    assert verify(folder) == []
+    store = EmbeddingsStore.open(folder / "embeddings.zarr")
+    first, second, *_ = store.grid.iter_blocks()
+    spoiled = bytearray(store.shard(first).read_bytes())
+    spoiled[len(spoiled) // 3] ^= 0xFF
+    store.shard(first).write_bytes(spoiled)
+    store.shard(second).unlink()
+    assert [bad.block for bad in verify(folder)] == [first.key, second.key]
+    with pytest.raises(SystemExit) as end:
+        main(["verify", str(folder), "--json", "--repair"])
+    assert end.value.code == 3
+    listed = json.loads(capsys.readouterr().out)
+    assert [bad["block"] for bad in listed["bad"]] == [first.key, second.key]
+    assert "missing" in listed["bad"][1]["reason"]
+    seen = CountBlocks("read", tmp_path / "count")
+    again = run(RunConfig(**job), on_stage=seen)
+    assert seen.count.stat().st_size == 2
+    assert verify(again.folder) == []
+    assert result_bytes(again.folder) == sound
+
+
+def test_repair_waits_for_no_run(job: dict[str, Any]) -> None:
+    folder = run(RunConfig(**job)).folder
+    with locked(folder), pytest.raises(OutputError, match="another run"):
+        verify(folder, repair=True)
+
+
+def test_status_of_each_ending(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no run was started"):
+        run_status(tmp_path)
+    with JournalLedger(tmp_path / "ledger.jsonl") as ledger:
+        ledger.start(RunStart(4, 100, 100, "local"))
+        ledger.record(BlockRecord("r000-c000", "ab", 25, 4, 0.5, 16))
+        with locked(tmp_path):
+            running = run_status(tmp_path)
+        assert (running.state, running.share, running.cluster) == ("running", 0.25, "local")
+        assert running.patches_per_s >= 0
+        # Nobody holds the folder, and no ending is written.
+        assert run_status(tmp_path).state == "killed"
+        for how in ("stopped", "failed", "incomplete", "complete"):
+            ledger.end(how)
+            assert run_status(tmp_path).state == how
+    assert run_status(tmp_path).blocks_done == 1
+    assert run_status(tmp_path).maps is False
