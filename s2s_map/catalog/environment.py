@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from s2s_map.config.entry import Entry
+from s2s_map.config.secrets import remember
 from s2s_map.errors import CatalogError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -35,7 +36,8 @@ def check_environment(entry: Entry, environment: Mapping[str, str] | None = None
 def expanded(text: str, entry: Entry, environment: Mapping[str, str] | None = None) -> str:
     """Return text with ``${NAME}`` replaced, for the variables that the entry declares only.
 
-    Nothing else is expanded: no other variable, no ``$NAME``, no ``~``, no command.
+    Nothing else is expanded: no other variable, no ``$NAME``, no ``~``, no command. What is put
+    in is taken out of logs, errors and tracebacks from then on, see `config.secrets`.
 
     Raises:
         CatalogError: For a variable that is not declared, or not set.
@@ -50,6 +52,7 @@ def expanded(text: str, entry: Entry, environment: Mapping[str, str] | None = No
                 expected="variables listed in its env: alone",
                 remedy=f"add {match[1]} to env:",
             )
+        remember(match[1], found[match[1]])
         return found[match[1]]
 
     return _REFERENCE.sub(value, text)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 
+from s2s_map.config import secrets
+
 _QUERY = re.compile(r"((?:https?|/vsi)[^\s'\"?]*)\?[^\s'\"]*")
 _USER = re.compile(r"(https?://)[^/\s@'\"]+@")
-_TOKEN = re.compile(r"\b(sig|token|key|subscription-key|api_key|access_token)=[^\s&'\"]+", re.I)
 
 
 def redacted(text: str) -> str:
-    """Return text with the queries and user names of its addresses left out.
+    """Return text without known keys, and without the queries and user names of its addresses.
 
-    Signatures and keys travel there.
+    Signatures travel there.
 
     Examples:
         >>> redacted("https://me:pw@host/a.tif?sig=abc not found")
         'https://host/a.tif not found'
     """
-    return _TOKEN.sub(r"\1=...", _USER.sub(r"\1", _QUERY.sub(r"\1", text)))
+    return secrets.redacted(_USER.sub(r"\1", _QUERY.sub(r"\1", text)))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from s2s_map.catalog.redacting import redacted
+from s2s_map.config.secrets import remember
 from s2s_map.errors import ImageryError
 
 SUBSCRIPTION_ENV = "PC_SDK_SUBSCRIPTION_KEY"
@@ -60,6 +61,8 @@ def _fetch(token_url: str) -> _Token:
     from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
     key = os.environ.get(SUBSCRIPTION_ENV)
+    if key:
+        remember(SUBSCRIPTION_ENV, key)
     headers = {"Ocp-Apim-Subscription-Key": key} if key else {}
 
     @retry(

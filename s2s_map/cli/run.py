@@ -12,6 +12,8 @@ from rich.console import Console
 from s2s_map.cli.options import CatalogFiles, Cluster, ConfigFile, with_cluster
 from s2s_map.errors import IncompleteRunError
 
+_SHOWN = 20
+
 if TYPE_CHECKING:
     from s2s_map.pipeline.opening import OpenRun
 
@@ -62,10 +64,10 @@ def run_command(
 
 
 def check_complete(finished: OpenRun) -> None:
-    """End with exit code 3 if blocks are missing.
+    """End with exit code 3 if blocks are missing, or imagery in them.
 
     Raises:
-        IncompleteRunError: With their number, the first and its reason.
+        IncompleteRunError: With the number, the first and its reason.
     """
     failed = finished.record.failed
     if failed:
@@ -74,6 +76,14 @@ def check_complete(finished: OpenRun) -> None:
             f"{len(failed)} of {len(failed) + finished.record.counts['blocks']} blocks are missing "
             f"from the maps, such as {block}: {reason}",
             remedy=f"see s2s-map status {finished.folder}; the same run tries them again",
+        )
+    holes = finished.record.holes
+    if holes:
+        from s2s_map.pipeline.holes import say_holes
+
+        raise IncompleteRunError(
+            say_holes(holes),
+            remedy=f"see s2s-map status {finished.folder}; when mended, run again with --overwrite",
         )
 
 
@@ -93,6 +103,14 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
         f"blocks ({embedded:,} embedded now), {seconds:.0f} s",
         highlight=False,
     )
+    if record.holes:
+        console.print(f"  [yellow]{len(record.holes):,} holes in the imagery[/]: no data there")
+    for hole in record.holes[:_SHOWN]:
+        console.print(
+            f"    {hole.uri}: {hole.reason} ({hole.blocks:,} blocks)", markup=False, highlight=False
+        )
+    if len(record.holes) > _SHOWN:
+        console.print(f"    and {len(record.holes) - _SHOWN:,} more: run.json lists all")
     for name, what in (
         ("preview.png", "look at this first"),
         ("*.tif", "open in QGIS; styled by the .qml beside each"),

@@ -30,7 +30,10 @@ def status_command(out: OutputFolder, as_json: Json = False) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
-    console.print(f"[bold]{status.state}[/] on {status.cluster}: {status.share:.1%} done{left}")
+    holed = " with holes" if status.holes else ""
+    console.print(
+        f"[bold]{status.state}[/]{holed} on {status.cluster}: {status.share:.1%} done{left}"
+    )
     console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
     console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s")
     console.print(f"  last word {_duration(status.silent_s)} ago")
@@ -39,7 +42,7 @@ def status_command(out: OutputFolder, as_json: Json = False) -> None:
         ("blocks failed", [f"{block}: {why}" for block, why in status.failed.items()]),
         (
             "holes in the imagery",
-            [f"{h['block']}: {h['uri']}: {h['reason']} (x{h['count']})" for h in status.holes],
+            [f"{h.uri}: {h.reason} ({h.blocks:,} blocks)" for h in status.merged_holes],
         ),
     ):
         if lines:

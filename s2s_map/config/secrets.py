@@ -1,20 +1,16 @@
-"""Keys from the environment: put into addresses at the last moment, taken out of every text.
+"""Keys of the environment, taken out of every text.
 
-A catalog entry names the variables it needs; only these are expanded, only where ``${NAME}``
-stands. Once expanded, a value is known to this process, and `redacted` gives ``${NAME}`` back.
+`catalog.environment.expanded` puts them into addresses. Once put in, a value is known to this
+process, and `redacted` gives ``${NAME}`` back.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 import traceback
-from collections.abc import Collection, Iterable
-from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
-
-from s2s_map.errors import CatalogError
+from urllib.parse import quote, quote_plus
 
 _PLACE = re.compile(r"\$\{([^}]*)\}")
 # Signatures and keys that servers hand out, which no variable names.
@@ -29,56 +25,6 @@ _SHORTEST = 6
 
 _known: dict[str, str] = {}
 _lock = threading.Lock()
-
-
-def check_declared(text: str, declared: Collection[str]) -> None:
-    """Check that a text asks for declared variables only.
-
-    Raises:
-        ValueError: For one that is not declared.
-    """
-    for name in _PLACE.findall(text):
-        if name not in declared:
-            raise ValueError(
-                f"${{{name}}} is not among the entry's environment: "
-                f"{', '.join(declared) or 'which names none'}"
-            )
-
-
-def missing_variables(declared: Iterable[str]) -> list[str]:
-    """Return the declared variables that the environment does not have."""
-    return [name for name in declared if not os.environ.get(name)]
-
-
-def expand(text: str, declared: Collection[str]) -> str:
-    """Return a text with ``${NAME}`` replaced by what the environment holds.
-
-    Nothing else is expanded: no ``$NAME``, no ``~``, no commands.
-
-    Args:
-        text: An address with places for keys.
-        declared: The variables that may be asked for.
-
-    Raises:
-        CatalogError: For a variable that is not declared, or not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in declared:
-            raise CatalogError(
-                f"${{{name}}} in an address", expected="a variable of the entry's environment:"
-            )
-        found = os.environ.get(name)
-        if not found:
-            raise CatalogError(
-                f"the environment variable {name} is not set",
-                remedy=f"export {name}=... before the run",
-            )
-        remember(name, found)
-        return found
-
-    return _PLACE.sub(value, text)
 
 
 def remember(name: str, value: str) -> None:
@@ -109,18 +55,6 @@ def redacted(text: str) -> str:
 def _hide(match: re.Match[str]) -> str:
     name, _, value = match[0].partition("=")
     return match[0] if _PLACE.match(value) else f"{name}=[hidden]"
-
-
-def without_query(uri: str) -> str:
-    """Return an address without what follows ``?``, which is where signatures stand.
-
-    Examples:
-        >>> without_query("https://user:pw@a.test/1.tif?sig=abc")
-        'https://a.test/1.tif'
-    """
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    return redacted(urlunsplit((parts.scheme, host, parts.path, "", "")))
 
 
 def redacted_traceback() -> str:

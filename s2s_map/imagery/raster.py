@@ -51,7 +51,7 @@ class RasterSource(Source):
             try:
                 found.append(inspect_scene(file, entry))
             except ImageryError as error:
-                missing.append(Hole(error.found, redacted(file)))
+                missing.append(Hole(redacted(error.found), redacted(file)))
         if not found:
             raise ImageryError(
                 f"none of the {len(missing)} files of {entry.title} opens: {missing[0].reason}",

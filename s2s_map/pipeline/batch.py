@@ -18,9 +18,10 @@ from filelock import FileLock, Timeout
 
 from s2s_map.config.batch import BatchConfig, BatchRun
 from s2s_map.embeddings.replacing import output_errors, replacing_file
-from s2s_map.errors import OutputError, S2SMapError, StoreError
+from s2s_map.errors import IncompleteRunError, OutputError, S2SMapError, StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.folder import check_folder
+from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
 from s2s_map.pipeline.record import read_record
@@ -81,6 +82,11 @@ def plan_batch(
             outcome.patches = make_plan(job).patches
             if is_up_to_date(job):
                 outcome.state = "up to date"
+                holes = read_record(job.output / names.RECORD).holes
+                if holes:
+                    # Starting it again would not fill them, and must not hide them.
+                    outcome.state, outcome.exit_code = "holes", IncompleteRunError.exit_code
+                    outcome.reason = say_holes(holes)
         except S2SMapError as error:
             outcome.state, outcome.exit_code, outcome.reason = "failed", error.exit_code, str(error)
         planned.append((run, outcome))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 
+from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import IncompleteRunError, InterruptedRunError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, patches_of
@@ -114,7 +115,9 @@ def embed_missing(
 def _note(outcome: Outcome[Block, BlockRecord], ledger: Ledger, counts: EmbeddingCounts) -> None:
     record, key = outcome.result, outcome.item.key
     if record is not None:
-        ledger.record(record)
+        # A worker may not know which values are secret; this process does.
+        clean = (replace(h, reason=redacted(h.reason), uri=redacted(h.uri)) for h in record.holes)
+        ledger.record(replace(record, holes=tuple(clean)))
         counts.blocks += 1
         counts.patches += record.patches
         counts.encode_s += record.encode_s

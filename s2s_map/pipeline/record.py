@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from s2s_map.config.model import ModelCard
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
+from s2s_map.pipeline.holes import RunHole
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
 from s2s_map.scoring.layers import ConceptLayer
@@ -40,6 +41,7 @@ class RunRecord:
         timings: Seconds by stage.
         counts: Blocks, patches, cells.
         failed: Blocks without embeddings, each with the reason.
+        holes: Imagery that could not be read in blocks that have embeddings.
         concepts: What every layer was asked, by name.
         last_concept: The layer that `query` added last; not written.
     """
@@ -56,6 +58,7 @@ class RunRecord:
     timings: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    holes: tuple[RunHole, ...] = ()
     concepts: dict[str, Any] = field(default_factory=dict)
     last_concept: str | None = None
 
@@ -121,6 +124,7 @@ class RunRecord:
             "concepts": self.concepts,
             "counts": self.counts,
             "failed_blocks": self.failed,
+            "holes": [asdict(hole) for hole in self.holes],
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -160,6 +164,7 @@ def read_record(path: Path) -> RunRecord:
             timings=content["timings_s"],
             counts=content["counts"],
             failed=content.get("failed_blocks", {}),
+            holes=tuple(RunHole(**hole) for hole in content.get("holes", ())),
             concepts=content["concepts"],
         )
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
+from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import JournalLedger, LedgerState
 from s2s_map.pipeline.mapping import score_maps
@@ -55,7 +56,8 @@ def run(
 
     Returns:
         The finished run, opened. Blocks that failed are missing from the maps and listed in
-        `OpenRun.record.failed`; running again tries them again.
+        `OpenRun.record.failed`; running again tries them again. Imagery that could not be read
+        is no data in the maps and listed in `OpenRun.record.holes`.
 
     Raises:
         S2SMapError: For whatever cannot be used, before anything is computed where possible.
@@ -134,6 +136,7 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         "valid_cells": sum(r.valid_cells for r in finished),
     }
     record.failed = dict(now.failed)
+    record.holes = holes_of(finished)
     if now.blocks:
         record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
     if record.counts["valid_cells"] == 0:
@@ -141,6 +144,11 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
             raise IncompleteRunError(
                 f"no block could be embedded: {next(iter(now.failed.values()))}",
                 remedy="mend that and run again",
+            )
+        if record.holes:
+            raise IncompleteRunError(
+                f"no cell of the region has valid imagery: {say_holes(record.holes)}",
+                remedy="mend that and run again with --overwrite",
             )
         raise ImageryError(
             "no cell of the region has valid imagery",

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.lock import process_start, read_owner
 from s2s_map.pipeline.progress import Reporter
@@ -37,6 +38,7 @@ class RunStatus:
         cluster: Where blocks are computed.
         failed: Blocks without embeddings and why.
         holes: Imagery that was missing in finished blocks: block, uri, reason, count.
+        merged_holes: The same, those of one URI and reason as one.
         maps: Whether the maps are written.
     """
 
@@ -52,6 +54,7 @@ class RunStatus:
     cluster: str
     failed: dict[str, str] = field(default_factory=dict)
     holes: tuple[dict[str, Any], ...] = ()
+    merged_holes: tuple[RunHole, ...] = ()
     maps: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,6 +101,7 @@ def run_status(out: str | Path) -> RunStatus:
             for record in state.records.values()
             for hole in record.holes
         ),
+        merged_holes=holes_of(state.records.values()),
         maps=(folder / names.RECORD).exists(),
     )
 

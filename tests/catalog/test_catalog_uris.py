@@ -156,4 +156,4 @@ def test_order_newest_and_finest(tmp_path: Path, make_raster: MakeRaster) -> Non
 
 def test_secrets_go_out_of_messages() -> None:
     text = "GET /vsicurl/https://h/a.tif?sig=abc&se=1 failed; token=xyz https://u:p@h/"
-    assert redacted(text) == "GET /vsicurl/https://h/a.tif failed; token=... https://h/"
+    assert redacted(text) == "GET /vsicurl/https://h/a.tif failed; token=[hidden] https://h/"

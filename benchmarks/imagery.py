@@ -1,0 +1,252 @@
+"""Reading alone: blocks of Sentinel-like imagery, with their halo, without an encoder.
+
+    python benchmarks/imagery.py
+    python benchmarks/imagery.py --side 2048 --in-flight 1 4 --repeats 1   # smoke
+
+Imagery is generated in a temporary folder: noise over gradients, 8 bit, 10 m, deflated COGs of
+512-pixel tiles, as one scene, as 50 scenes, and served by HTTP on loopback from a process of its
+own. Blocks of 16 x 16 patches of 256 pixels at 75 % overlap are read in model pixels (224 a patch).
+MB/s are of source pixels of the region, each counted once, not of those read for halos; patches/s
+are those the blocks hold. Read/needed is bytes that came from the file or the wire over the bytes
+of the files: 1 if every byte is read once. Files were just written, so they come from the page
+cache, and loopback has no latency: real disks and networks are slower, and gain more from reads
+in flight. The best of the repeats counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import platform
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.shutil import copy as gdal_copy
+from rasterio.transform import from_origin
+
+from s2s_map.config.catalog import RasterEntry
+from s2s_map.imagery.raster import RasterSource
+from s2s_map.tiling.patches import PatchLayout, PatchSet
+
+CRS, WEST, NORTH, GSD_M = "EPSG:32632", 400_000.0, 5_200_000.0, 10.0
+LAYOUT = PatchLayout(patch_m=2560.0, input_px=224, stride_m=640.0)
+BLOCK_M = 16 * LAYOUT.stride_m
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=4096, help="Pixels of the region's side.")
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--repeats", type=int, default=1)
+    args = parser.parse_args()
+    print(
+        f"{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
+        f"load {os.getloadavg()[0]:.1f}; GDAL {rasterio.__gdal_version__}"
+    )
+    blocks = block_reads(args.side)
+    patches = sum(block.count for block in blocks)
+    print(f"{args.side} x {args.side} px, {len(blocks)} blocks, {patches:,} patches")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pixels = make_pixels(args.side)
+        one = [write(folder / "one.tif", pixels, 0, 0)]
+        fifty = write_mosaic(folder, pixels)
+        with Server(folder) as server:
+            kinds: list[tuple[str, list[Path], str, Callable[[], int]]] = [
+                ("local COG", one, f"{folder}/", local_bytes),
+                (f"local mosaic of {len(fifty)}", fifty, f"{folder}/", local_bytes),
+                ("HTTP COG", one, f"{server.url}/", lambda: server.sent),
+            ]
+            for title, files, root, counter in kinds:
+                for in_flight in args.in_flight:
+                    measure(title, files, root, counter, blocks, in_flight, args)
+
+
+def measure(
+    title: str,
+    files: list[Path],
+    root: str,
+    counter: Callable[[], int],
+    blocks: list[PatchSet],
+    in_flight: int,
+    args: argparse.Namespace,
+) -> None:
+    """Read all blocks, print the best of the repeats."""
+    best, read = float("inf"), 0
+    for repeat in range(args.repeats):
+        # Another address each time: GDAL keeps what it fetched, by address.
+        end = f"?n={in_flight}-{repeat}" if root.startswith("http") else ""
+        source = RasterSource.open(entry([f"{root}{file.name}{end}" for file in files]))
+
+        def one(block: PatchSet, source: RasterSource = source) -> float:
+            return source.read(block.read_bounds, block.read_shape, CRS).valid_fraction
+
+        before, began = counter(), time.perf_counter()
+        with ThreadPoolExecutor(in_flight) as pool:
+            seen = list(pool.map(one, blocks))
+        best = min(best, time.perf_counter() - began)
+        read = counter() - before
+        if min(seen) < 1.0:
+            raise RuntimeError(f"{title}: pixels without data")
+    patches = sum(block.count for block in blocks)
+    size = sum(file.stat().st_size for file in files)
+    megabytes = args.side**2 * 3 / 1e6
+    print(
+        f"{title:<20} {in_flight:>2} in flight: {megabytes / best:8.1f} MB/s "
+        f"{patches / best:10,.0f} patches/s   read/needed {read / size:.2f}"
+    )
+
+
+def block_reads(side: int) -> list[PatchSet]:
+    """Return the patches of every block that lies in the region with its halo."""
+    step = LAYOUT.stride_m
+    halo = LAYOUT.patch_m / 2.0
+    west, east = inner_edges(WEST + halo, WEST + side * GSD_M - halo, step)
+    south, north = inner_edges(NORTH - side * GSD_M + halo, NORTH - halo, step)
+    boxes = [
+        (x, max(y - BLOCK_M, south), min(x + BLOCK_M, east), y)
+        for y in np.arange(north, south, -BLOCK_M)
+        for x in np.arange(west, east, BLOCK_M)
+    ]
+    return [LAYOUT.patches_for(box, "patch") for box in boxes]
+
+
+def inner_edges(low: float, high: float, step: float) -> tuple[float, float]:
+    """Return the outermost multiples of a step between two numbers."""
+    return math.ceil(low / step) * step, math.floor(high / step) * step
+
+
+def make_pixels(side: int) -> NDArray[np.uint8]:
+    """Return gradients with noise, which deflate to about a half, as imagery does."""
+    random = np.random.default_rng(0)
+    ramp = np.linspace(40, 180, side, dtype=np.float32)
+    ground = (ramp[:, None] + ramp[None, :]) / 2.0
+    noise = random.integers(-8, 9, (3, side, side), dtype=np.int8)
+    return np.clip(ground[None] + noise, 1, 255).astype(np.uint8)
+
+
+def write(path: Path, pixels: NDArray[np.uint8], row: int, col: int) -> Path:
+    """Write pixels as a COG without overviews, which are not read at this resolution."""
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "dtype": "uint8",
+        "count": 3,
+        "height": pixels.shape[1],
+        "width": pixels.shape[2],
+        "crs": CRS,
+        "transform": from_origin(WEST + col * GSD_M, NORTH - row * GSD_M, GSD_M, GSD_M),
+    }
+    with rasterio.MemoryFile() as memory, memory.open(**profile) as made:
+        made.write(pixels)
+        made.colorinterp = [
+            rasterio.enums.ColorInterp.red,
+            rasterio.enums.ColorInterp.green,
+            rasterio.enums.ColorInterp.blue,
+        ]
+        gdal_copy(made, path, driver="COG", compress="DEFLATE", level=1, overviews="NONE")
+    return path
+
+
+def write_mosaic(folder: Path, pixels: NDArray[np.uint8]) -> list[Path]:
+    """Write 10 x 5 scenes that together are the region."""
+    rows = np.array_split(np.arange(pixels.shape[1]), 10)
+    cols = np.array_split(np.arange(pixels.shape[2]), 5)
+    return [
+        write(
+            folder / f"part-{r[0]}-{c[0]}.tif",
+            pixels[:, r[0] : r[-1] + 1, c[0] : c[-1] + 1],
+            int(r[0]),
+            int(c[0]),
+        )
+        for r in rows
+        for c in cols
+    ]
+
+
+def entry(uris: list[str]) -> RasterEntry:
+    """Return a catalog entry over files."""
+    return RasterEntry.model_validate(
+        {
+            "type": "raster",
+            "title": "generated",
+            "uri": uris,
+            "sensor": "sentinel",
+            "licence": "CC0-1.0",
+            "attribution": "nobody",
+        }
+    )
+
+
+def local_bytes() -> int:
+    """Return the bytes this process has asked files for, from the page cache or not."""
+    for line in Path("/proc/self/io").read_text().splitlines():
+        name, value = line.split(": ")
+        if name == "rchar":
+            return int(value)
+    raise RuntimeError("no rchar in /proc/self/io")
+
+
+class Server:
+    """A process that serves a folder with ranges, and counts what it sends."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        context = multiprocessing.get_context("spawn")
+        self._sent = context.Value("q", 0)
+        self._process = context.Process(target=serve, args=(folder, port, self._sent), daemon=True)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of bodies sent so far."""
+        return int(self._sent.value)
+
+    def __enter__(self) -> Server:
+        self._process.start()
+        for _ in range(300):
+            try:
+                httpx.get(self.url, timeout=5.0)
+                return self
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise RuntimeError("the server does not start")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join(10)
+
+
+def serve(folder: Path, port: int, sent: Any) -> None:
+    """Serve a folder until terminated."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    inner = Starlette(routes=[Mount("/", StaticFiles(directory=folder))])
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def counted(message: Any) -> None:
+            with sent.get_lock():
+                sent.value += len(message.get("body", b""))
+            await send(message)
+
+        await inner(scope, receive, counted)
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+
+
+if __name__ == "__main__":
+    main()
