@@ -5,17 +5,27 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from s2s_map.catalog.environment import expanded
+from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene, inspect_scene
-from s2s_map.config.catalog import ENTRY_TYPES, Catalog, CatalogEntry, RasterEntry
-from s2s_map.config.load import parse_model, read_yaml
+from s2s_map.catalog.uris import (
+    SAMPLE_SCHEME,
+    check_uri,
+    from_remote_catalog,
+    is_remote,
+    is_web,
+)
+from s2s_map.config.catalog import ENTRY_TYPES, Catalog, CatalogEntry, MosaicOrder, RasterEntry
+from s2s_map.config.load import parse_model, parse_yaml, read_yaml
 from s2s_map.errors import CatalogError, ImageryError
 
 FILE_NAME = "data_catalog.yaml"
-SAMPLE_SCHEME = "sample:"
-_SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img"}
+_SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt"}
+_FETCH_TIMEOUT_S, _FETCH_MOST_BYTES = 30.0, 4_000_000
 
 
 def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
@@ -26,7 +36,8 @@ def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
     Relative paths in an entry are relative to its catalog file.
 
     Args:
-        paths: Catalog files that must exist.
+        paths: Catalog files that must exist, or http(s) addresses. Entries of a fetched catalog
+            may not name files of this machine.
 
     Raises:
         CatalogError: For a file that is missing or not a mapping of entries.
@@ -63,13 +74,35 @@ def scenes(entry: RasterEntry) -> list[Scene]:
     """Return the scenes of an entry in mosaic order; reads headers only.
 
     Raises:
-        CatalogError: For a URI that is not local, or names no file.
+        CatalogError: For an address of another kind.
         ImageryError: For a file that is missing, not a raster, without CRS, with too few bands, or
             with values that need a scale.
     """
-    files = [file for uri in entry.uris for file in _files(uri)]
-    unique = list(dict.fromkeys(files))
-    return [inspect_scene(file, entry) for file in unique]
+    return ordered([inspect_scene(file, entry) for file in files(entry)], entry.order)
+
+
+def files(entry: RasterEntry) -> list[str]:
+    """Return the files of an entry, each once, in the order in which they are named.
+
+    Raises:
+        CatalogError: For an address of another kind, or one that needs an undeclared variable.
+        ImageryError: For a path, folder or glob without a file.
+    """
+    named = [expanded(uri, entry) if is_remote(uri) else uri for uri in entry.uris]
+    return list(dict.fromkeys(file for uri in named for file in _files(uri)))
+
+
+def ordered(found: Sequence[Scene], order: MosaicOrder) -> list[Scene]:
+    """Return scenes in mosaic order: as named, the newest first, or the finest first.
+
+    Raises:
+        CatalogError: For `newest` and a file name without a date.
+    """
+    if order == "newest":
+        return sorted(found, key=lambda scene: _date(scene.uri), reverse=True)
+    if order == "finest":
+        return sorted(found, key=lambda scene: round(scene.gsd_m, 3))
+    return list(found)
 
 
 def shipped_catalog() -> Path:
@@ -97,8 +130,12 @@ def sample_path(name: str) -> Path:
     return folder / name
 
 
-def _search_path(paths: Sequence[str | Path]) -> Iterator[Path]:
-    for path in map(Path, paths):
+def _search_path(paths: Sequence[str | Path]) -> Iterator[str | Path]:
+    for given in paths:
+        if is_web(str(given)):
+            yield str(given)
+            continue
+        path = Path(given)
         if not path.is_file():
             raise CatalogError(f"no catalog file {path}", remedy="check --catalog")
         yield path
@@ -108,8 +145,8 @@ def _search_path(paths: Sequence[str | Path]) -> Iterator[Path]:
             yield path
 
 
-def _read_catalog(path: Path) -> Catalog:
-    data = read_yaml(path)
+def _read_catalog(path: str | Path) -> Catalog:
+    data = _fetch(path) if isinstance(path, str) else read_yaml(path)
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -119,7 +156,7 @@ def _read_catalog(path: Path) -> Catalog:
     return {str(name): _parse_entry(path, str(name), fields) for name, fields in data.items()}
 
 
-def _parse_entry(path: Path, name: str, fields: object) -> CatalogEntry:
+def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
     where = f"{path}: {name}"
     if not isinstance(fields, dict):
         raise CatalogError(f"{where} holds {fields!r}", expected="the fields of an entry")
@@ -135,25 +172,58 @@ def _parse_entry(path: Path, name: str, fields: object) -> CatalogEntry:
     return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})
 
 
-def _anchored(uri: str, catalog_file: Path) -> str:
-    if uri.startswith(SAMPLE_SCHEME) or _is_remote(uri):
+def _anchored(uri: str, catalog: str | Path) -> str:
+    if isinstance(catalog, str):
+        return from_remote_catalog(uri, catalog)
+    check_uri(uri)
+    if uri.startswith(SAMPLE_SCHEME) or is_remote(uri):
         return uri
-    return str(catalog_file.resolve().parent / uri)
+    return str(catalog.resolve().parent / uri)
 
 
-def _is_remote(uri: str) -> bool:
-    return "://" in uri or uri.startswith("/vsi")
+def _fetch(url: str) -> object:
+    import httpx
+
+    try:
+        with httpx.stream("GET", url, timeout=_FETCH_TIMEOUT_S) as response:
+            response.raise_for_status()
+            text = b""
+            for piece in response.iter_bytes():
+                text += piece
+                if len(text) > _FETCH_MOST_BYTES:
+                    raise CatalogError(f"the catalog {redacted(url)} is larger than 4 MB")
+    except httpx.HTTPError as error:
+        raise CatalogError(
+            f"the catalog {redacted(url)} cannot be fetched ({redacted(str(error))})",
+            remedy="check --catalog",
+        ) from None
+    return parse_yaml(text.decode("utf-8", errors="replace"), redacted(url))
+
+
+def _date(uri: str) -> str:
+    name = uri.rsplit("/", 1)[-1]
+    match = re.search(r"(?<!\d)((?:19|20)\d{2})[-_]?(0[1-9]|1[0-2])[-_]?([0-3]\d)", name)
+    if match is None:
+        raise CatalogError(
+            f"{name} has no date in its name",
+            expected="YYYYMMDD or YYYY-MM-DD, for order: newest",
+            remedy="rename it, or list the files in order: declared",
+        )
+    return "".join(match.groups())
 
 
 def _files(uri: str) -> list[str]:
     if uri.startswith(SAMPLE_SCHEME):
         return [str(sample_path(uri.removeprefix(SAMPLE_SCHEME)))]
-    if _is_remote(uri):
-        raise CatalogError(
-            f"the source {uri.split('?')[0]} is not a local file",
-            expected="a path, a glob, a folder or sample:NAME",
-            remedy="fetch the file first",
-        )
+    check_uri(uri)
+    if is_remote(uri):
+        if glob.has_magic(uri.split("?")[0]):
+            raise CatalogError(
+                f"the pattern {redacted(uri)}",
+                expected="the addresses of files, one by one: listings differ between servers",
+                remedy="list them under uri:, or name a VRT or STAC entry",
+            )
+        return [uri]
     path = Path(uri)
     if path.is_file():
         return [uri]

@@ -1,4 +1,4 @@
-"""Opening raster files with GDAL, kept to local files and the usual image formats."""
+"""Opening raster files with GDAL, here or over the network, kept to the usual image formats."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.uris import gdal_path, is_remote
+from s2s_map.catalog.vrt import check_vrt, is_vrt
 from s2s_map.errors import ImageryError
 
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
@@ -67,38 +70,57 @@ def open_raster(uri: str) -> Iterator[DatasetReader]:
     """Open a raster file for reading.
 
     Args:
-        uri: Path of a local file. GDAL's virtual and remote paths are refused.
+        uri: Path of a local file, or http(s)://, s3://, gs://, az://. GDAL's virtual paths are
+            refused; a VRT may name image files alone.
 
     Raises:
         ImageryError: For a missing file, one that is not a raster of a known format, or one that
             breaks while it is read.
     """
+    if is_remote(uri):
+        with remote_environment(), _opened(gdal_path(uri), redacted(uri), DRIVERS) as dataset:
+            yield dataset
+        return
     path = Path(uri)
     if not path.is_file():
         raise ImageryError(
             f"no file {uri}", remedy="check the entry's uri:; paths are relative to the catalog"
         )
-    with gdal_environment():
+    drivers: tuple[str, ...] = DRIVERS
+    if is_vrt(path):
+        check_vrt(path)
+        drivers = ("VRT", *DRIVERS)
+    with gdal_environment(), _opened(str(path.resolve()), uri, drivers) as dataset:
+        yield dataset
+
+
+@contextmanager
+def _opened(path: str, name: str, drivers: tuple[str, ...]) -> Iterator[DatasetReader]:
+    try:
+        # rasterio.open takes one driver only; the class takes a list.
+        dataset = DatasetReader(path, driver=list(drivers), sharing=False)
+    except RasterioError as error:
+        raise ImageryError(
+            f"{name} does not open as a raster ({_first_line(error)})",
+            expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
+        ) from _cause(error)
+    with dataset:
         try:
-            # rasterio.open takes one driver only; the class takes a list.
-            dataset = DatasetReader(str(path.resolve()), driver=list(DRIVERS), sharing=False)
+            yield dataset
         except RasterioError as error:
             raise ImageryError(
-                f"{uri} does not open as a raster ({_first_line(error)})",
-                expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
-            ) from error
-        with dataset:
-            try:
-                yield dataset
-            except RasterioError as error:
-                raise ImageryError(
-                    f"{uri} cannot be read ({_first_line(error)})",
-                    remedy="check that the file is whole; fetch it again if not",
-                ) from error
+                f"{name} cannot be read ({_first_line(error)})",
+                remedy="check that the file is whole; fetch it again if not",
+            ) from _cause(error)
 
 
 def _first_line(error: Exception) -> str:
     # rasterio's own text is often only "Read failed": GDAL's reason is the cause.
     reason = error.__cause__ or error
-    lines = str(reason).splitlines()
+    lines = redacted(str(reason)).splitlines()
     return lines[0] if lines else type(reason).__name__
+
+
+def _cause(error: Exception) -> Exception | None:
+    # GDAL's own text may hold a signed address: it does not go into a traceback.
+    return error if redacted(str(error)) == str(error) else None

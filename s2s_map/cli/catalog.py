@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from s2s_map.cli.options import CatalogFiles
@@ -56,3 +57,41 @@ def show_command(
             f"{scene.band_count} bands {scene.dtype}, {scene.crs}",
             highlight=False,
         )
+
+
+@app.command("check")
+def check_command(
+    name: Annotated[str, typer.Argument(help="Name of the source.")],
+    catalog: CatalogFiles = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="LON,LAT", help="Where to read; the middle of the imagery if not."),
+    ] = None,
+) -> None:
+    """Try a source with one small read and say what works, a line for each step."""
+    from s2s_map.catalog.catalog import get_entry, load_catalog
+    from s2s_map.imagery.checking import check_source
+
+    entry = get_entry(name, load_catalog(catalog or []))
+    console = Console()
+    broken = 0
+    for works, what in check_source(entry, None if at is None else _place(at)):
+        broken += not works
+        mark = "[green]ok[/]" if works else "[red]no[/]"
+        console.print(f"{mark} {escape(what)}", highlight=False, soft_wrap=True)
+    if broken:
+        raise SystemExit(2)
+
+
+def _place(text: str) -> tuple[float, float]:
+    from s2s_map.errors import ConfigError
+
+    try:
+        lon, lat = (float(part) for part in text.split(","))
+    except ValueError:
+        lon, lat = 360.0, 0.0
+    if not (-180.0 <= lon <= 180.0 and -80.0 <= lat <= 84.0):
+        raise ConfigError(
+            f"--at {text}", expected="LON,LAT in degrees, such as 8.54,47.37, from 80 S to 84 N"
+        )
+    return lon, lat

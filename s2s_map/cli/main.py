@@ -22,6 +22,7 @@ from s2s_map.cli import (
     plan,
     query,
     run,
+    status,
     train,
     validate,
 )
@@ -42,6 +43,8 @@ app = typer.Typer(
 app.command("run")(run.run_command)
 app.command("query")(query.query_command)
 app.command("explain")(explain.explain_command)
+app.command("status")(status.status_command)
+app.command("verify")(status.verify_command)
 app.command("plan")(plan.plan_command)
 app.command("validate")(validate.validate_command)
 app.command("new-config")(new_config.new_config_command)

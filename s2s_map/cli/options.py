@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path, typer.Argument(help="Run config, a YAML file.", show_default=False)]
 CatalogFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--catalog", help="Catalog file that comes before the usual ones; repeatable."),
+    list[str] | None,
+    typer.Option(
+        "--catalog",
+        metavar="FILE|URL",
+        help="Catalog that comes before the usual ones; repeatable.",
+    ),
 ]
 OutputFolder = Annotated[
     Path, typer.Argument(metavar="OUT", help="Output folder of a finished run.", show_default=False)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 
-def plan_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
+
+def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJson = False) -> None:
     """Print blocks, patches, bytes to read, memory and time of a run, without starting it."""
     from s2s_map.config.run import load_run_config
     from s2s_map.pipeline.job import resolve
@@ -17,6 +24,9 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
 
     job = resolve(load_run_config(config), catalog or [])
     plan = make_plan(job)
+    if as_json:
+        typer.echo(json.dumps(asdict(plan), indent=2, ensure_ascii=False))
+        return
     ny, nx = plan.shape
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
@@ -30,6 +40,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
             f"{nx} x {ny} cells of {cell} m in {plan.crs}, "
             f"{nx * cell / 1000:.1f} x {ny * cell / 1000:.1f} km",
         ),
+        ("region", f"{job.outline.name}: {plan.cells:,} cells"),
+        ("distances", f"up to {plan.distance_error:.2%} off on the map"),
         ("patches", f"{plan.patches:,} of {plan.patch_m:,.0f} m every {plan.stride_m:g} m"),
         ("blocks", f"{plan.blocks:,}"),
         ("to read", f"{decimal(plan.read_bytes)} of pixels, uncompressed"),
@@ -43,6 +55,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
             f"about {_duration(plan.seconds)} to embed at {plan.rate:.0f} patches/s "
             "(reckoned for this machine's CPU, not measured)",
         ),
+        ("licence", f"{plan.licence}; {plan.attribution}"),
+        *(("note", warning) for warning in plan.warnings),
         ("output", str(job.output)),
     ):
         table.add_row(key, value)

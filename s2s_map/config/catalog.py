@@ -16,6 +16,7 @@ __all__ = [
     "SENSOR_PRESETS",
     "Catalog",
     "CatalogEntry",
+    "MosaicOrder",
     "OnMissing",
     "RasterEntry",
     "SensorProfile",
@@ -25,14 +26,23 @@ __all__ = [
 ]
 
 
+MosaicOrder = Literal["declared", "newest", "finest"]
+
+
 class RasterEntry(Entry):
     """A source made of raster files that GDAL reads, in any CRS, mosaicked in the stated order."""
 
     type: Literal["raster"] = Field(description="Kind of source: raster, files that GDAL reads.")
     uri: str | tuple[str, ...] = Field(
         description="Path, glob (sorted by name), folder, or a list of these, relative to the "
-        "catalog file; sample:NAME for imagery that comes with s2s_map. Where scenes overlap, "
-        "the first with a valid pixel wins."
+        "catalog file; http(s)://, s3://, gs:// or az:// of a file, in which ${NAME} stands for a "
+        "variable of env:; sample:NAME for imagery that comes with s2s_map."
+    )
+    order: MosaicOrder = Field(
+        default="declared",
+        description="Which scene wins where they overlap. declared: the first named, by name "
+        "within a folder or glob; newest: by the date in the file names; finest: the "
+        "smallest pixels.",
     )
     bands: tuple[int, int, int] = Field(
         default=(1, 2, 3), description="Bands of red, green and blue, counted from 1."

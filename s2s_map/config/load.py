@@ -26,13 +26,26 @@ def read_yaml(path: str | Path) -> Any:
         raise ConfigError(f"no file {file}", remedy="check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {file}: {error}", expected="a YAML text file") from error
+    return parse_yaml(text, str(file))
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Return what YAML text holds.
+
+    Args:
+        text: The text.
+        name: What to call it in a message.
+
+    Raises:
+        ConfigError: For text that is not YAML.
+    """
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{file}{where} is not valid YAML: {problem}") from error
+        raise ConfigError(f"{name}{where} is not valid YAML: {problem}") from error
 
 
 def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) -> Model:

@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 
+from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.georeference import grid_from_attributes
 from s2s_map.embeddings.replacing import output_errors, replacing_folder
 from s2s_map.embeddings.schema import ARRAY, create_group, read_schema
@@ -123,7 +124,7 @@ class EmbeddingsStore:
         return dict(self._attributes)
 
     def write_block(self, block: Block, values: NDArray[np.floating[Any]]) -> str:
-        """Write all time slots of a block in one go.
+        """Write all time slots of a block in one go, durably: a loss of power does not undo it.
 
         Args:
             block: A block of the store's grid.
@@ -147,9 +148,28 @@ class EmbeddingsStore:
             raise ValueError(f"block {block.key} holds values beyond the range of {stored.dtype}")
         # One bit pattern for NaN: chunks without data are not stored and come back as this one.
         stored[missing] = np.nan
+        shard = self.shard(block)
         with output_errors(self._path):
+            self._clear(shard, block)
             self._array[:, block.y, block.x, :] = stored
+            make_durable(shard, self._path)
         return _sha256(stored)
+
+    def shard(self, block: Block) -> Path:
+        """Return the file of a block; it is there only if the block holds data."""
+        key = self._array.metadata.encode_chunk_key((0, block.row, block.col, 0))
+        return self._path / ARRAY / key
+
+    def _clear(self, shard: Path, block: Block) -> None:
+        for leftover in shard.parent.glob("*.partial"):  # Of writers that were killed.
+            leftover.unlink(missing_ok=True)
+        whole = (self._grid.block_cells, self._grid.block_cells)
+        if block.shape != whole and shard.exists():
+            # Blocks at the edge fill a part of their shard, and zarr reads the rest first.
+            try:
+                self._read_stored(block)
+            except StoreError:
+                shard.unlink(missing_ok=True)
 
     def read_block(self, block: Block) -> NDArray[np.float32]:
         """Return the embeddings of a block, shape (time, ny, nx, dim).

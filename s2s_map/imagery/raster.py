@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from odc.geo.crs import CRS
 
-from s2s_map.arrays import ImageBlock
-from s2s_map.catalog.catalog import scenes
-from s2s_map.catalog.scene import Scene
+from s2s_map.arrays import Hole, ImageBlock
+from s2s_map.catalog.catalog import files, ordered, scenes
+from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.scene import Scene, inspect_scene
+from s2s_map.catalog.uris import is_remote
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.errors import ImageryError
 from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
@@ -25,10 +28,12 @@ class RasterSource(Source):
     Attributes:
         entry: The catalog entry.
         scenes: Its scenes, in mosaic order.
+        missing: Files that do not open, where the entry says to go on without.
     """
 
     entry: RasterEntry
     scenes: tuple[Scene, ...]
+    missing: tuple[Hole, ...] = ()
 
     @classmethod
     def open(cls, entry: RasterEntry) -> RasterSource:
@@ -38,7 +43,21 @@ class RasterSource(Source):
             CatalogError: For a URI that names no file.
             ImageryError: For a file that is not as declared.
         """
-        return cls(entry, tuple(scenes(entry)))
+        if entry.on_missing == "fail":
+            return cls(entry, tuple(scenes(entry)))
+        found: list[Scene] = []
+        missing: list[Hole] = []
+        for file in files(entry):
+            try:
+                found.append(inspect_scene(file, entry))
+            except ImageryError as error:
+                missing.append(Hole(error.found, redacted(file)))
+        if not found:
+            raise ImageryError(
+                f"none of the {len(missing)} files of {entry.title} opens: {missing[0].reason}",
+                remedy="check the entry's uri:",
+            )
+        return cls(entry, tuple(ordered(found, entry.order)), tuple(missing))
 
     @property
     def coverage(self) -> tuple[Scene, ...]:
@@ -46,7 +65,11 @@ class RasterSource(Source):
         return self.scenes
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
-        return read_block(self.scenes, bounds, shape, crs, self.entry)
+        block = read_block(self.scenes, bounds, shape, crs, self.entry, holes=[])
+        if not self.missing or block.valid.all():
+            return block
+        # They may have filled what is not seen here.
+        return replace(block, holes=(*self.missing, *block.holes))
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the uncompressed bytes of source pixels that bounds touch."""
@@ -60,6 +83,8 @@ class RasterSource(Source):
             "bands": list(entry.bands),
             "scale": None if entry.scale is None else entry.scale.model_dump(),
             "nodata": entry.nodata,
+            **({"order": entry.order} if entry.order != "declared" else {}),
+            **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
         }
 
     def describe(self) -> str:
@@ -68,5 +93,7 @@ class RasterSource(Source):
 
 
 def _scene_identity(scene: Scene) -> dict[str, Any]:
+    if is_remote(scene.uri):
+        return {"file": redacted(scene.uri), "shape": list(scene.shape)}
     path = Path(scene.uri)
     return {"file": path.name, "bytes": path.stat().st_size, "shape": list(scene.shape)}

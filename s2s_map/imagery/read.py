@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from odc.geo.crs import CRS
 
-from s2s_map.arrays import ImageBlock
+from s2s_map.arrays import Hole, ImageBlock
+from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.errors import ImageryError
 from s2s_map.imagery.aligned import is_aligned, read_aligned
 from s2s_map.imagery.lattice import Bounds, Lattice
 from s2s_map.imagery.warped import read_warped
@@ -21,6 +23,7 @@ def read_block(
     shape: tuple[int, int],
     crs: CRS | str,
     entry: RasterEntry,
+    holes: list[Hole] | None = None,
 ) -> ImageBlock:
     """Read a rectangle of imagery, resampled once, warped where a scene's CRS differs.
 
@@ -35,6 +38,7 @@ def read_block(
         shape: Pixels to return, rows and columns; they must come out square.
         crs: Projected CRS in metres.
         entry: The catalog entry: bands, scale, nodata.
+        holes: Where to note scenes that cannot be read, and go on; they are errors if None.
 
     Returns:
         Red, green, blue of shape (3, rows, columns) and the mask of observed pixels. Parts
@@ -51,11 +55,17 @@ def read_block(
     for scene in scenes:
         if valid.all():
             break
-        if is_aligned(scene, target):
-            values, seen = read_aligned(scene, lattice, window, entry)
-        else:
-            values, seen = read_warped(scene, lattice, window, target, entry)
+        try:
+            if is_aligned(scene, target):
+                values, seen = read_aligned(scene, lattice, window, entry)
+            else:
+                values, seen = read_warped(scene, lattice, window, target, entry)
+        except ImageryError as error:
+            if holes is None:
+                raise
+            holes.append(Hole(error.found, redacted(scene.uri)))
+            continue
         new = seen & ~valid
         pixels[:, new] = values[:, new]
         valid |= new
-    return ImageBlock(pixels, valid)
+    return ImageBlock(pixels, valid, tuple(holes or ()))

@@ -29,8 +29,7 @@ def boa_offset(properties: Mapping[str, Any], band: Mapping[str, Any], taken: da
     The first of these that says it:
 
     1. ``earthsearch:boa_offset_applied`` (or its older name ``sentinel:``): true, the numbers are
-       corrected already, whatever ``raster:bands`` says; false with baseline 04.00 or later:
-       -1000.
+       corrected already, whatever ``raster:bands`` says.
     2. The asset's ``raster:bands`` (``raster:offset`` in STAC 1.1): offset over scale.
     3. ``s2:processing_baseline`` (``processing:version``): -1000 from 04.00 on.
     4. The day: -1000 from 25 January 2022 on.
@@ -43,6 +42,7 @@ def boa_offset(properties: Mapping[str, Any], band: Mapping[str, Any], taken: da
     for name in ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied"):
         if properties.get(name) is True:
             return 0
+    # Where it is false, what follows says whether there is one to apply.
     stated = _stated_offset(band)
     if stated is not None:
         return stated

@@ -8,7 +8,7 @@ from typing import Any
 
 from odc.geo.crs import CRS
 
-from s2s_map.arrays import Hole, ImageBlock
+from s2s_map.arrays import ImageBlock
 from s2s_map.catalog.coverage import Covers
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
@@ -41,11 +41,6 @@ class Source(ABC):
         """The CRS of all the imagery; None where there is more than one, or it is not known."""
         found = [part.crs for part in self.coverage]
         return found[0] if found and all(crs == found[0] for crs in found) else None
-
-    @property
-    def missing(self) -> tuple[Hole, ...]:
-        """What could not even be opened, and is left out of every block."""
-        return ()
 
     def read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS | str) -> ImageBlock:
         """Read a rectangle onto square pixels.

@@ -69,7 +69,7 @@ class Outcome:
 
 
 def plan_batch(
-    runs: Sequence[BatchRun], catalogs: Sequence[Path] = ()
+    runs: Sequence[BatchRun], catalogs: Sequence[str | Path] = ()
 ) -> list[tuple[BatchRun, Outcome]]:
     """Plan all runs: find what is up to date, and what cannot be done, before any begins."""
     planned = []
@@ -106,7 +106,7 @@ def is_up_to_date(job: Job) -> bool:
 def run_batch(
     batch: BatchConfig,
     runs: Sequence[BatchRun],
-    catalogs: Sequence[Path] = (),
+    catalogs: Sequence[str | Path] = (),
     told: Callable[[Outcome], None] = lambda _: None,
 ) -> tuple[list[Outcome], int]:
     """Do all runs of a batch that are not up to date, then write its report and collection.
@@ -156,7 +156,7 @@ def run_batch(
 def _run_all(
     folder: Path,
     todo: Sequence[tuple[BatchRun, Outcome]],
-    catalogs: Sequence[Path],
+    catalogs: Sequence[str | Path],
     parallel: int,
     told: Callable[[Outcome], None],
 ) -> None:
@@ -187,7 +187,9 @@ def _run_all(
         raise
 
 
-def _started(folder: Path, run: BatchRun, catalogs: Sequence[Path]) -> subprocess.Popen[bytes]:
+def _started(
+    folder: Path, run: BatchRun, catalogs: Sequence[str | Path]
+) -> subprocess.Popen[bytes]:
     config, log = folder / "runs" / f"{run.name}.yaml", folder / "runs" / f"{run.name}.log"
     with replacing_file(config) as partial:
         text = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)

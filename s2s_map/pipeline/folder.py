@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from s2s_map.embeddings.replacing import output_errors, remove_partials
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError
+from s2s_map.pipeline.file_system import weaknesses
+from s2s_map.pipeline.lock import FolderLock
 
 EMBEDDINGS = "embeddings.zarr"
 LEDGER = "ledger.jsonl"
@@ -23,14 +23,17 @@ ITEM = "item.json"
 RECORD = "run.json"
 SEARCH = "search.json"
 EXPLANATIONS = "explanations"
-LOCK = ".lock"
 
 _OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH, EXPLANATIONS)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold an output folder for oneself, made if missing; the system drops a dead holder's lock.
+def locked(folder: Path, note: Callable[[str], None] | None = None) -> Iterator[FolderLock]:
+    """Hold an output folder for oneself, made if missing; see `FolderLock`.
+
+    Args:
+        folder: The output folder.
+        note: Told what is worth a line, such as a file system without locks.
 
     Raises:
         OutputError: If another run holds it, or the folder cannot be written.
@@ -39,17 +42,15 @@ def locked(folder: Path) -> Iterator[None]:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder} is a file", expected="a folder", remedy="name another one")
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(
-                f"another run is writing to {folder}",
-                remedy="wait for it to end, or name another output",
-            ) from None
+        lock = FolderLock(folder, note)
+        lock.acquire()
     try:
+        with output_errors(folder):
+            for weakness in weaknesses(folder):
+                if note is not None:
+                    note(weakness)
         remove_partials(folder)
-        yield
+        yield lock
     finally:
         lock.release()
 

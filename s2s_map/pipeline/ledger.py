@@ -13,7 +13,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -151,10 +151,14 @@ class JournalLedger:
 
     Args:
         path: The file; made with the first line.
+        guard: Called before every line; raises if this process may write no longer.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], guard: Callable[[], None] | None = None
+    ) -> None:
         self.path = Path(path)
+        self._guard = guard or (lambda: None)
         self._file: io.FileIO | None = None
         self._forced = 0.0
 
@@ -216,6 +220,7 @@ class JournalLedger:
         self._write({"event": event, **_without_defaults(what), "at": _now()}, force=force)
 
     def _write(self, line: Mapping[str, Any], *, force: bool) -> None:
+        self._guard()
         with output_errors(self.path):
             if self._file is None:
                 self._file = _opened(self.path)

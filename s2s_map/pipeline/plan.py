@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from pyproj import Proj
 
+from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
 from s2s_map.pipeline.block_task import patches_of
 from s2s_map.pipeline.job import Job, usable_cores
+from s2s_map.tiling.needed import needed_blocks
+from s2s_map.tiling.projections import distance_error
 
 _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
@@ -18,6 +22,9 @@ _BASE_BYTES = 1_100_000_000
 
 _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
+
+_SAMPLED = 200
+_FAR, _AREA = 0.03, 0.01
 
 
 @dataclass(frozen=True)
@@ -30,14 +37,19 @@ class Plan:
         cell_m: Side of a cell, metres.
         patch_m: Side of a patch, metres.
         stride_m: Distance of patches, metres.
-        blocks: Blocks of the whole region.
-        patches: Patches of the whole region, those in halos once per block.
+        blocks: Blocks with at least one cell in the region.
+        cells: Cells in the region.
+        patches: Patches of these blocks, those in halos once per block.
         read_bytes: Uncompressed bytes of imagery to read.
-        store_bytes: The embeddings store, before compression.
+        store_bytes: The embeddings of all time slots, before compression.
         maps_bytes: Probability and similarity, before compression.
         memory_bytes: Peak memory, roughly.
         seconds: Time to embed on this machine's CPU, roughly.
         rate: Patches a second that the time assumes.
+        distance_error: By what share a distance on the map may be off, at worst.
+        licence: Of the imagery.
+        attribution: Of the imagery, to print with every map.
+        warnings: What to think about before starting.
     """
 
     crs: str
@@ -46,6 +58,7 @@ class Plan:
     patch_m: float
     stride_m: float
     blocks: int
+    cells: int
     patches: int
     read_bytes: int
     store_bytes: int
@@ -53,6 +66,10 @@ class Plan:
     memory_bytes: int
     seconds: float
     rate: float
+    distance_error: float
+    licence: str
+    attribution: str
+    warnings: tuple[str, ...]
 
 
 def make_plan(job: Job) -> Plan:
@@ -63,15 +80,20 @@ def make_plan(job: Job) -> Plan:
         >>> make_plan(resolve(load_run_config("workflows/demo.yaml"))).patches
         10692
     """
-    blocks = job.grid.blocks()
-    sets = [patches_of(job, block) for block in blocks]
+    needed = list(needed_blocks(job.grid, job.region).counted())
+    sets = [patches_of(job, counted.block) for counted in needed]
     patches = sum(patchset.count for patchset in sets)
-    cells, dim = int(np.prod(job.grid.shape)), job.card.config.dim
+    cells, dim = sum(counted.cells for counted in needed), job.card.config.dim
+    frame = int(np.prod(job.grid.shape))
     slots = len(job.time_slots)
     layers = len(job.config.queries) * slots
-    read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in sets)
+    # Of a large region some hundred blocks stand for all.
+    some = sets[:: max(1, len(sets) // _SAMPLED)]
+    read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
+    read = round(read * patches / sum(s.count for s in some))
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
-    block_cells = max(block.cells for block in blocks)
+    block_cells = max(counted.block.cells for counted in needed)
+    error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))
     rate = encoding_rate(job.card)
     return Plan(
         crs=str(job.grid.crs),
@@ -79,18 +101,40 @@ def make_plan(job: Job) -> Plan:
         cell_m=job.grid.cell_m,
         patch_m=job.layout.patch_m,
         stride_m=job.layout.stride_m,
-        blocks=len(blocks),
+        blocks=len(needed),
+        cells=cells,
         patches=patches,
         read_bytes=read,
         store_bytes=cells * dim * 2 * slots,
-        maps_bytes=cells * layers * 8,
+        maps_bytes=frame * layers * 8,
         # Two blocks are in flight; layers are held whole, twice while they are written.
         memory_bytes=_BASE_BYTES
         + 2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots)
-        + 2 * cells * layers * 8,
+        + 2 * frame * layers * 8,
         seconds=patches / rate,
         rate=rate,
+        distance_error=error,
+        licence=job.entry.licence,
+        attribution=job.entry.attribution,
+        warnings=_warnings(job, error),
     )
+
+
+def _warnings(job: Job, error: float) -> tuple[str, ...]:
+    said = [job.outline.note] if job.outline.note else []
+    if error > _FAR:
+        said.append(
+            f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
+            "by first-level units or boxes, for less"
+        )
+    factors = Proj(job.grid.crs.proj).get_factors(*sample_points(job.outline.lonlat).T)
+    area = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
+    if area > _AREA:
+        said.append(
+            f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
+            "leave grid: {crs: ...} out, or name an equal-area one"
+        )
+    return tuple(said)
 
 
 def encoding_rate(card: ModelCard) -> float:

@@ -80,14 +80,14 @@ def run(
         questions = encode_questions(
             model, job.card, config.queries, config.probability, vectors_folder()
         )
-    with names.locked(out):
+    with names.locked(out, watch.note) as lock:
         if overwrite:
             names.clear_folder(out)
         names.check_folder(out, job.identity())
         keep_search(job)
         store = _open_store(job, out)
         with _executor(job, executor, watch, performance_report) as where:
-            with JournalLedger(out / names.LEDGER) as ledger:
+            with JournalLedger(out / names.LEDGER, lock.check) as ledger:
                 with (
                     _timed(record, "embed"),
                     lent_model(config.model, config.device, job.precision, model),

@@ -147,14 +147,6 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         one_line(error)
 
 
-@pytest.mark.parametrize("uri", ["https://example.org/a.tif?key=secret", "/vsicurl/x", "s3://b/k"])
-def test_only_local_files_are_read(tmp_path: Path, uri: str) -> None:
-    catalog = load_catalog([write_catalog(tmp_path / "my.yaml", a=f'"{uri}"')])
-    with pytest.raises(CatalogError, match="not a local file") as error:
-        scenes(catalog["a"])
-    assert "secret" not in one_line(error)
-
-
 @pytest.mark.parametrize("name", ["absent.tif", "../errors.py", "/etc/passwd", ""])
 def test_sample_names_stay_in_the_sample_folder(name: str) -> None:
     with pytest.raises(CatalogError, match="no sample data"):

@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures_sentinel import SceneSpec, item_of, pattern_at, write_items, write_scene_files
-from fixtures_servers import FileServer, serve_folder, serve_stac
+from fixtures_servers import FileServer, serve_app, serve_folder, serve_stac
 from rasterio.warp import transform_bounds
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
@@ -228,3 +232,37 @@ def test_memory_is_bounded_by_strips(api: Api, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("s2s_map.imagery.stac_zone.STRIP_BYTES", 19 * 510 * 7)
     strips = source.read(bounds, shape_of(bounds, 10.0), "EPSG:32632")
     assert strips.pixels.tobytes() == whole.pixels.tobytes()
+
+
+def test_an_expired_signature_is_renewed_half_way(api: Api) -> None:
+    count = [0]
+
+    async def token(request: Request) -> JSONResponse:
+        count[0] += 1
+        return JSONResponse(
+            {"token": f"sig=s3cret{count[0]}", "msft:expiry": "2999-01-01T00:00:00Z"}
+        )
+
+    app = Starlette(routes=[Route("/token/{collection}", token)])
+    bounds = target("EPSG:32632", EAST)
+    with serve_app(app) as url:
+        source = frozen(make_entry(api, token_url=url + "/token/{collection}"))
+        assert "s3cret" not in json.dumps(source.frozen())
+        # The first token is refused, as one that has expired early is.
+        api.files.refuse = lambda path, query: query != "sig=s3cret2"
+        try:
+            block = source.read(bounds, shape_of(bounds, 10.0), "EPSG:32632")
+            assert block.valid.all()
+            assert not block.holes
+            # Another scene: GDAL keeps what it has read of an address.
+            later = make_entry(
+                api, token_url=url + "/token/{collection}", time="2022-01-01/2022-12-31"
+            )
+            source = frozen(later)
+            api.files.refuse = lambda path, query: True
+            block = source.read(bounds, shape_of(bounds, 10.0), "EPSG:32632")
+        finally:
+            api.files.refuse = lambda path, query: False
+    assert not block.valid.any()
+    assert block.holes
+    assert "s3cret" not in str(block.holes)

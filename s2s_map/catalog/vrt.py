@@ -1,0 +1,47 @@
+"""Virtual rasters (VRT): read only where all they name are plain image files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from s2s_map.catalog.uris import is_remote
+from s2s_map.errors import ImageryError
+
+_MOST_BYTES = 50_000_000
+_REFUSED = ("<!DOCTYPE", "<!ENTITY", "PixelFunction", "VRTRawRasterBand", "VRTProcessedDataset")
+_SOURCES = re.compile(r"<(SourceFilename|SourceDataset)([^>]*)>([^<]*)<", re.IGNORECASE)
+
+
+def is_vrt(path: Path) -> bool:
+    """Return whether a file is called a VRT."""
+    return path.suffix.lower() == ".vrt"
+
+
+def check_vrt(path: Path) -> None:
+    """Check that a VRT names image files alone, and runs nothing.
+
+    Raises:
+        ImageryError: For code, raw bytes, other VRTs, addresses of other kinds, files not there.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise ImageryError(f"{path} is larger than {_MOST_BYTES // 10**6} MB", expected="a VRT")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    refused = next((word for word in _REFUSED if word.lower() in text.lower()), None)
+    if refused is not None:
+        raise ImageryError(
+            f"{path} holds {refused.strip('<!')}", expected="a VRT that mosaics or warps images"
+        )
+    sources = [
+        (name.strip(), 'relativetovrt="1"' in attributes.lower().replace(" ", ""))
+        for _, attributes, name in _SOURCES.findall(text)
+    ]
+    if not sources:
+        raise ImageryError(f"{path} names no source", expected="a VRT over image files")
+    for name, relative in sources:
+        file = path.parent / name if relative else Path(name)
+        if not file.is_file() or is_vrt(file) or is_remote(name) or name.startswith("/vsi"):
+            raise ImageryError(
+                f"{path} names {name[:100]}",
+                expected="image files that are there, no virtual ones",
+            )

@@ -1,0 +1,92 @@
+"""``s2s-map status`` and ``s2s-map verify``: how far a run is, and whether its store is sound."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from s2s_map.cli.options import OutputFolder
+from s2s_map.errors import IncompleteRunError
+
+_SHOWN = 20
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+def status_command(out: OutputFolder, as_json: Json = False) -> None:
+    """Show how far a run is: progress, rate, time left, failures and holes.
+
+    It may be asked from anywhere that sees the folder, while the run goes on or afterwards.
+    """
+    from s2s_map.pipeline.status import run_status
+
+    status = run_status(out)
+    if as_json:
+        sys.stdout.write(json.dumps(status.as_dict(), indent=2, ensure_ascii=False) + "\n")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
+    console.print(f"[bold]{status.state}[/] on {status.cluster}: {status.share:.1%} done{left}")
+    console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
+    console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s")
+    console.print(f"  last word {_duration(status.silent_s)} ago")
+    console.print(f"  maps: {'written' if status.maps else 'not written yet'}")
+    for title, lines in (
+        ("blocks failed", [f"{block}: {why}" for block, why in status.failed.items()]),
+        (
+            "holes in the imagery",
+            [f"{h['block']}: {h['uri']}: {h['reason']} (x{h['count']})" for h in status.holes],
+        ),
+    ):
+        if lines:
+            console.print(f"  [yellow]{len(lines):,} {title}[/]")
+            for line in lines[:_SHOWN]:
+                console.print(f"    {line}", markup=False)
+            if len(lines) > _SHOWN:
+                console.print(f"    and {len(lines) - _SHOWN:,} more: --json lists all")
+
+
+def verify_command(
+    out: OutputFolder,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Forget bad blocks, so that the next run makes them anew."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read every block of the embeddings again and compare it with its recorded checksum.
+
+    Exit code 3 if some are bad.
+    """
+    from s2s_map.cli.reporting import reporter
+    from s2s_map.pipeline.status import verify
+
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    bad = verify(out, repair=repair, reporter=reporter(console))
+    if as_json:
+        listed = [{"block": one.block, "reason": one.reason} for one in bad]
+        sys.stdout.write(json.dumps({"bad": listed, "repaired": repair}, indent=2) + "\n")
+    else:
+        for one in bad:
+            console.print(f"{one.block}: {one.reason}", markup=False)
+        if not bad:
+            console.print("every block is as recorded")
+    if bad:
+        remedy = f"s2s-map verify {out} --repair, then the same run again"
+        raise IncompleteRunError(
+            f"{len(bad)} bad block{'s' * (len(bad) != 1)}"
+            + (" dropped from the ledger" if repair else ""),
+            remedy="start the same run again" if repair else remedy,
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,209 @@
+"""One run at a time writes to a folder, on this host and on others that see the folder.
+
+Two things hold a folder. The system's lock on ``.lock`` ends with its process; but not every
+network file system carries it to other hosts. So the holder also keeps ``.lock-owner``, which says
+who it is and in which a number goes up every few seconds. Who finds the owner file of another host
+watches that number by its own clock: no two clocks are compared. If it stands still, the owner is
+gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+
+from filelock import FileLock, Timeout
+
+from s2s_map.embeddings.replacing import output_errors
+from s2s_map.errors import OutputError
+
+LOCK = ".lock"
+OWNER = ".lock-owner"
+BEAT_S = 5.0
+"""How often the owner says that it lives, seconds."""
+SILENT_BEATS = 4
+"""So many beats without a sign of life mean that an owner on another host is gone."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a folder.
+
+    Attributes:
+        run: A random name.
+        host: Name of its host.
+        pid: Its process.
+        process_start: When that process started, in the host's own count; tells it from a later
+            process with the same number.
+        since: When it took the folder, by its clock, for people.
+        beat: Goes up while it lives.
+    """
+
+    run: str
+    host: str
+    pid: int
+    process_start: str
+    since: str
+    beat: int = 0
+
+    @classmethod
+    def myself(cls) -> Owner:
+        """Return this process as an owner."""
+        pid = os.getpid()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(uuid.uuid4().hex, socket.gethostname(), pid, process_start(pid) or "", now)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+class FolderLock:
+    """Holds a folder for this process.
+
+    Args:
+        folder: An existing folder.
+        note: Told what is worth a line.
+        beat_s: How often to say that the holder lives, seconds.
+    """
+
+    def __init__(
+        self, folder: Path, note: Callable[[str], None] | None = None, beat_s: float = BEAT_S
+    ) -> None:
+        self._folder, self._beat_s = folder, beat_s
+        self._note = note or (lambda _: None)
+        self._lock = FileLock(folder / LOCK)
+        self._owner = Owner.myself()
+        self._over, self._lost = Event(), Event()
+        self._thread: Thread | None = None
+
+    def acquire(self) -> None:
+        """Take the folder.
+
+        Raises:
+            OutputError: If another run holds it, or the folder cannot be written.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            self._refuse(read_owner(self._folder))
+        except NotImplementedError:
+            self._note(
+                f"{self._folder} is on a file system without locks: runs that start within a few "
+                "seconds of each other are not kept apart"
+            )
+        try:
+            self._check_owner()
+            with output_errors(self._folder):
+                self._write()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._thread = Thread(target=self._beat, name="output-lock", daemon=True)
+        self._thread.start()
+
+    def release(self) -> None:
+        """Give the folder back."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        if not self._lost.is_set():
+            with suppress(OSError):
+                (self._folder / OWNER).unlink(missing_ok=True)
+        self._lock.release()
+
+    def check(self) -> None:
+        """Check that the folder is still this process's.
+
+        Raises:
+            OutputError: If another host has taken it, as after this one was suspended for long.
+        """
+        if self._lost.is_set():
+            raise OutputError(
+                f"another run took {self._folder} while this one gave no sign of life",
+                remedy="let that one finish",
+            )
+
+    def _check_owner(self) -> None:
+        owner = read_owner(self._folder)
+        if owner is None:
+            return
+        if owner.host == self._owner.host:
+            start = process_start(owner.pid)
+            if start is not None and start == owner.process_start and owner.pid != os.getpid():
+                self._refuse(owner)
+            return
+        if not self._silent(owner):
+            self._refuse(owner)
+        self._note(f"took {self._folder} over from {owner}, which is gone")
+
+    def _silent(self, owner: Owner) -> bool:
+        """Watch another host's owner file; the beat stands still, or it does not."""
+        until = time.monotonic() + SILENT_BEATS * self._beat_s
+        self._note(f"waiting to see whether {owner} still holds {self._folder}")
+        while time.monotonic() < until:
+            time.sleep(min(1.0, self._beat_s / 2))
+            now = read_owner(self._folder)
+            if now is None:
+                return True
+            if (now.run, now.beat) != (owner.run, owner.beat):
+                return False
+        return True
+
+    def _refuse(self, owner: Owner | None) -> None:
+        who = f" ({owner})" if owner else ""
+        raise OutputError(
+            f"another run is writing to {self._folder}{who}",
+            remedy="wait for it to end, or name another output",
+        )
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._beat_s):
+            found = read_owner(self._folder)
+            if found is not None and found.run != self._owner.run:
+                self._lost.set()
+                return
+            self._owner = replace(self._owner, beat=self._owner.beat + 1)
+            # A full disk does not end the holding; others only see an older beat.
+            with suppress(OSError):
+                self._write()
+
+    def _write(self) -> None:
+        partial = self._folder / f"{OWNER}.{self._owner.run[:8]}"
+        try:
+            partial.write_text(json.dumps(asdict(self._owner)), encoding="utf-8")
+            os.replace(partial, self._folder / OWNER)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def read_owner(folder: Path) -> Owner | None:
+    """Return who holds a folder, or held it when it died; None if nobody is known."""
+    try:
+        return Owner(**json.loads((folder / OWNER).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this host started; None if there is none.
+
+    It is counted from the start of the host and named with it, so setting the clock changes
+    nothing and a restart of the host is not mistaken.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    # The name of the program, in brackets, may hold anything.
+    fields = stat.rpartition(")")[2].split()
+    return f"{boot}/{fields[19]}"

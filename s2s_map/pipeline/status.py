@@ -1,0 +1,182 @@
+"""How far a run is, from its ledger; and whether what it wrote is still what it recorded."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.errors import StoreError
+from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.lock import process_start, read_owner
+from s2s_map.pipeline.progress import Reporter
+
+State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        state: "running"; or how it ended: "complete", "incomplete" (blocks failed), "stopped" (by
+            Ctrl-C or SIGTERM), "failed" (by an error) or "killed" (without a word).
+        blocks: Blocks the region needs.
+        blocks_done: Those that are embedded.
+        patches: Patches of all blocks, an upper bound.
+        patches_done: Patches that were encoded.
+        share: Part of the patches whose blocks are done, 0 to 1.
+        patches_per_s: Rate of the last run, patches per second.
+        seconds_left: At that rate; None if it is not running or has done nothing yet.
+        silent_s: Time since the last line of the ledger, by this machine's clock, seconds.
+        cluster: Where blocks are computed.
+        failed: Blocks without embeddings and why.
+        holes: Imagery that was missing in finished blocks: block, uri, reason, count.
+        maps: Whether the maps are written.
+    """
+
+    state: State
+    blocks: int
+    blocks_done: int
+    patches: int
+    patches_done: int
+    share: float
+    patches_per_s: float
+    seconds_left: float | None
+    silent_s: float
+    cluster: str
+    failed: dict[str, str] = field(default_factory=dict)
+    holes: tuple[dict[str, Any], ...] = ()
+    maps: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+def run_status(out: str | Path) -> RunStatus:
+    """Return how far the run of an output folder is, while it goes on or afterwards.
+
+    Args:
+        out: Its output folder.
+
+    Raises:
+        StoreError: If no run was started there.
+    """
+    folder = Path(out)
+    state = JournalLedger(folder / names.LEDGER).state()
+    run = state.run
+    if run is None:
+        raise StoreError(f"no run was started in {folder}", remedy="s2s-map run CONFIG")
+    now = time.time()
+    running = state.ended is None and _alive(folder)
+    until = now if running else state.last
+    rate = state.finished_now / (until - run.at) if until > run.at else 0.0
+    left = max(0, run.todo - state.finished_now)
+    share = 1.0 if not run.patches else 1.0 - left / run.patches
+    if len(state.records) >= run.blocks:
+        share = 1.0
+    return RunStatus(
+        state="running" if running else _ending(state.ended),
+        blocks=run.blocks,
+        blocks_done=len(state.records),
+        patches=run.patches,
+        patches_done=sum(record.patches for record in state.records.values()),
+        share=round(share, 4),
+        patches_per_s=round(rate, 2),
+        seconds_left=round(left / rate, 1) if running and rate else None,
+        silent_s=round(max(0.0, now - state.last), 1),
+        cluster=run.cluster,
+        failed={failure.block: failure.reason for failure in state.failures.values()},
+        holes=tuple(
+            {"block": record.block, **asdict(hole)}
+            for record in state.records.values()
+            for hole in record.holes
+        ),
+        maps=(folder / names.RECORD).exists(),
+    )
+
+
+@dataclass(frozen=True)
+class BadBlock:
+    """A block that is not what its record says.
+
+    Attributes:
+        block: Its key.
+        reason: What is wrong with it.
+    """
+
+    block: str
+    reason: str
+
+
+def verify(
+    out: str | Path, repair: bool = False, reporter: Reporter | None = None
+) -> list[BadBlock]:
+    """Read every finished block again and compare it with its checksum.
+
+    Args:
+        out: The output folder.
+        repair: Forget the bad ones, so that the next run embeds them again.
+        reporter: Told of the progress.
+
+    Returns:
+        The bad blocks; empty if all is well.
+
+    Raises:
+        StoreError: If there is no store.
+        OutputError: With `repair`, if a run is writing to the folder.
+    """
+    folder, watch = Path(out), reporter or Reporter()
+    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    ledger = JournalLedger(folder / names.LEDGER)
+    if not repair:
+        return list(_bad_blocks(store, ledger, watch))
+    with names.locked(folder, watch.note):
+        bad = list(_bad_blocks(store, ledger, watch))
+        if bad:
+            ledger.drop([one.block for one in bad])
+    return bad
+
+
+def _bad_blocks(
+    store: EmbeddingsStore, ledger: JournalLedger, watch: Reporter
+) -> Iterator[BadBlock]:
+    records = ledger.state().records
+    watch.start("Verifying", len(records), "blocks")
+    known = {block.key: block for block in store.grid.iter_blocks() if block.key in records}
+    for key, record in records.items():
+        watch.advance(1)
+        block = known.get(key)
+        if block is None:
+            yield BadBlock(key, "no block of this store's grid")
+            continue
+        try:
+            there = store.checksum(block)
+        except StoreError as error:
+            yield BadBlock(key, str(error))
+            continue
+        if there != record.checksum:
+            gone = "" if store.shard(block).exists() else ", its file is missing"
+            yield BadBlock(
+                key, f"checksum {there[:12]} there, {record.checksum[:12]} recorded{gone}"
+            )
+    watch.finish()
+
+
+def _alive(folder: Path) -> bool:
+    owner = read_owner(folder)
+    if owner is None:
+        return False
+    # Another host's process cannot be looked up: its owner file stands until it ends or is missed.
+    return owner.host != socket.gethostname() or process_start(owner.pid) == owner.process_start
+
+
+def _ending(how: str | None) -> State:
+    endings: tuple[State, ...] = ("complete", "incomplete", "stopped", "failed")
+    return next((ending for ending in endings if ending == how), "killed")

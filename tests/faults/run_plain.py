@@ -1,0 +1,14 @@
+"""Runs a plain job as a process of its own: ``run_plain.py CONFIG STAGE NTH COUNT``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fixtures_faults import KillAt
+
+from s2s_map.pipeline.run import run
+
+if __name__ == "__main__":
+    config, stage, nth, count = sys.argv[1:]
+    run(config, on_stage=KillAt(stage, int(nth), Path(count)))
