@@ -30,6 +30,7 @@ class Hub:
         endpoint: Its address.
         gated: Repositories that want a token.
         hidden: Repositories that do not exist for anybody.
+        plain_status: Answers every request with this number and nothing more, as a mirror may.
         break_after: Bytes after which the next download breaks off, by file name; once each.
         wrong_hash: Files whose SHA-256 is given wrong.
         requests: Method, path and Range of every request.
@@ -39,6 +40,7 @@ class Hub:
     endpoint: str = ""
     gated: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
+    plain_status: int | None = None
     break_after: dict[str, int] = field(default_factory=dict)
     wrong_hash: set[str] = field(default_factory=set)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -72,6 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path, self.headers.get("Range")))
+        if self.hub.plain_status is not None:
+            self._refuse(self.hub.plain_status, "")
+            return
         if match := RESOLVE.fullmatch(path):
             self._file(match["repo"], match["revision"], match["file"], body=body)
         elif match := INFO.fullmatch(path):

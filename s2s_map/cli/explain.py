@@ -40,9 +40,7 @@ def explain_command(
     Reads the patch around the place from the imagery again and shows where in it the query is
     found, the codes the patch is a mix of, and the texts these codes stand for.
 
-    A place in the west or south begins with a minus, and goes last:
-
-    s2s-map explain --query waves OUT -- -54.6 -25.4
+    s2s-map explain OUT -54.6 -25.4 --query waves
     """
     from s2s_map.pipeline.explaining import explain
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.encoding.query_model import encoder_key
 from s2s_map.encoding.vector_cache import cache_key, load_cached, store_cached
 from s2s_map.encoding.vocabulary import load_vocabulary
 
@@ -31,7 +32,7 @@ def vocabulary_codes(
 
     stated = load_vocabulary("text")
     codes = model.card.config.codebook.size
-    key = cache_key("vocabulary activations", stated.sha256, model.sha256)
+    key = cache_key("vocabulary activations", stated.sha256, encoder_key(model, "text"))
     cached = load_cached(cache_dir, key, codes)
     if cached is not None and len(cached[0]) == len(stated.names):
         return stated.names, cached[0]

@@ -66,8 +66,24 @@ class EventMixer(Protocol):
         ...
 
 
+@runtime_checkable
+class FrozenTextReader(Protocol):
+    """A model whose texts go through a frozen encoder that is not part of its weights."""
+
+    @property
+    def text_sha256(self) -> str:
+        """Hash of that encoder's files, hexadecimal."""
+        ...
+
+
 def encoder_key(model: QueryModel, kind: QueryKind) -> str:
     """What, besides the content, decides a vector of a kind: the hashes of what embeds it."""
-    if kind == "audio" and isinstance(model.audio_encoder, EventMixer):
-        return f"{model.sha256}+{model.audio_encoder.sha256}"
-    return model.sha256
+    parts = [model.sha256]
+    mixer = model.audio_encoder if kind == "audio" else None
+    if isinstance(mixer, EventMixer):
+        parts.append(mixer.sha256)
+    # Events are mixed from texts too; other recordings need nothing but the model's own weights.
+    reads_text = kind == "text" or isinstance(mixer, EventMixer)
+    if reads_text and isinstance(model, FrozenTextReader):
+        parts.append(model.text_sha256)
+    return "+".join(parts)

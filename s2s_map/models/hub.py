@@ -185,7 +185,9 @@ def _explained(source: Source, repository: str, revision: str, name: str) -> Ite
         raise ModelError(
             f"{where} has no revision {revision!r}", remedy="leave --revision out for the newest"
         ) from None
-    except errors.LocalEntryNotFoundError:
+    except errors.LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, errors.HfHubHTTPError):
+            raise _answered(where, error.__cause__.response.status_code) from None
         raise ModelError(
             f"{source.shown} cannot be reached and {name} is not in the hub's cache",
             remedy=how_to_carry(name),
@@ -196,10 +198,7 @@ def _explained(source: Source, repository: str, revision: str, name: str) -> Ite
             remedy="try another --revision",
         ) from None
     except errors.HfHubHTTPError as error:
-        raise ModelError(
-            f"{where} answered {error.response.status_code}",
-            remedy="try again later, or set HF_ENDPOINT to a mirror",
-        ) from None
+        raise _answered(where, error.response.status_code) from None
     except httpx2.HTTPError as error:
         raise ModelError(
             f"the connection to {source.shown} broke ({type(error).__name__})",
@@ -220,3 +219,14 @@ def how_to_carry(name: str) -> str:
         f"where there is a network run: s2s-map models fetch {name}; then copy its folder of "
         f"models (s2s-map models where) to {models_folder()} here, or point S2S_MAP_MODELS to it"
     )
+
+
+def _answered(where: str, status: int) -> ModelError:
+    """Say what to do about an answer that is no file; plain mirrors give no more than a number."""
+    remedies = {
+        401: "set HF_TOKEN to a token that may read it",
+        403: "set HF_TOKEN to a token that may read it",
+        404: "nothing of that name is there: check HF_ENDPOINT and --revision",
+    }
+    later = "try again later, or set HF_ENDPOINT to a mirror"
+    return ModelError(f"{where} answered {status}", remedy=remedies.get(status, later))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard, Precision
 from s2s_map.errors import ModelError
+from s2s_map.models.checkpoints import file_sha256
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
 from s2s_map.models.sat2sound import Level, Sat2Sound, unit
@@ -186,20 +188,42 @@ class LoadedModel:
         """
         config = self.card.config.text
         if isinstance(config, FlanT5Config):
-            from s2s_map.models.text_encoder_files import find_text_encoder
             from s2s_map.models.text_t5 import FlanT5TextEncoder
 
-            folder = find_text_encoder(config)
-            if folder is None:
-                raise ModelError(
-                    f"{self.name} reads texts with {config.source}, which is not on this machine",
-                    remedy=f"run: s2s-map models fetch {self.name}, where there is a network; "
-                    "then copy the folder of models (s2s-map models where)",
-                )
-            return FlanT5TextEncoder.load(config, folder, str(self.device))
+            return FlanT5TextEncoder.load(config, self._text_folder(), str(self.device))
         from s2s_map.models.text_minilm import MiniLMTextEncoder
 
         return MiniLMTextEncoder.load(config, device=str(self.device))
+
+    @cached_property
+    def text_sha256(self) -> str:
+        """Hash of the frozen text encoder's files, hexadecimal: they are not part of `sha256`.
+
+        Raises:
+            ModelError: If the files are not on this machine.
+        """
+        from s2s_map.models.text_t5 import ENCODER_FILES
+
+        folder = self._text_folder()
+        hashes = [file_sha256(folder / name) for name in ENCODER_FILES]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+    def _text_folder(self) -> Path:
+        config = self.card.config.text
+        if not isinstance(config, FlanT5Config):
+            from s2s_map.models.text_minilm import installed_folder
+
+            return installed_folder()
+        from s2s_map.models.text_encoder_files import find_text_encoder
+
+        folder = find_text_encoder(config)
+        if folder is None:
+            raise ModelError(
+                f"{self.name} reads texts with {config.source}, which is not on this machine",
+                remedy=f"run: s2s-map models fetch {self.name}, where there is a network; "
+                "then copy the folder of models (s2s-map models where)",
+            )
+        return folder
 
     @cached_property
     def audio_encoder(self) -> AudioEncoder:

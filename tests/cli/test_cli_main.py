@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_job import write_job
+from pyproj import Transformer
 
 from s2s_map.cli.main import main
 
@@ -132,3 +133,19 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0, out
     assert "weights match their hash" in out
     assert "GDAL driver Zarr" in out
+
+
+def test_explain_takes_western_longitudes(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "run", job)[0] == 0
+    # The scene's north-west corner is near 56.0 degrees west, 25.3 south.
+    to_degrees = Transformer.from_crs("EPSG:32721", "EPSG:4326", always_xy=True)
+    lon, lat = to_degrees.transform(602_000.0, 7_198_000.0)
+    code, out, err = call(capsys, "explain", "out", lon, lat, "--query", "waves")
+    assert (code, err) == (0, ""), err
+    assert max(lon, lat) < 0
+    picture = next(line.split(maxsplit=1)[1] for line in out.splitlines() if "picture" in line)
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    code, _, err = call(capsys, "explain", "out", 10.0, 50.0, "--query", "waves")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert call(capsys, "explain", "out", lon, lat, "--qery", "waves")[0] == 2

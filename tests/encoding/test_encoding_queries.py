@@ -225,3 +225,20 @@ def test_a_composition_is_a_unit_vector_or_refused(rows: list[list[float]]) -> N
     else:
         vector = compose(vectors[:-1], vectors[-1:])
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+class _ReadsThroughAnEncoder(HashModel):
+    """Its texts go through files that are not part of its weights."""
+
+    text_sha256 = "b" * 64
+
+
+def test_another_text_encoder_is_asked_again(tmp_path: Path) -> None:
+    query = Asked(text="an owl at night")
+    model = _ReadsThroughAnEncoder()
+    encode_query(model, query, tmp_path)
+    encode_query(model, query, tmp_path)
+    assert len(model.texts) == 1
+    model.text_sha256 = "c" * 64
+    encode_query(model, query, tmp_path)
+    assert len(model.texts) == 2

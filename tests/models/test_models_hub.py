@@ -152,6 +152,15 @@ def test_repositories_that_are_not_open(hub: Hub, tmp_path: Path) -> None:
         fetch(hub, tmp_path)
 
 
+@pytest.mark.parametrize(("status", "remedy"), [(401, "set HF_TOKEN"), (404, "check HF_ENDPOINT")])
+def test_a_mirror_that_answers_with_a_number_only(
+    hub: Hub, tmp_path: Path, status: int, remedy: str
+) -> None:
+    hub.plain_status = status
+    with pytest.raises(ModelError, match=rf"answered {status}; .*{remedy}"):
+        fetch(hub, tmp_path)
+
+
 def test_files_and_revisions_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no revision 'next'"):
         fetch(hub, tmp_path, revision="next")

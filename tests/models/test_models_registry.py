@@ -12,6 +12,7 @@ import torch
 from fixtures_models import TINY, TINY_HTSAT, fill, tiny_card, write_model_folder
 
 from s2s_map.config.model import CodebookConfig
+from s2s_map.encoding.query_model import FrozenTextReader
 from s2s_map.errors import CheckpointError, ModelError
 from s2s_map.models.build import build_model
 from s2s_map.models.checkpoints import (
@@ -193,3 +194,10 @@ def test_what_a_model_cannot_do_is_said(model: LoadedModel, tmp_path: Path) -> N
 def test_devices_that_are_not_there(name: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         torch_device(name)
+
+
+def test_the_text_encoders_files_have_a_hash_of_their_own() -> None:
+    model = load_model("s2s-mini")
+    assert isinstance(model, FrozenTextReader)
+    assert len(model.text_sha256) == 64
+    assert model.text_sha256 != model.sha256
