@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import CatalogFiles, OutputFolder
+from s2s_map.cli.options import CatalogFiles, FurtherTexts, OutputFolder
 
 
 def explain_command(
@@ -22,10 +22,7 @@ def explain_command(
         str | None,
         typer.Option("--audio", help="A recording, alone or averaged with the texts."),
     ] = None,
-    also: Annotated[
-        list[str] | None,
-        typer.Option("--and", help="A further text, averaged with the others; repeatable."),
-    ] = None,
+    also: FurtherTexts = None,
     minus: Annotated[
         list[str] | None, typer.Option("--minus", help="A text to take off; repeatable.")
     ] = None,

