@@ -16,7 +16,7 @@ import httpx
 import pytest
 import rasterio.warp
 import yaml
-from fixtures_job import GSD_M, NORTH, WEST, write_job
+from fixtures_plain_model import MODEL, write_plain_job
 
 # Not importorskip: importing Prefect makes a folder in the user's home.
 pytestmark = pytest.mark.skipif(find_spec("prefect") is None, reason="no extra prefect")
@@ -51,23 +51,23 @@ CALL = (
 )
 
 
-def box(left_px: int) -> list[float]:
-    west, north = WEST + left_px * GSD_M, NORTH - 40 * GSD_M
+def box(left_m: float) -> list[float]:
+    west, north = 600_200.0 + left_m, 7_199_600.0
     lon, lat = rasterio.warp.transform(
-        "EPSG:32721", "EPSG:4326", [west, west + 40 * GSD_M], [north - 40 * GSD_M, north]
+        "EPSG:32721", "EPSG:4326", [west, west + 300.0], [north - 300.0, north]
     )
     return [lon[0], lat[0], lon[1], lat[1]]
 
 
 def write_batch(folder: Path, regions: list[str]) -> Path:
-    write_job(folder)
+    job = write_plain_job(folder)
     batch = {
         "output": "maps",
-        "regions": {name: box(20 + 10 * index) for index, name in enumerate(regions)},
+        "regions": {name: box(100.0 * index) for index, name in enumerate(regions)},
         "sources": ["noise"],
-        "models": ["model"],
+        "models": [MODEL],
         "queries": [{"text": "traffic"}],
-        "defaults": {"grid": {"cell_m": 160, "block_cells": 16}, "patches": {"stride_m": 320}},
+        "defaults": {name: job[name] for name in ("device", "grid", "patches")},
         "parallel": 2,
     }
     path = folder / "batch.yaml"
@@ -93,6 +93,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_ENABLED": "false",
         "NO_PROXY": "127.0.0.1",
+        # How often what serves the flow looks for runs to start; 10 s if left out.
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        # Where the runs find the model without torch.
+        "PYTHONPATH": str(Path(__file__).parent),
+        "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui"]
@@ -193,9 +198,11 @@ def starts(folder: Path) -> dict[str, int]:
 def test_exit_codes_decide_what_is_tried_again(tmp_path: Path, server: dict[str, str]) -> None:
     batch = write_batch(tmp_path, ["stopped", "bad", "holes"])
     said = start(batch, server).communicate(timeout=120)[0]
-    assert "FLOW Failed 1 of 3 runs failed: bad-noise-model" in said, said
+    assert "FLOW Failed 1 of 3 runs failed: bad-noise-python-fixtures_plain_model-PLAIN" in said, (
+        said
+    )
     assert starts(tmp_path) == {"stopped": 2, "bad": 1, "holes": 1}
-    finished = tmp_path / "maps" / "stopped-noise-model"
+    finished = tmp_path / "maps" / "stopped-noise-python-fixtures_plain_model-PLAIN"
     assert (finished / "item.json").is_file()
 
     # The server knows the same.

@@ -106,7 +106,7 @@ def map_region(name: str, config: Path, program: tuple[str, ...]) -> State[Any]:
         return Completed(name=HOLES_STATE, message=last)
     if code:
         raise RunEndedError(code, last)
-    return Completed(message=last)
+    return Completed(message=f"complete: {config}")
 
 
 @flow(name="s2s-map-batch", validate_parameters=True)
