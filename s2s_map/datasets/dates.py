@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 # Fields that a text does not say are taken from a default: what differs was not said.
-_DEFAULTS = (datetime(2000, 1, 1, 1), datetime(2001, 2, 2, 2))  # noqa: DTZ001
+_DEFAULTS = (datetime(2000, 1, 1, 1), datetime(2001, 2, 2, 2))
 _CAMERA = re.compile(r"^\s*(\d{4}):(\d{2}):(\d{2})\b")
 _YEAR_FIRST = re.compile(r"\s*\d{4}\D")
 _NUMBERS = re.compile(r"\s*\d{1,2}\s*[./-]\s*\d{1,2}\s*[./-]\s*\d{2,4}\b")

@@ -159,12 +159,12 @@ def _open_local(
 
 
 def _parquet_columns(file: Path) -> list[str]:
-    import pyarrow
-    import pyarrow.parquet
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_schema
 
     try:
-        return list(pyarrow.parquet.read_schema(file).names)
-    except (pyarrow.ArrowException, OSError) as error:
+        return list(read_schema(file).names)
+    except (ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{file} does not open as Parquet ({reason})") from None
 

@@ -72,7 +72,8 @@ class SoundSample:
             Red, green, blue (3, side, side).
         """
         tile = SOURCE_PX[satellite] if tile_px is None else tile_px
-        return resize_patches(centre_crop(self.images[satellite], tile * zoom)[None], side)[0]
+        whole = centre_crop(self.images[satellite], tile * zoom)
+        return np.asarray(resize_patches(whole[None], side)[0])
 
 
 @dataclass(frozen=True)

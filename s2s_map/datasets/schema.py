@@ -12,7 +12,12 @@ from s2s_map.errors import DataError
 type Split = Literal["train", "val", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-SPLIT_NAMES: dict[str, Split] = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "test": "test",
+}
 
 ZOOMS = (1, 3, 5)
 """Zoom levels of GeoSound: patches are this many times the smallest."""

@@ -25,7 +25,7 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema)
         schema: Says which columns are pictures.
     """
     import datasets
-    import pyarrow.parquet
+    from pyarrow.parquet import write_table
 
     features = _features(rows[0], schema)
     # Media are encoded already; `datasets` would want a decoder to write them.
@@ -41,7 +41,7 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # Few rows to a group: they are large, and a stream holds a whole group in memory.
-        pyarrow.parquet.write_table(table, partial, row_group_size=100)
+        write_table(table, partial, row_group_size=100)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
