@@ -145,7 +145,10 @@ def shared_cells(one: GeoBox, other: GeoBox) -> GeoBox:
 
 
 def _cells(grid: GeoBox) -> str:
-    return f"{abs(grid.transform.a):g} x {abs(grid.transform.e):g} in {grid.crs}"
+    crs = grid.crs
+    code = None if crs is None else crs.to_epsg()
+    name = f"EPSG:{code}" if code else "a CRS of its own"
+    return f"{abs(grid.transform.a):g} x {abs(grid.transform.e):g} in {name}"
 
 
 def _window(of: GeoBox, part: GeoBox) -> tuple[slice, slice]:
