@@ -10,6 +10,7 @@ from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile, ValueScale
 from s2s_map.config.stac import StacEntry
 from s2s_map.config.times import parse_time
+from s2s_map.config.webtiles import XyzEntry
 
 __all__ = [
     "ENTRY_TYPES",
@@ -22,6 +23,7 @@ __all__ = [
     "SensorProfile",
     "StacEntry",
     "ValueScale",
+    "XyzEntry",
     "parse_time",
 ]
 
@@ -76,12 +78,13 @@ class RasterEntry(Entry):
         return _as_tuple(self.uri)
 
 
-CatalogEntry = RasterEntry | StacEntry
+CatalogEntry = RasterEntry | StacEntry | XyzEntry
 """Any type of entry; `type:` says which."""
 
-ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry]] = {
+ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[XyzEntry]] = {
     "raster": RasterEntry,
     "stac": StacEntry,
+    "xyz": XyzEntry,
 }
 """Schema of each `type:`."""
 

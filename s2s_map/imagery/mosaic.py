@@ -125,7 +125,10 @@ def _needed(
     if not all(map(math.isfinite, there)):
         return slice(0, scene.shape[0]), slice(0, scene.shape[1])
     size, t = scene.res[0], scene.transform
-    reach = math.ceil(_REACH_PX * max(1.0, pixel / size))
+    # Metres of the scene's CRS need not be metres on the ground: web mercator's are shorter.
+    across = (there[2] - there[0]) / size / part.width
+    down = (there[3] - there[1]) / size / part.height
+    reach = math.ceil(_REACH_PX * max(1.0, across, down))
     top = math.floor((t.f - there[3]) / size) - reach
     bottom = math.ceil((t.f - there[1]) / size) + reach
     left = math.floor((there[0] - t.c) / size) - reach
