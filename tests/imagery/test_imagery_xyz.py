@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures_sentinel import pattern_at
-from fixtures_webtiles import WebTileServer, make_entry, serve_webtiles
+from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png, serve_webtiles
+from odc.geo.crs import CRS
 from rasterio.warp import transform_bounds
 from starlette.responses import Response
 
 from s2s_map.imagery.source import open_source
 from s2s_map.imagery.web.fetcher import close_fetchers
+from s2s_map.imagery.web.zone import mercator_boxes
 from s2s_map.imagery.xyz import XyzSource
 from s2s_map.tiling.patches import PatchLayout
 
@@ -79,8 +81,6 @@ def test_each_web_tile_is_fetched_once_with_halos_and_overlap(
     server: WebTileServer, keep: bool
 ) -> None:
     if not keep:
-        from fixtures_webtiles import pattern_png
-
         server.answer = lambda tile, request: Response(
             pattern_png(tile.z, tile.x, tile.y), headers={"cache-control": "no-store"}
         )
@@ -137,8 +137,6 @@ def test_processes_share_the_cache(server: WebTileServer, tmp_path: Path) -> Non
 def test_a_stale_web_tile_is_asked_for_conditionally(
     server: WebTileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fixtures_webtiles import pattern_png
-
     def answer(tile: object, request: object) -> Response:
         headers = {"cache-control": "max-age=0", "etag": '"v1"'}
         if request.headers.get("if-none-match") == '"v1"':  # type: ignore[attr-defined]
@@ -192,34 +190,18 @@ def test_edges_of_what_there_is_are_no_data(server: WebTileServer) -> None:
     assert not block.holes
 
 
-@pytest.mark.parametrize(
-    "crs",
-    ["EPSG:3460", "EPSG:6933", "EPSG:32760"],
-    ids=["Fiji's own", "EASE-Grid", "UTM"],
-)
+@pytest.mark.parametrize("crs", ["EPSG:3460", "EPSG:32760"], ids=["Fiji's own", "UTM"])
 def test_across_the_antimeridian(server: WebTileServer, crs: str) -> None:
-    from s2s_map.imagery.web.zone import mercator_boxes
-
-    if crs == "EPSG:6933":
-        bounds, sides = (17_300_000.0, -2_200_000.0, 17_310_000.0, -2_190_000.0), 1
-    else:
-        x, y = (2_000_000.0, 3_900_000.0) if crs == "EPSG:3460" else (820_000.0, 8_110_000.0)
-        west, south, east, north = transform_bounds("EPSG:4326", crs, 179.95, -17.05, 179.99, -17.0)
-        x, y = round(west / 100) * 100.0, round(south / 100) * 100.0
-        bounds, sides = (x, y, x + 10_000.0, y + 5_000.0), 2
-    assert len(mercator_boxes(bounds, __import__("odc.geo.crs").geo.crs.CRS(crs))) == sides
-    if sides == 1:
-        return
-    ones = np.full((3, 256, 256), 77, dtype=np.uint8)
-    from fixtures_webtiles import png
-
-    image = png(ones)
+    west, south, _, _ = transform_bounds("EPSG:4326", crs, 179.95, -17.05, 179.99, -17.0)
+    x, y = round(west / 100) * 100.0, round(south / 100) * 100.0
+    bounds = (x, y, x + 10_000.0, y + 5_000.0)
+    assert len(mercator_boxes(bounds, CRS(crs))) == 2
+    image = png(np.full((3, 256, 256), 77, dtype=np.uint8))
     server.answer = lambda tile, request: Response(image)
     source = open_source(make_entry(server.template, zoom=12)).over((179.0, -18.0, -179.0, -16.0))
     block = source.read(bounds, (125, 250), crs)
     assert block.valid.mean() > 0.99
     assert (block.pixels[:, block.valid] == 77).all()
     columns = {int(path.split("/")[2]) for path in server.asked}
-    assert 0 in columns
-    assert 4095 in columns
+    assert {0, 4095} <= columns
     assert server.requests <= 16
