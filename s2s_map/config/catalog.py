@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile, ValueScale
 from s2s_map.config.stac import StacEntry
@@ -24,6 +25,7 @@ __all__ = [
     "StacEntry",
     "ValueScale",
     "XyzEntry",
+    "ZarrEntry",
     "parse_time",
 ]
 
@@ -78,13 +80,14 @@ class RasterEntry(Entry):
         return _as_tuple(self.uri)
 
 
-CatalogEntry = RasterEntry | StacEntry | XyzEntry
+CatalogEntry = RasterEntry | StacEntry | XyzEntry | ZarrEntry
 """Any type of entry; `type:` says which."""
 
-ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[XyzEntry]] = {
+ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[XyzEntry] | type[ZarrEntry]] = {
     "raster": RasterEntry,
     "stac": StacEntry,
     "xyz": XyzEntry,
+    "zarr": ZarrEntry,
 }
 """Schema of each `type:`."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -80,7 +80,7 @@ def resample_aligned(
     resample = _shared if ratio >= SHARE_FROM else _interpolated
     parts = resample(values, observed, y, x, rows, cols, scale is None)
     for part, resampled, seen in parts:
-        pixels[:, part] = np.where(seen, to_8bit(resampled, scale), np.uint8(0))
+        np.copyto(pixels[:, part], to_8bit(resampled, scale), where=seen)
         valid[part] = seen
     return pixels, valid
 
@@ -167,8 +167,11 @@ def _read_native(
         alpha = 1 + source.colorinterp.index(ColorInterp.alpha)
         opaque = np.iinfo(source.dtypes[alpha - 1]).max
         observed = source.read(alpha, window=window) > opaque // 2
+    elif MaskFlags.all_valid in source.mask_flag_enums[entry.bands[0] - 1]:
+        observed = np.ones(values.shape[1:], dtype=np.bool_)
     else:
         observed = source.read_masks(entry.bands[0], window=window) > 0
     floats = values.astype(np.float32)
-    finite = np.isfinite(floats).all(axis=0)
-    return floats, observed & finite
+    if values.dtype.kind == "f":
+        observed = observed & np.isfinite(floats).all(axis=0)
+    return floats, observed

@@ -157,4 +157,8 @@ def open_source(entry: CatalogEntry) -> Source:
         from s2s_map.imagery.xyz import XyzSource
 
         return XyzSource(entry)
+    if entry.type == "zarr":
+        from s2s_map.imagery.cube import ZarrSource
+
+        return ZarrSource.open(entry)
     raise CatalogError(f"no source of type {entry.type}")
