@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pyproj import Proj
 
 from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
 from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
+from s2s_map.pipeline.plan_warnings import plan_warnings, proposed_split
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
+from s2s_map.tiling.splitting import SplitBox
 
 _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
@@ -24,7 +25,6 @@ _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
 
 _SAMPLED = 200
-_FAR, _AREA = 0.03, 0.01
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Plan:
         licence: Of the imagery.
         attribution: Of the imagery, to print with every map.
         warnings: What to think about before starting.
+        split: Boxes to map instead, where distances are more than 3 % off.
     """
 
     crs: str
@@ -71,6 +72,7 @@ class Plan:
     licence: str
     attribution: str
     warnings: tuple[str, ...]
+    split: tuple[SplitBox, ...] = ()
 
 
 def make_plan(job: Job) -> Plan:
@@ -118,25 +120,9 @@ def make_plan(job: Job) -> Plan:
         distance_error=error,
         licence=job.entry.licence,
         attribution=job.entry.attribution,
-        warnings=_warnings(job, error),
+        warnings=plan_warnings(job, error),
+        split=proposed_split(job, error),
     )
-
-
-def _warnings(job: Job, error: float) -> tuple[str, ...]:
-    said = [job.outline.note] if job.outline.note else []
-    if error > _FAR:
-        said.append(
-            f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
-            "by first-level units or boxes, for less"
-        )
-    factors = Proj(job.grid.crs.proj).get_factors(*sample_points(job.outline.lonlat).T)
-    area = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
-    if area > _AREA:
-        said.append(
-            f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
-            "leave grid: {crs: ...} out, or name an equal-area one"
-        )
-    return tuple(said)
 
 
 def encoding_rate(card: ModelCard) -> float:
