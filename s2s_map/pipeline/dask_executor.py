@@ -97,12 +97,12 @@ class DaskExecutor:
                 if attempt == _INSTALL_ATTEMPTS - 1:
                     raise
                 time.sleep(_INSTALL_PAUSE_S)
-            except Exception as error:
+            except Exception as refusal:
                 # Unpacking the task failed there, as where the output is not to be seen. Dask hands
                 # on the text alone.
                 raise ClusterError(
-                    f"a worker cannot work on this run: {reason_of(error)}", remedy=_SAME
-                ) from error
+                    f"a worker cannot work on this run: {reason_of(refusal)}", remedy=_SAME
+                ) from refusal
         answers = self.client.run(_prepare, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
