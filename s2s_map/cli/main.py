@@ -15,6 +15,7 @@ from rich.console import Console
 from s2s_map.cli import (
     batch,
     catalog,
+    dataset,
     doctor,
     evaluate,
     explain,
@@ -54,6 +55,7 @@ app.command("train")(train.train_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(batch.app, name="batch")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 
