@@ -207,13 +207,7 @@ def _presence_only(
     )
 
     def statistic(drawn: NDArray[np.intp]) -> dict[str, float]:
-        found, here = every[drawn], present[drawn]
-        if here.all() or not here.any():
-            return {BOYCE: float("nan"), AGAINST_BACKGROUND: float("nan")}
-        return {
-            BOYCE: boyce(found[here], found[~here]).index,
-            AGAINST_BACKGROUND: ranking_metrics(found, here)["AUC"],
-        }
+        return _metrics(every[drawn], present[drawn], presence_only=True)
 
     return ObservedMap(
         _estimates(statistic, len(every), groups, settings, notes),
@@ -251,6 +245,19 @@ def _presence_absence(
     )
 
 
+def _metrics(
+    values: NDArray[np.float64], present: NDArray[np.bool_], presence_only: bool
+) -> dict[str, float]:
+    if not presence_only:
+        return ranking_metrics(values, present)
+    if present.all() or not present.any():
+        return {BOYCE: float("nan"), AGAINST_BACKGROUND: float("nan")}
+    return {
+        BOYCE: boyce(values[present], values[~present]).index,
+        AGAINST_BACKGROUND: ranking_metrics(values, present)["AUC"],
+    }
+
+
 def _estimates(
     statistic: Any,
     count: int,
@@ -264,3 +271,64 @@ def _estimates(
             "for the intervals to be trusted; give a smaller --block-km."
         )
     return estimate(statistic, count, samples=settings.samples, seed=settings.seed, groups=groups)
+
+
+def compare_observed(
+    first: ValuesAt,
+    second: ValuesAt,
+    points: PointTable,
+    effort: PointTable | None,
+    settings: ObservedSettings,
+) -> tuple[dict[str, dict[str, Estimate]], Mapping[str, int], list[str]]:
+    """Compare two maps with the same observations, drawn together.
+
+    Args:
+        first: Values of a map.
+        second: Values of another.
+        points: The observations; those count that lie on data of both.
+        effort: As for `evaluate_observed`.
+        settings: How.
+
+    Returns:
+        By metric "first", "second" and "difference"; how many points were used; notes.
+
+    Raises:
+        DataError: If no point lies on both maps, or for absences only.
+    """
+
+    def both(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
+        one = first(lon, lat)
+        return np.where(np.isfinite(second(lon, lat)), one, np.nan)
+
+    used = use_points(points, both, None, settings.training_km)
+    lon, lat, present = used.longitude, used.latitude, used.present
+    notes: list[str] = []
+    if not present.any():
+        raise DataError(f"no presence in {points.name} lies on both maps")
+    presence_only = bool(present.all())
+    if presence_only:
+        where = (lon, lat) if effort is None else (effort.longitude, effort.latitude)
+        far, north, _ = draw_like(
+            *where, both, settings.background, settings.effort_km, settings.seed
+        )
+        lon, lat = np.concatenate([lon, far]), np.concatenate([lat, north])
+        present = np.concatenate([present, np.zeros(len(far), dtype=bool)])
+        source = "the presences" if effort is None else effort.name
+        notes.append(f"Background: {len(far):,} points as dense as {source}, the same for both.")
+    values = {"first": first(lon, lat), "second": second(lon, lat)}
+
+    def statistic(drawn: NDArray[np.intp]) -> dict[str, float]:
+        here = present[drawn]
+        found = {side: _metrics(v[drawn], here, presence_only) for side, v in values.items()}
+        every = {f"{side} {name}": v for side, one in found.items() for name, v in one.items()}
+        return every | {
+            f"difference {name}": found["first"][name] - found["second"][name]
+            for name in found["first"]
+        }
+
+    groups = squares(lon, lat, settings.block_km)
+    sides: dict[str, dict[str, Estimate]] = {}
+    for key, one in _estimates(statistic, len(lon), groups, settings, notes).items():
+        side, _, name = key.partition(" ")
+        sides.setdefault(name, {})[side] = one
+    return sides, used.counts, notes

@@ -64,8 +64,12 @@ class Report:
         parts += [f"![{Path(name).stem}]({name})" for name in self.pictures]
         return "\n\n".join(parts) + "\n"
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, files: Mapping[str, Draw] | None = None) -> None:
         """Write the report as a folder, complete or not at all.
+
+        Args:
+            folder: Where.
+            files: Further files by name.
 
         Raises:
             OutputError: For a folder that holds something else, a full disk and the like.
@@ -76,7 +80,7 @@ class Report:
             text = json.dumps(self.content, indent=2, ensure_ascii=False, allow_nan=False)
             (partial / JSON_FILE).write_text(text + "\n", encoding="utf-8")
             (partial / MARKDOWN_FILE).write_text(self.markdown(), encoding="utf-8")
-            for name, draw in self.pictures.items():
+            for name, draw in {**self.pictures, **(files or {})}.items():
                 draw(partial / name)
 
 

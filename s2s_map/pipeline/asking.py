@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.vector_cache import vectors_folder
@@ -14,6 +15,7 @@ from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
@@ -33,6 +35,7 @@ def query(
     name: str | None = None,
     probability: ProbabilityConfig | None = None,
     reporter: Reporter | None = None,
+    cluster: ClusterConfig | None = None,
 ) -> OpenRun:
     """Ask a finished run something else and add the answer as a layer.
 
@@ -48,6 +51,8 @@ def query(
             replaced.
         probability: Another way from similarity to probability than the run's.
         reporter: Told of the progress.
+        cluster: Where the maps are scored and written; threads of this process if None, wherever
+            the run was computed.
 
     Returns:
         The run with the new layer, opened.
@@ -56,6 +61,7 @@ def query(
         QueryError: For a query that cannot be asked.
         StoreError: If there is no finished run.
         OutputMismatchError: If the model is no longer the one the embeddings were made with.
+        ClusterError: For a cluster that cannot be used.
 
     Examples:
         >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
@@ -77,9 +83,13 @@ def query(
         began = time.monotonic()
         with JournalLedger(folder / names.LEDGER) as ledger:
             done = ledger.state().content
-        building = score_maps(folder, store, questions, done, config.zarr_format, watch)
-        record.created = datetime.now(UTC)
-        write_results(folder, building, questions, record, watch)
+        where = cluster or ClusterConfig()
+        with open_executor(where, str(folder.resolve()), watch) as executor:
+            building = score_maps(
+                folder, store, questions, done, config.zarr_format, watch, executor
+            )
+            record.created = datetime.now(UTC)
+            write_results(folder, building, questions, record, watch, executor)
         record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(folder / names.RECORD)

@@ -114,7 +114,7 @@ def _geotiff(path: Path, values: str) -> MapLayer:
     with _opened(str(path)) as source:
         if source.crs is None:
             raise DataError(f"{path} has no CRS", remedy="give a georeferenced map")
-        geobox = GeoBox(source.shape, source.transform, source.crs.to_wkt())
+        geobox = GeoBox(source.shape, source.transform, source.crs.to_string())
     # As our own GeoTIFFs are: probability and then similarity.
     band = 1 if values == "probability" else 2
     with _opened(str(path)) as source:

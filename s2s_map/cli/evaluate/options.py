@@ -20,6 +20,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images or recordings in one pass.")]
 
 DEFAULT_FOLDER = Path("evaluation")
+_WIDE = 6
 
 
 def check_installed() -> None:
@@ -49,8 +50,10 @@ def show(report: Report, folder: Path) -> None:
         table = Table(title=one.title, title_justify="left", box=None, title_style="bold")
         for column in one.columns:
             table.add_column(column, header_style="dim", overflow="fold")
+        # A terminal is narrow: of wide tables the intervals stand in the report only.
+        wide = len(one.columns) > _WIDE
         for row in one.rows:
-            table.add_row(*row)
+            table.add_row(*(cell.partition(" [")[0] if wide else cell for cell in row))
         console.print(table)
     for note in report.notes:
         console.print(note, style="dim", markup=False)
