@@ -4,8 +4,8 @@
     python benchmarks/webtiles.py --km 10 --in-flight 1 4 --repeats 1   # smoke
 
 JPEG web tiles of 256 pixels at level 14 of noise over gradients are served by a process of its own,
-after a wait that stands for the network. Blocks of 16 x 16 patches of 2,560 m at 75 % overlap are read
-in model pixels (224 a patch), one after the other: `in flight` are the requests of a block at a
+after a wait that stands for the network. Blocks of 16 x 16 patches of 2,560 m at 75 % overlap are
+read in model pixels (224 a patch), one after the other: `in flight` are the requests at a
 time. MB/s are of decoded web tiles, each counted once; patches/s are those the blocks hold.
 Fetched/needed is requests over distinct web tiles: 1 if each is asked for once. `kept` reads them
 again from the cache on disk by a process that holds nothing in memory. The best of the repeats
