@@ -29,7 +29,6 @@ def write_webtile_job(folder: Path, url: str, policy: str) -> Path:
         source="tiles",
         region=[6.0, 46.47, 6.06, 46.5],
         grid={"cell_m": 160, "block_cells": 16},
-        cluster={"use": "local", "workers": 2} if policy == "nodata" else {},
     )
     entry = {
         "type": "xyz",
@@ -64,7 +63,7 @@ def leaks(folder: Path) -> list[Path]:
     return [path for path in files if KEY.encode() in path.read_bytes()]
 
 
-def test_a_run_on_workers_reports_holes_and_keeps_the_key_to_itself(tmp_path: Path) -> None:
+def test_a_run_reports_holes_and_keeps_the_key_to_itself(tmp_path: Path) -> None:
     def answer(tile: WebTile, request: Request) -> Response | None:
         if request.headers.get("x-key") != KEY or request.query_params.get("key") != KEY:
             return Response("who are you?", 401)
