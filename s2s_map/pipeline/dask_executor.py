@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _WATCH_S = 2.0
 """How often the number of workers is looked up, seconds."""
 _INSTALL_ATTEMPTS = 10
-_INSTALL_PAUSE_S = 0.5
+_PAUSE_S = 0.5
 _CONNECT_S = 10.0
 """How long one attempt to reach a scheduler may take, seconds."""
 
@@ -96,7 +96,7 @@ class DaskExecutor:
                 # It has kept the task for those that join; tell the others again.
                 if attempt == _INSTALL_ATTEMPTS - 1:
                     raise
-                time.sleep(_INSTALL_PAUSE_S)
+                time.sleep(_PAUSE_S)
         answers = self.client.run(_prepare, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
@@ -130,9 +130,10 @@ class DaskExecutor:
                     continue
                 try:
                     result = _result(future)
-                except (TimeoutError, CancelledError):
-                    # What it returned is lost with its worker, and is computed anew.
+                except (OSError, CancelledError):
+                    # What it returned went with its worker or the scheduler, and is computed anew.
                     flight.done.put(future)
+                    time.sleep(_PAUSE_S)
                     continue
                 item = flight.running.pop(future.key)[1]
                 if isinstance(result, StoppedError):
@@ -319,7 +320,7 @@ def _result(future: Future[Any]) -> Any:
     """What a task returned or raised.
 
     Raises:
-        TimeoutError, CancelledError: If it is not to be had at this moment.
+        OSError, CancelledError: If it is not to be had at this moment.
     """
     error = future.exception(timeout=_WATCH_S) if future.status == "error" else None
     result = error if error is not None else future.result(timeout=_WATCH_S)
