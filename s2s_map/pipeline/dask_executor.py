@@ -21,11 +21,12 @@ from distributed import KilledWorker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from s2s_map.errors import ClusterError, S2SMapError
-from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, twice
+from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, reason_of, twice
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Worker
 
+_SAME = "workers need the same packages, device, models, imagery and output"
 _WATCH_S = 2.0
 """How often the number of workers is looked up, seconds."""
 _INSTALL_ATTEMPTS = 10
@@ -97,13 +98,19 @@ class DaskExecutor:
                 if attempt == _INSTALL_ATTEMPTS - 1:
                     raise
                 time.sleep(_PAUSE_S)
+            except Exception as refusal:
+                # Unpacking the task failed there, as where the output is not to be seen. Dask hands
+                # on the text alone.
+                raise ClusterError(
+                    f"a worker cannot work on this run: {reason_of(refusal)}", remedy=_SAME
+                ) from refusal
         answers = self.client.run(_prepare, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
             if isinstance(error, S2SMapError | ImportError):
                 raise ClusterError(
                     f"worker {worker} cannot work on this run: {error}",
-                    remedy="workers need the same packages, device, models, imagery and output",
+                    remedy=_SAME,
                 )
 
     def _once[Item, Result](self, items: Iterable[Item]) -> Iterator[Tried[Item, Result]]:
