@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from pyproj import Proj
 
 from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
+from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.pipeline.block_task import patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.tiling.needed import needed_blocks
@@ -24,6 +26,7 @@ _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
 
 _SAMPLED = 200
+_LAYERS_AT_WORK = 2
 _FAR, _AREA = 0.03, 0.01
 
 
@@ -133,6 +136,14 @@ def _warnings(job: Job, error: float) -> tuple[str, ...]:
         said.append(
             f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
             "leave grid: {crs: ...} out, or name an equal-area one"
+        )
+    if isinstance(job.output, ObjectPath):
+        # The raw cells of a layer and its GeoTIFF, of the layers that are at work at a time.
+        one = int(np.prod(job.grid.shape)) * len(job.time_slots) * 8
+        layers = min(len(job.config.queries), _LAYERS_AT_WORK)
+        said.append(
+            f"GeoTIFFs are made in {tempfile.gettempdir()} before they are put: up to "
+            f"{2 * one * layers / 1e9:,.1f} GB of disk there, on each worker of a cluster"
         )
     return tuple(said)
 
