@@ -1,13 +1,18 @@
 """What people do without s2s_map, with the same encoder and region; used by scale.py.
 
 Both are written as their users would write them well: torchgeo with worker processes that read and
-resize, dask with one resize per chunk and patches cut as views.
+resize, dask with one resize per chunk and patches cut as views. Patches and the kernel that resizes
+them (cubic, antialiased) are those of s2s_map, and their embeddings are compared with its store.
+Times are given twice: with the embeddings in memory, and with these written to a Zarr of float16 in
+chunks of a block as well. s2s_map's are stored, forced to the disk block by block, and recorded.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +21,26 @@ from numpy.typing import NDArray
 from synthetic import COSTED, DIM, GSD_M, INPUT_PX, NORTH, PATCH_M, WEST
 
 TORCH_BATCH = 64
+KERNEL: dict[str, Any] = {"mode": "bicubic", "antialias": True}
+# Ours rounds to 8 bit between rows and columns, as Pillow does, and stores in float16.
+_ALIKE = 0.9999
 
 
-def torchgeo_seconds(region: Region, workers: int) -> float:
-    """Time torchgeo's gridded sampler in a DataLoader, embeddings kept in memory."""
+@dataclass(frozen=True)
+class Elsewhere:
+    """What another way took.
+
+    Attributes:
+        memory_s: Until all embeddings are in memory, seconds.
+        zarr_s: Until they are in a Zarr as well, seconds.
+    """
+
+    memory_s: float
+    zarr_s: float
+
+
+def torchgeo_seconds(region: Region, workers: int) -> Elsewhere:
+    """Time torchgeo's gridded sampler in a DataLoader."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.utils.data import DataLoader
@@ -51,9 +72,12 @@ def torchgeo_seconds(region: Region, workers: int) -> float:
             num_workers=workers,
             collate_fn=stack_samples,
         )
-        found = [encoder.embed(sample["image"].numpy()) for sample in loader]
-    _check(np.concatenate(found), region)
-    return time.perf_counter() - began
+        found = np.concatenate([encoder.embed(sample["image"].numpy()) for sample in loader])
+    side = region.side_m // region.stride_m
+    if len(found) != side**2:
+        raise ValueError(f"torchgeo gave {len(found)} patches")
+    # Its sampler goes from the south.
+    return _finished(found.reshape(side, side, DIM)[::-1], region, began, 1)
 
 
 def _resized(sample: dict[str, Any]) -> dict[str, Any]:
@@ -61,12 +85,12 @@ def _resized(sample: dict[str, Any]) -> dict[str, Any]:
     from torch.nn.functional import interpolate
 
     size = (INPUT_PX, INPUT_PX)
-    image = interpolate(sample["image"][None], size=size, mode="bilinear", antialias=True)[0]
+    image = interpolate(sample["image"][None], size=size, **KERNEL)[0]
     return {**sample, "image": image.round().clamp(0, 255).to(torch.uint8)}
 
 
-def dask_seconds(region: Region, threads: int) -> float:
-    """Time map_overlap over a raster opened by rioxarray, embeddings kept in memory."""
+def dask_seconds(region: Region, threads: int) -> Elsewhere:
+    """Time map_overlap over a raster opened by rioxarray."""
     import dask.array
     import rioxarray
     import torch
@@ -103,8 +127,7 @@ def dask_seconds(region: Region, threads: int) -> float:
     found = vectors.compute(scheduler="threads", num_workers=threads)
     if found.shape != (DIM, cells, cells):
         raise ValueError(f"dask gave {found.shape}")
-    _check(found.reshape(DIM, -1).T, region)
-    return time.perf_counter() - began
+    return _finished(np.moveaxis(found, 0, -1), region, began, threads)
 
 
 def _embedded(pixels: NDArray[np.uint8], stride_m: int) -> NDArray[np.float32]:
@@ -116,8 +139,7 @@ def _embedded(pixels: NDArray[np.uint8], stride_m: int) -> NDArray[np.float32]:
     image = interpolate(
         torch.from_numpy(pixels.astype(np.float32))[None],
         size=size,
-        mode="bilinear",
-        antialias=True,
+        **KERNEL,
     )[0]
     model = image.round().clamp(0, 255).to(torch.uint8).numpy()
     step = round(stride_m / GSD_M * scale)
@@ -131,6 +153,32 @@ def _embedded(pixels: NDArray[np.uint8], stride_m: int) -> NDArray[np.float32]:
     return np.concatenate(found).T.reshape(DIM, rows, cols)
 
 
-def _check(vectors: NDArray[np.float32], region: Region) -> None:
-    if len(vectors) != region.patches or not np.isfinite(vectors).all():
-        raise ValueError(f"{len(vectors)} embeddings of {region.patches} patches")
+def _finished(
+    vectors: NDArray[np.float32], region: Region, began: float, threads: int
+) -> Elsewhere:
+    """Write embeddings (rows, columns, DIM) to a Zarr, and compare them with s2s_map's."""
+    import dask.array
+
+    memory_s = time.perf_counter() - began
+    path = region.folder / "elsewhere.zarr"
+    shutil.rmtree(path, ignore_errors=True)
+    chunks = (region.block_cells, region.block_cells, DIM)
+    array = dask.array.from_array(vectors, chunks=chunks).astype(np.float16)
+    with dask.config.set(scheduler="threads", num_workers=threads):
+        array.to_zarr(str(path))
+    zarr_s = time.perf_counter() - began
+    _compare(vectors, region)
+    return Elsewhere(memory_s, zarr_s)
+
+
+def _compare(vectors: NDArray[np.float32], region: Region) -> None:
+    from s2s_map.embeddings.store import EmbeddingsStore
+
+    store = EmbeddingsStore.open(region.folder / "engine" / "embeddings.zarr")
+    least = 1.0
+    for row in range(len(vectors)):
+        ours = store.read_rows(slice(row, row + 1))[0, 0]
+        cosines = (ours * vectors[row]).sum(axis=-1) / np.linalg.norm(ours, axis=-1)
+        least = min(least, float(cosines.min()))
+    if not least >= _ALIKE:
+        raise SystemExit(f"other embeddings than ours: cosines down to {least:.5f}")

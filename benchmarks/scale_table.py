@@ -23,8 +23,8 @@ class Area:
 
     Attributes:
         name: Its name.
-        cells: Cells inside.
-        blocks: Blocks that touch it; all their patches are encoded.
+        cells: Cells inside, each a patch.
+        blocks: Blocks that touch it; they are read whole.
     """
 
     name: str
@@ -49,14 +49,14 @@ def main() -> None:
     args = parser.parse_args()
     limits = limits_of(args)
     print_assumptions(args)
-    print("| region | cells in it | blocks | patches | imagery | embeddings | hours, 1 | 8 | 64 |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| region | blocks | patches | imagery | embeddings | hours, 1 | 8 | 64 |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for area in areas(args.block_cells):
-        patches = area.blocks * args.block_cells**2
-        hours = [patches / min(limits[n].values()) / 3600 for n in FLEETS]
+        hours = [hours_of(area, limits[n], args.block_cells) for n in FLEETS]
+        read = area.blocks * args.block_cells**2 * patch_bytes(args)
         print(
-            f"| {area.name} | {area.cells:,} | {area.blocks:,} | {patches:,} "
-            f"| {size(patches * patch_bytes(args))} | {size(area.cells * DIM * 2)} | "
+            f"| {area.name} | {area.blocks:,} | {area.cells:,} "
+            f"| {size(read)} | {size(area.cells * DIM * 2)} | "
             + " | ".join(f"{hours_text(h)}" for h in hours)
             + " |"
         )
@@ -68,7 +68,7 @@ def main() -> None:
     if args.cpu_rate:
         print(f"\nOn the CPU that was measured, {args.cpu_rate:g} patches/s: ", end="")
         parts = [
-            f"{area.name} {area.blocks * args.block_cells**2 / args.cpu_rate / 3600:,.3g} h"
+            f"{area.name} {area.cells / args.cpu_rate / 3600:,.3g} h"
             for area in areas(args.block_cells)
         ]
         print(", ".join(parts) + ".")
@@ -87,6 +87,12 @@ def limits_of(args: argparse.Namespace) -> dict[int, dict[str, float]]:
         }
         for n in FLEETS
     }
+
+
+def hours_of(area: Area, limits: dict[str, float], block_cells: int) -> float:
+    """Return the hours of a region: patches inside are encoded, blocks at its edge read whole."""
+    others = min(rate for name, rate in limits.items() if name != "encoder")
+    return max(area.cells / limits["encoder"], area.blocks * block_cells**2 / others) / 3600
 
 
 def patch_bytes(args: argparse.Namespace) -> float:
@@ -138,7 +144,9 @@ def print_assumptions(args: argparse.Namespace) -> None:
         f"{args.store_gbit:g} Gbit/s, one scheduler at {args.tasks:g} blocks/s, blocks of "
         f"{args.block_cells} cells, one date of imagery, three 16-bit bands that are not "
         f"compressed. Measured: {args.read_ms:g} ms to read and {args.write_ms:g} ms to write a "
-        "patch, on one core, imagery on the local disk. Hours are patches over the lowest limit.\n"
+        "patch, on one core, imagery on the local disk. Hours are those of the part that "
+        "takes longest: patches over the encoder's limit, or the whole blocks' over the lowest of "
+        "the others.\n"
     )
 
 

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import configparser
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
+from s2s_map.cli.main import app
 from s2s_map.config.batch import load_batch
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 SCHEDULE = WORKFLOWS / "schedule"
 VERSION = "1.31"
+
+
+def parses(arguments: list[str]) -> None:
+    """Let our command line take arguments apart, without doing anything."""
+    command, rest = typer.main.get_command(app), list(arguments)
+    while hasattr(command, "commands"):
+        command = command.commands[rest.pop(0)]
+    command.make_context("s2s-map", rest)
+
+
+def test_a_command_line_that_is_none_is_found() -> None:
+    parses(["batch", "run", "batch.yaml"])
+    for wrong in (
+        ["batch", "runn", "batch.yaml"],
+        ["batch", "run"],
+        ["batch", "run", "--all", "b"],
+    ):
+        with pytest.raises(Exception, match=r"runn|No such|Missing"):
+            parses(wrong)
 
 
 @pytest.mark.parametrize("name", ["cronjob", "gpu-worker"])
@@ -28,15 +51,52 @@ def test_kubernetes_knows_the_manifests(name: str) -> None:
         kubernetes_validate.validate(manifest, VERSION, strict=True)
 
 
-def test_bad_input_and_holes_are_not_retried() -> None:
+def test_kubernetes_retries_what_was_stopped_not_bad_input_or_holes() -> None:
     manifest = yaml.safe_load((SCHEDULE / "kubernetes" / "cronjob.yaml").read_text())
+    assert manifest["spec"]["concurrencyPolicy"] == "Forbid"
     job = manifest["spec"]["jobTemplate"]["spec"]
-    (rule,) = [r for r in job["podFailurePolicy"]["rules"] if r["action"] == "FailJob"]
+    rules = {rule["action"]: rule for rule in job["podFailurePolicy"]["rules"]}
+    rule = rules["FailJob"]
     assert rule["onExitCodes"]["values"] == [2, 3]
+    assert rules["Count"]["onExitCodes"]["values"] == [4]
+    assert job["backoffLimit"] > 0
+    assert rules["Ignore"]["onPodConditions"][0]["type"] == "DisruptionTarget"
     pod = job["template"]["spec"]
     # Kubernetes takes a podFailurePolicy only with this.
     assert pod["restartPolicy"] == "Never"
-    assert rule["onExitCodes"]["containerName"] in {c["name"] for c in pod["containers"]}
+    (container,) = pod["containers"]
+    for by_code in (rules["FailJob"], rules["Count"]):
+        assert by_code["onExitCodes"]["containerName"] == container["name"]
+    parses(container["args"])
+
+
+def test_the_gpu_worker_asks_for_a_gpu_and_the_scheduler() -> None:
+    manifest = yaml.safe_load((SCHEDULE / "kubernetes" / "gpu-worker.yaml").read_text())
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert container["command"][-1].startswith("tcp://")
+    from distributed.cli.dask_worker import main as worker
+
+    worker.make_context("dask worker", [container["command"][-1], *container["args"]])
+
+
+def unit(suffix: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(delimiters="=", interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(SCHEDULE / f"s2s-map.{suffix}")
+    return parser
+
+
+def test_systemd_starts_again_what_was_stopped_not_bad_input_or_holes() -> None:
+    service = unit("service")["Service"]
+    assert service["SuccessExitStatus"] == "3"
+    assert service["RestartPreventExitStatus"].split() == ["2", "3"]
+    assert service["Restart"] == "on-failure"
+    assert int(unit("service")["Unit"]["StartLimitBurst"]) < 10
+    _, program, *arguments = shlex.split(service["ExecStart"])
+    assert program.endswith("/s2s-map")
+    parses(arguments)
+    assert unit("timer")["Timer"]["OnCalendar"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")
@@ -65,6 +125,8 @@ def test_cron_line_is_one() -> None:
     # A percent sign ends a command in crontab.
     assert "%" not in command
     assert subprocess.run(["sh", "-n", "-c", command], check=False).returncode == 0
+    words = shlex.split(command.split(">>")[0])
+    parses(words[words.index(".venv/bin/s2s-map") + 1 :])
 
 
 def test_the_image_holds_neither_weights_nor_secrets() -> None:
@@ -79,7 +141,13 @@ def test_the_image_holds_neither_weights_nor_secrets() -> None:
         "data_catalog.yaml", "s2s_map",
     }  # fmt: skip
     assert all((WORKFLOWS.parent / name).exists() for name in copied)
-    assert re.search(r"^USER \d+$", text, re.MULTILINE)
+    assert not re.search(r"^ADD ", text, re.MULTILINE)
+    assert re.search(r"^FROM \S+:\d+\.\d+\.\d+-slim-\w+$", text, re.MULTILINE), "no pinned base"
+    assert "--require-hashes" in text
+    assert re.search(r"^USER [1-9]\d*$", text, re.MULTILINE)
+    ignored = (WORKFLOWS.parent / ".dockerignore").read_text().splitlines()
+    assert ignored[0] == "*"
+    assert {line[1:] for line in ignored if line.startswith("!")} == copied
     assert not re.search(r"KEY|TOKEN|SECRET|PASSWORD", text)
 
 

@@ -19,7 +19,14 @@ from s2s_map.catalog.uris import (
     is_remote,
     is_web,
 )
-from s2s_map.config.catalog import ENTRY_TYPES, Catalog, CatalogEntry, MosaicOrder, RasterEntry
+from s2s_map.config.catalog import (
+    ENTRY_TYPES,
+    Catalog,
+    CatalogEntry,
+    MosaicOrder,
+    RasterEntry,
+    ZarrEntry,
+)
 from s2s_map.config.load import parse_model, parse_yaml, read_yaml
 from s2s_map.errors import CatalogError, ImageryError
 
@@ -167,7 +174,7 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
             expected=f"type: {' or '.join(ENTRY_TYPES)}",
         )
     entry = parse_model(ENTRY_TYPES[kind], fields, where)
-    if not isinstance(entry, RasterEntry):
+    if not isinstance(entry, RasterEntry | ZarrEntry):
         return entry
     return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})
 

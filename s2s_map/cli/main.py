@@ -16,6 +16,7 @@ from s2s_map.cli import (
     batch,
     catalog,
     doctor,
+    evaluate,
     explain,
     models,
     new_config,
@@ -53,6 +54,7 @@ app.command("train")(train.train_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(batch.app, name="batch")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 
 

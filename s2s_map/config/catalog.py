@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile, ValueScale
 from s2s_map.config.stac import StacEntry
@@ -22,6 +23,7 @@ __all__ = [
     "SensorProfile",
     "StacEntry",
     "ValueScale",
+    "ZarrEntry",
     "parse_time",
 ]
 
@@ -76,12 +78,13 @@ class RasterEntry(Entry):
         return _as_tuple(self.uri)
 
 
-CatalogEntry = RasterEntry | StacEntry
+CatalogEntry = RasterEntry | StacEntry | ZarrEntry
 """Any type of entry; `type:` says which."""
 
-ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry]] = {
+ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[ZarrEntry]] = {
     "raster": RasterEntry,
     "stac": StacEntry,
+    "zarr": ZarrEntry,
 }
 """Schema of each `type:`."""
 

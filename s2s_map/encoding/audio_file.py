@@ -6,6 +6,7 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,32 @@ def read_recording(path: str | Path) -> Recording:
     """
     with _located(path) as file:
         return _read(file, str(path))
+
+
+def decode_recording(content: bytes, name: str) -> Recording:
+    """Read a recording out of memory; see `read_recording`.
+
+    Args:
+        content: The bytes of a file.
+        name: What to call it in a message.
+
+    Raises:
+        AudioError: As `read_recording`.
+    """
+    from soundfile import LibsndfileError, SoundFile
+
+    try:
+        with SoundFile(BytesIO(content)) as sound:
+            _check_header(sound, name)
+            waveform = _mono(sound, name)
+            rate = int(sound.samplerate)
+    except LibsndfileError as error:
+        raise AudioError(
+            f"{name} does not open as audio ({error.error_string.rstrip('.')})", expected=FORMATS
+        ) from None
+    _check_content(waveform, rate, name)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Recording(waveform, rate, sha256, len(waveform) / rate, name)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from s2s_map.tiling.blending import Blender
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.patches import PatchSet, cut
 from s2s_map.tiling.validity import cell_valid, model_valid, patch_valid, token_valid
+from s2s_map.tiling.wanted import wanted_patches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,12 +74,14 @@ def embed_block(
     batch_size: int,
     on_patches: Progress | None = None,
     metadata: PatchMetadata | None = None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> BlockEmbedding:
     """Embed the cells of one block.
 
-    Patches without a valid token (or, at level patch, with less than half of their pixels valid)
-    are not encoded. Invalid pixels of the others are filled with the mean colour of their valid
-    pixels, which adds no edge that the model could take for land cover.
+    Patches that touch no cell inside the region are not encoded, nor are patches without a valid
+    token (or, at level patch, with less than half of their pixels valid). Invalid pixels of the
+    others are filled with the mean colour of their valid pixels, which adds no edge that the model
+    could take for land cover.
 
     Args:
         image: Imagery of `patchset.read_bounds`, shape `patchset.read_shape`.
@@ -89,15 +92,17 @@ def embed_block(
         batch_size: Patches per pass; halved when the device's memory runs out.
         on_patches: Told how many patches were done since the last call.
         metadata: Place and time slots; None: one time slot, nothing told.
+        inside: Which cells of the block are in the region, shape (ny, nx); None: all.
 
     Returns:
-        Values per time slot, with NaN where a cell has less than half of its pixels valid, or no
-        patch.
+        Values per time slot, with NaN where a cell is outside the region, has less than half of its
+        pixels valid, or no patch.
 
     Raises:
         ModelError: If not even one patch fits into the device's memory.
     """
-    batches = _Batches(image, patchset, encoder, level, batch_size, on_patches, metadata)
+    wanted = None if inside is None else wanted_patches(patchset, block, inside, level)
+    batches = _Batches(image, patchset, encoder, level, batch_size, on_patches, metadata, wanted)
     slots = len(time_slots_of(metadata))
     if level == "patch":
         rows = np.full((slots, patchset.count, encoder.dim), np.nan, dtype=np.float32)
@@ -111,7 +116,8 @@ def embed_block(
             for blender, one in zip(blenders, vectors, strict=True):
                 blender.add(indices, one, batches.tokens[indices])
         values = _results(blenders)
-    values[:, ~cell_valid(batches.valid, patchset, block)] = np.nan
+    shown = cell_valid(batches.valid, patchset, block)
+    values[:, ~(shown if inside is None else shown & inside)] = np.nan
     return BlockEmbedding(values, batches.done, batches.size)
 
 
@@ -139,11 +145,13 @@ class _Batches:
         size: int,
         on_patches: Progress | None,
         metadata: PatchMetadata | None,
+        wanted: NDArray[np.bool_] | None = None,
     ) -> None:
         self._image, self._patchset, self._encoder = image, patchset, encoder
         self._level: Level = level
         self._on_patches = on_patches
         self._metadata = metadata
+        self._wanted = wanted
         self.size = size
         self.done = 0
         # Once a block: the running sums behind it cover the whole read.
@@ -177,8 +185,10 @@ class _Batches:
         if not self.valid.any():
             return everything[:0]
         if self._level == "patch":
-            return everything[patch_valid(self.valid, self._patchset, everything)]
-        return everything[self.tokens.any(axis=1)]
+            counts = patch_valid(self.valid, self._patchset, everything)
+        else:
+            counts = self.tokens.any(axis=1)
+        return everything[counts if self._wanted is None else counts & self._wanted]
 
     def _encode(self, indices: NDArray[np.intp]) -> list[NDArray[np.float32]]:
         filled: Any = patch_pixels(self._image, self._patchset, indices)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -80,7 +80,7 @@ def resample_aligned(
     resample = _shared if ratio >= SHARE_FROM else _interpolated
     parts = resample(values, observed, y, x, rows, cols, scale is None)
     for part, resampled, seen in parts:
-        pixels[:, part] = np.where(seen, to_8bit(resampled, scale), np.uint8(0))
+        np.copyto(pixels[:, part], to_8bit(resampled, scale), where=seen)
         valid[part] = seen
     return pixels, valid
 
@@ -101,7 +101,7 @@ def _interpolated(
         values = grow_into_invalid(values, observed, steps=max(y.reach, x.reach))
     across = weighted_columns(values, x, cols.start)
     if is_8bit:
-        across = _as_8bit(across)
+        _round_to_8bit(across)
     inside_x = (x.nearest >= cols.start) & (x.nearest < cols.stop)
     near_x = np.clip(x.nearest - cols.start, 0, observed.shape[1] - 1)
     for part in _row_parts(len(y.nearest)):
@@ -127,7 +127,9 @@ def _shared(
     layers = np.concatenate([np.where(observed, values, np.float32(0.0)), known[None]])
     across = weighted_columns(layers, x, cols.start)
     if is_8bit:
-        across[:3] = np.where(across[3] > _WHOLE, _as_8bit(across[:3]), across[:3])
+        rounded = across[:3].copy()
+        _round_to_8bit(rounded)
+        np.copyto(across[:3], rounded, where=across[3] > _WHOLE)
     for part in _row_parts(len(y.nearest)):
         sums = weighted_rows(across, y.part(part), rows.start)
         seen = sums[3] >= _HALF
@@ -135,9 +137,10 @@ def _shared(
         yield part, sums[:3] / share, seen
 
 
-def _as_8bit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _round_to_8bit(values: NDArray[np.float32]) -> None:
     """Round as Pillow does between its passes: it prepared the images that models learn from."""
-    return np.asarray(np.clip(np.rint(values), 0.0, 255.0), dtype=np.float32)
+    np.rint(values, out=values)
+    np.clip(values, 0.0, 255.0, out=values)
 
 
 def _within(taps: Taps, span: slice) -> Taps:
@@ -164,8 +167,11 @@ def _read_native(
         alpha = 1 + source.colorinterp.index(ColorInterp.alpha)
         opaque = np.iinfo(source.dtypes[alpha - 1]).max
         observed = source.read(alpha, window=window) > opaque // 2
+    elif MaskFlags.all_valid in source.mask_flag_enums[entry.bands[0] - 1]:
+        observed = np.ones(values.shape[1:], dtype=np.bool_)
     else:
         observed = source.read_masks(entry.bands[0], window=window) > 0
     floats = values.astype(np.float32)
-    finite = np.isfinite(floats).all(axis=0)
-    return floats, observed & finite
+    if values.dtype.kind == "f":
+        observed = observed & np.isfinite(floats).all(axis=0)
+    return floats, observed

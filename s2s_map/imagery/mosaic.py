@@ -124,15 +124,21 @@ def _needed(
     there = transform_bounds(crs.to_wkt(), scene.crs.to_wkt(), *bounds, densify_pts=101)
     if not all(map(math.isfinite, there)):
         return slice(0, scene.shape[0]), slice(0, scene.shape[1])
-    size, t = scene.res[0], scene.transform
-    reach = math.ceil(_REACH_PX * max(1.0, pixel / size))
-    top = math.floor((t.f - there[3]) / size) - reach
-    bottom = math.ceil((t.f - there[1]) / size) + reach
-    left = math.floor((there[0] - t.c) / size) - reach
-    right = math.ceil((there[2] - t.c) / size) + reach
-    top, bottom = max(top, 0), min(bottom, scene.shape[0])
-    left, right = max(left, 0), min(right, scene.shape[1])
+    t = scene.transform
+    x_range, x_reach = _span((there[0] - t.c) / t.a, (there[2] - t.c) / t.a, part.width)
+    y_range, y_reach = _span((there[3] - t.f) / t.e, (there[1] - t.f) / t.e, part.height)
+    if there[0] > there[2]:
+        # Degrees on both sides of the antimeridian.
+        x_range, x_reach = (0, scene.shape[1]), 0
+    top, bottom = max(y_range[0] - y_reach, 0), min(y_range[1] + y_reach, scene.shape[0])
+    left, right = max(x_range[0] - x_reach, 0), min(x_range[1] + x_reach, scene.shape[1])
     return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
+
+
+def _span(low: float, high: float, wanted: int) -> tuple[tuple[int, int], int]:
+    """Return a range of source pixels, and how far a kernel reaches beyond it."""
+    reach = math.ceil(_REACH_PX * max(1.0, (high - low) / wanted))
+    return (math.floor(low), math.ceil(high)), reach
 
 
 def _warp(

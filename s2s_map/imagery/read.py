@@ -66,6 +66,6 @@ def read_block(
             holes.append(Hole(error.found, redacted(scene.uri)))
             continue
         new = seen & ~valid
-        pixels[:, new] = values[:, new]
+        np.copyto(pixels, values, where=new)
         valid |= new
     return ImageBlock(pixels, valid, tuple(holes or ()))

@@ -135,4 +135,8 @@ def open_source(entry: CatalogEntry) -> Source:
         from s2s_map.imagery.stac import StacSource
 
         return StacSource(entry)
+    if entry.type == "zarr":
+        from s2s_map.imagery.cube import ZarrSource
+
+        return ZarrSource.open(entry)
     raise CatalogError(f"no source of type {entry.type}")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from s2s_map.config.model import HtsatConfig
-from s2s_map.errors import AudioError
+from s2s_map.errors import AudioError, ModelError
 from s2s_map.models.events_features import SILENT_PEAK
 from s2s_map.models.mel import log_mel, mel_filters
 from s2s_map.models.protocols import AudioEmbedding
@@ -63,10 +63,10 @@ class HtsatRecordingEncoder:
         for window in self.windows(waveform, rate):
             batch.append(self.mel(window))
             if len(batch) == BATCH:
-                vectors.append(self._embed(batch))
+                vectors.append(self.embed_mels(np.stack(batch)))
                 batch = []
         if batch:
-            vectors.append(self._embed(batch))
+            vectors.append(self.embed_mels(np.stack(batch)))
         if not vectors:
             raise AudioError(
                 "a silent recording (its peak is below -80 dB of full scale)",
@@ -107,8 +107,21 @@ class HtsatRecordingEncoder:
                 window = soxr.resample(window, rate, self._config.rate)
             yield window
 
-    def _embed(self, mels: list[NDArray[np.float32]]) -> torch.Tensor:
+    def embed_mels(self, mels: NDArray[np.float32]) -> torch.Tensor:
+        """Embed log-mel spectrograms (B, frames, mel_bins) of one window each.
+
+        Returns:
+            Float32 unit vectors (B, dim).
+
+        Raises:
+            ModelError: For spectrograms of another shape.
+        """
+        expected = (self._config.frames, self._config.mel_bins)
+        if mels.shape[1:] != expected:
+            raise ModelError(
+                f"spectrograms of shape {mels.shape[1:]}", expected=f"(frames, bins) {expected}"
+            )
         device = self._network.fdt.space_dict.device
         with torch.inference_mode():
-            batch = torch.from_numpy(np.stack(mels))[:, None].to(device)
+            batch = torch.from_numpy(mels)[:, None].to(device)
             return unit(self._network.embed_audio(batch).float())

@@ -17,8 +17,10 @@ from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import BlockRecord
 from s2s_map.pipeline.worker import WORKER, encoder_threads, held_model, resolve_device
 from s2s_map.tiling.blocks import Block
+from s2s_map.tiling.needed import CountedBlock
 from s2s_map.tiling.patches import PatchSet
 from s2s_map.tiling.region import region_mask
+from s2s_map.tiling.wanted import wanted_patches
 
 Stage = Literal["read", "encode", "write", "record"]
 STAGES: tuple[Stage, ...] = ("read", "encode", "write", "record")
@@ -30,6 +32,15 @@ type StageWatcher = Callable[[Stage, Block], None]
 def patches_of(job: Job, block: Block) -> PatchSet:
     """Return the patches that a block of a job needs."""
     return job.layout.patches_for(block.bounds, job.config.patches.level)
+
+
+def count_patches(job: Job, counted: CountedBlock) -> int:
+    """Return how many patches a block of a job encodes: those that touch a cell in the region."""
+    patchset = patches_of(job, counted.block)
+    if counted.inside is None:
+        return patchset.count
+    level = job.config.patches.level
+    return int(wanted_patches(patchset, counted.block, counted.inside, level).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +82,8 @@ class EmbedTask:
         job = self.job
         began = time.monotonic()
         patchset = patches_of(job, block)
+        inside = region_mask(job.region, job.grid, block)
+        wanted = count_patches(job, CountedBlock(block, inside))
         told = 0
 
         def on_patches(count: int) -> None:
@@ -97,17 +110,17 @@ class EmbedTask:
                 job.config.batch_size,
                 on_patches,
                 job.metadata,
+                inside,
             )
             have_encoded = time.monotonic()
         values = embedded.values
-        values[:, ~region_mask(job.region, job.grid, block)] = np.nan
         self._enter("write", block, stop)
         checksum = self.store.write_block(block, values)
         have_written = time.monotonic()
         self._enter("record", block, stop)
         # Patches without imagery are not encoded, but the bar counts them.
         if self.on_patches is not None:
-            self.on_patches(patchset.count - told)
+            self.on_patches(wanted - told)
         return BlockRecord(
             block=block.key,
             checksum=checksum,

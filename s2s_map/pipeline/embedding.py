@@ -11,13 +11,14 @@ from threading import Event
 from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import IncompleteRunError, InterruptedRunError
-from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, patches_of
+from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
 from s2s_map.pipeline.executor import Executor, Outcome, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import BlockFailure, BlockRecord, Ledger, RunStart, missing_blocks
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.tiling.blocks import Block
-from s2s_map.tiling.needed import needed_blocks
+from s2s_map.tiling.needed import CountedBlock, needed_blocks
+from s2s_map.tiling.region import region_mask
 
 _HOPELESS = 20
 """So many blocks failing before one succeeds means that none will."""
@@ -81,26 +82,27 @@ def embed_missing(
     executor = executor or ThreadsExecutor()
     needed = needed_blocks(job.grid, job.region)
     done = ledger.state().records
-    total = left = todo = 0
-    for block in needed:
-        count = patches_of(job, block).count
-        total += count
-        if block.key not in done:
+    blocks = total = left = todo = 0
+    for counted in needed.counted():
+        count = count_patches(job, counted)
+        blocks, total = blocks + 1, total + count
+        if counted.block.key not in done:
             todo, left = todo + 1, left + count
-    ledger.start(RunStart(len(needed), total, left, executor.kind))
+    ledger.start(RunStart(blocks, total, left, executor.kind))
     reporter.start("Embedding", total, "patches", total - left)
     # Where tasks run here, patches are counted as they are done, elsewhere with their block.
     advance = reporter.advance if executor.local else None
     task = EmbedTask(job, store, on_stage=on_stage, on_patches=advance)
     counts = EmbeddingCounts()
     began, stop = time.monotonic(), Event()
-    with _ending(ledger, counts, len(needed), len(done)):
+    with _ending(ledger, counts, blocks, len(done)):
         try:
             for outcome in executor.run(task, missing_blocks(needed, done), stop):
                 _note(outcome, ledger, counts)
                 counts.seconds = time.monotonic() - began
                 if outcome.result is not None and advance is None:
-                    reporter.advance(patches_of(job, outcome.item).count)
+                    inside = region_mask(job.region, job.grid, outcome.item)
+                    reporter.advance(count_patches(job, CountedBlock(outcome.item, inside)))
         finally:
             stop.set()
             reporter.finish()

@@ -2,8 +2,8 @@
 
 In a local folder results lie beside the embeddings, each replaced when it is whole. An object store
 has no renames: there each run, and each query, writes a generation of its own below ``results/``,
-and ``latest.json`` is switched to it last. Readers follow it and so never see a half-written run. The
-generation before stays, for readers at work; older ones are removed.
+and ``latest.json`` is switched to it last. Readers follow it and so never see a half-written run.
+The generation before stays, for readers at work; older ones are removed.
 """
 
 from __future__ import annotations

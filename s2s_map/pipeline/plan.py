@@ -11,7 +11,7 @@ from pyproj import Proj
 from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
 from s2s_map.embeddings.objects import ObjectPath
-from s2s_map.pipeline.block_task import patches_of
+from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
@@ -42,7 +42,8 @@ class Plan:
         stride_m: Distance of patches, metres.
         blocks: Blocks with at least one cell in the region.
         cells: Cells in the region.
-        patches: Patches of these blocks, those in halos once per block.
+        patches: Patches of these blocks that touch a cell in the region, those in halos once per
+            block.
         read_bytes: Uncompressed bytes of imagery to read.
         store_bytes: The embeddings of all time slots, before compression.
         maps_bytes: Probability and similarity, before compression.
@@ -85,7 +86,7 @@ def make_plan(job: Job) -> Plan:
     """
     needed = list(needed_blocks(job.grid, job.region).counted())
     sets = [patches_of(job, counted.block) for counted in needed]
-    patches = sum(patchset.count for patchset in sets)
+    patches = sum(count_patches(job, counted) for counted in needed)
     cells, dim = sum(counted.cells for counted in needed), job.card.config.dim
     frame = int(np.prod(job.grid.shape))
     slots = len(job.time_slots)
@@ -93,7 +94,8 @@ def make_plan(job: Job) -> Plan:
     # Of a large region some hundred blocks stand for all.
     some = sets[:: max(1, len(sets) // _SAMPLED)]
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
-    read = round(read * patches / sum(s.count for s in some))
+    # A block is read whole, also where few of its patches are encoded.
+    read = round(read * sum(s.count for s in sets) / sum(s.count for s in some))
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
     block_cells = max(counted.block.cells for counted in needed)
     error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))

@@ -57,6 +57,17 @@ def axis_overlap(
     return np.asarray(np.maximum(shared, 0.0))
 
 
+def touched_cells(edge: float, layout: PatchLayout, cell: float) -> tuple[int, int]:
+    """Return the first cell of an axis that a patch shares length with, and the one after the last.
+
+    Args:
+        edge: Lower edge of the patch, metres.
+        layout: Its size.
+        cell: Length of a cell, metres; cell 0 begins at 0.
+    """
+    return math.floor(edge / cell), math.ceil((edge + layout.patch_m) / cell)
+
+
 class _Axis:
     """The weights of one patch along one axis, on every cell of the lattice that it touches.
 
@@ -67,8 +78,7 @@ class _Axis:
     def __init__(
         self, edge: float, layout: PatchLayout, cell: float, first_cell: int, cells: int
     ) -> None:
-        low = math.floor(edge / cell)
-        high = math.ceil((edge + layout.patch_m) / cell)
+        low, high = touched_cells(edge, layout, cell)
         overlap = axis_overlap(edge, layout.token_m, layout.tokens, low * cell, cell, high - low)
         weights = overlap * fade_weights(layout.tokens)[:, None] / cell
         self.weights: NDArray[np.float32] = np.ascontiguousarray(weights.T, dtype=np.float32)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.tiling.blocks import Block
@@ -17,12 +19,22 @@ from s2s_map.tiling.region import Region, is_few_cells, region_mask
 _NO_AREA = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CountedBlock:
-    """A needed block and how many of its cells are in the region, at least 1."""
+    """A needed block and its cells in the region, at least 1.
+
+    Attributes:
+        block: The block.
+        inside: Which of its cells are in the region, shape (ny, nx); None: all.
+    """
 
     block: Block
-    cells: int
+    inside: NDArray[np.bool_] | None = None
+
+    @property
+    def cells(self) -> int:
+        """How many of its cells are in the region."""
+        return self.block.cells if self.inside is None else int(self.inside.sum())
 
 
 class NeededBlocks:
@@ -58,13 +70,14 @@ class NeededBlocks:
         return self._totals[1]
 
     def counted(self) -> Iterator[CountedBlock]:
-        """Yield the needed blocks with the number of their cells in the region."""
+        """Yield the needed blocks with their cells in the region."""
         polygon = self._region.polygon
-        if polygon is None or is_few_cells(self._region, self._grid):
+        if polygon is None:
+            yield from map(CountedBlock, self._grid.iter_blocks())
+            return
+        if is_few_cells(self._region, self._grid):
             for block in self._grid.iter_blocks():
-                inside = int(region_mask(self._region, self._grid, block).sum())
-                if inside:
-                    yield CountedBlock(block, inside)
+                yield from self._masked(block)
             return
         rows, cols = self._grid.block_shape
         yield from self._walk(polygon, (0, rows), (0, cols))
@@ -75,9 +88,7 @@ class NeededBlocks:
         """Halve the rows down to one, then the columns: the blocks come row by row."""
         axis = rows if rows[1] - rows[0] > 1 else cols
         if axis[1] - axis[0] == 1:
-            inside = self._inside(piece, rows[0], cols[0])
-            if inside:
-                yield CountedBlock(self._grid.block(rows[0], cols[0]), inside)
+            yield from self._counted(piece, rows[0], cols[0])
             return
         middle = (axis[0] + axis[1]) // 2
         for half in ((axis[0], middle), (middle, axis[1])):
@@ -86,12 +97,18 @@ class NeededBlocks:
             if not clipped.is_empty:
                 yield from self._walk(clipped, *there)
 
-    def _inside(self, piece: BaseGeometry, row: int, col: int) -> int:
+    def _counted(self, piece: BaseGeometry, row: int, col: int) -> Iterator[CountedBlock]:
         block = self._grid.block(row, col)
         whole = block.cells * self._grid.cell_m**2
         if whole - piece.area < _NO_AREA * self._grid.cell_m**2:
-            return block.cells
-        return int(region_mask(self._region, self._grid, block).sum())
+            yield CountedBlock(block)
+        else:
+            yield from self._masked(block)
+
+    def _masked(self, block: Block) -> Iterator[CountedBlock]:
+        inside = region_mask(self._region, self._grid, block)
+        if inside.any():
+            yield CountedBlock(block, None if inside.all() else inside)
 
     def _bounds(
         self, rows: tuple[int, int], cols: tuple[int, int]

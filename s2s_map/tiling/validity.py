@@ -76,6 +76,8 @@ def patch_valid(
     """Return which patches have at least half of their pixels observed, shape (B,)."""
     layout = patchset.layout
     rows, cols = patchset.rows_cols(indices)
+    if valid.all():
+        return np.ones(len(rows), dtype=np.bool_)
     top, left = rows * layout.stride_px, cols * layout.stride_px
     bottom, right = top + layout.input_px, left + layout.input_px
     total = _summed(valid)
@@ -94,9 +96,11 @@ def cell_valid(valid: NDArray[np.bool_], patchset: PatchSet, block: Block) -> ND
     Returns:
         Shape (ny, nx) of the block.
     """
-    minx, _, _, maxy = patchset.read_bounds
-    bminx, _, _, bmaxy = block.bounds
+    minx, miny, maxx, maxy = patchset.read_bounds
+    bminx, bminy, bmaxx, bmaxy = block.bounds
     rows, cols = block.shape
+    if valid.all() and minx <= bminx and miny <= bminy and maxx >= bmaxx and maxy >= bmaxy:
+        return np.ones(block.shape, dtype=np.bool_)
     pixel, cell = patchset.layout.pixel_m, block.cell_m
     down = axis_overlap(0.0, pixel, valid.shape[0], maxy - bmaxy, cell, rows)
     across = axis_overlap(0.0, pixel, valid.shape[1], bminx - minx, cell, cols)

@@ -169,3 +169,23 @@ def test_exact_patches_are_cut_in_source_pixels_and_resized_alone(plain: LoadedM
     patch = torch.from_numpy(resize_patches(window[None], 56))
     expected = plain.embed_patches(patch, plain.resolution_for(1120.0))
     np.testing.assert_allclose(values[0, row, col], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["patch", "token"])
+def test_cells_outside_the_region_cost_nothing_and_change_nothing(
+    plain: LoadedModel, level: str
+) -> None:
+    block, patchset, image = block_of(level)
+    inside = np.zeros(block.shape, dtype=np.bool_)
+    inside[1:3, 2:4] = True
+    # One patch a pass: a network's sums may differ in the last bits between batches.
+    whole = embed_block(image, patchset, block, plain, level, 1)
+    part = embed_block(image, patchset, block, plain, level, 1, inside=inside)
+    assert whole.patches == patchset.count
+    assert 4 <= part.patches < whole.patches
+    np.testing.assert_array_equal(part.values[:, inside], whole.values[:, inside])
+    assert np.isnan(part.values[:, ~inside]).all()
+    batches = embed_block(image, patchset, block, plain, level, 7, inside=inside)
+    np.testing.assert_allclose(batches.values[:, inside], whole.values[:, inside], atol=1e-6)
+    none = embed_block(image, patchset, block, plain, level, 7, inside=np.zeros_like(inside))
+    assert none.patches == 0

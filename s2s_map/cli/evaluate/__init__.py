@@ -1,0 +1,12 @@
+"""``s2s-map evaluate``: how good are models and maps?"""
+
+from __future__ import annotations
+
+import typer
+
+from s2s_map.cli.evaluate import compare, maps, retrieval
+
+app = typer.Typer(help="How good are models and maps?", no_args_is_help=True)
+app.command("retrieval")(retrieval.retrieval_command)
+app.command("compare")(compare.compare_command)
+app.command("map")(maps.map_command)

@@ -1,0 +1,60 @@
+"""Options that several evaluations share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from s2s_map.evaluation.report import Report
+
+ReportFolder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder of the report.", show_default="evaluation/..."),
+]
+Samples = Annotated[int, typer.Option(min=1, help="Bootstrap samples of the intervals.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn at random.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images or recordings in one pass.")]
+
+DEFAULT_FOLDER = Path("evaluation")
+_WIDE = 6
+
+
+def check_installed() -> None:
+    """Refuse to go on without the packages of evaluations.
+
+    Raises:
+        DataError: It says how to install them.
+    """
+    from importlib.util import find_spec
+
+    from s2s_map.errors import DataError
+
+    if find_spec("sklearn") is None:
+        raise DataError(
+            "scikit-learn is not installed, which evaluations need",
+            remedy="run: pip install 's2s-map[evaluate]'",
+        )
+
+
+def show(report: Report, folder: Path) -> None:
+    """Print the tables of a report and where it lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for one in report.tables:
+        table = Table(title=one.title, title_justify="left", box=None, title_style="bold")
+        for column in one.columns:
+            table.add_column(column, header_style="dim", overflow="fold")
+        # A terminal is narrow: of wide tables the intervals stand in the report only.
+        wide = len(one.columns) > _WIDE
+        for row in one.rows:
+            table.add_row(*(cell.partition(" [")[0] if wide else cell for cell in row))
+        console.print(table)
+    for note in report.notes:
+        console.print(note, style="dim", markup=False)
+    console.print(f"\nwrote the report to {folder}", markup=False, soft_wrap=True)

@@ -1,0 +1,188 @@
+"""Finished maps against observations: by the command, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures_maps import make_grid, make_layers
+from numpy.typing import NDArray
+from PIL import Image
+from pyproj import Transformer
+
+from s2s_map.cli.main import main
+from s2s_map.rasters.cog import write_cog
+from s2s_map.rasters.maps import write_maps
+from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.tiling.grid import MapGrid
+
+GRID = make_grid()
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with two layers; the second has the first one's values upside down."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    first, second = make_layers(GRID)
+    values = np.asarray(first.probability)
+    layers = [first, replace(second, probability=1 - values)]
+    write_maps(folder / "maps.zarr", layers, GRID, ["any"], {})
+    write_cog(folder / "concept-0.tif", first, GRID, {})
+    return folder
+
+
+def places(
+    grid: MapGrid, rows: NDArray[np.intp], cols: NDArray[np.intp]
+) -> list[tuple[float, float]]:
+    lon, lat = Transformer.from_crs(str(grid.crs), "EPSG:4326", always_xy=True).transform(
+        grid.x[cols], grid.y[rows]
+    )
+    return list(zip(lon, lat, strict=True))
+
+
+def draw(
+    layer: ConceptLayer, count: int, by_value: bool, seed: int = 0
+) -> list[tuple[float, float]]:
+    """Places of cells with data, all as likely or as likely as the layer says."""
+    cells = np.nan_to_num(np.asarray(layer.probability)[0])
+    weight = (cells if by_value else (cells > 0)).ravel().astype(float)
+    chosen = np.random.default_rng(seed).choice(len(weight), count, p=weight / weight.sum())
+    return places(GRID, *np.unravel_index(chosen, cells.shape))
+
+
+def write(path: Path, rows: list[tuple[float, ...]], heading: str = "lon,lat") -> Path:
+    lines = [",".join(f"{v:.7g}" if i > 1 else f"{v:.7f}" for i, v in enumerate(r)) for r in rows]
+    path.write_text("\n".join([heading, *lines]) + "\n")
+    return path
+
+
+def call(*arguments: object) -> int:
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def evaluate(*arguments: object, output: Path) -> dict[str, object]:
+    options = ("--samples", 40, "--block-km", 2, "--effort-km", 1, "--background", 2000)
+    assert call("evaluate", "map", *arguments, *options, "-o", output) == 0
+    found: dict[str, object] = json.loads((output / "report.json").read_text())
+    return found
+
+
+def metric(found: dict, name: str) -> float:  # type: ignore[type-arg]
+    one = found["metrics"][name]
+    assert one["low"] <= one["value"] <= one["high"]
+    return float(one["value"])
+
+
+def test_presences_only(out: Path, tmp_path: Path) -> None:
+    layer = make_layers(GRID)[0]
+    heard = write(tmp_path / "heard.csv", draw(layer, 400, by_value=True))
+    effort = write(tmp_path / "effort.csv", draw(layer, 400, by_value=False, seed=1))
+    good = evaluate(
+        out, "--observations", heard, "--layer", "concept-0", "--effort", effort,
+        output=tmp_path / "good",
+    )  # fmt: skip
+    assert list(good["metrics"]) == ["Boyce index", "AUC against background"]
+    assert metric(good, "Boyce index") > 0.8
+    assert metric(good, "AUC against background") > 0.6
+    assert "400 points of effort.csv" in good["background"]
+    text = (tmp_path / "good" / "report.md").read_text()
+    assert "| Boyce index | " in text
+    assert "No training points were given" in text
+    assert "![boyce](boyce.png)" in text
+    with Image.open(tmp_path / "good" / "boyce.png") as picture:
+        assert picture.width > 400
+    bad = evaluate(
+        out, "--observations", heard, "--layer", "concept-1", "--effort", effort,
+        output=tmp_path / "bad",
+    )  # fmt: skip
+    assert metric(bad, "Boyce index") < -0.8
+    # The presences as their own background leave nothing to tell.
+    alone = evaluate(out / "concept-0.tif", "--observations", heard, output=tmp_path / "alone")
+    assert metric(alone, "AUC against background") < metric(good, "AUC against background")
+    assert any("No effort points" in note for note in alone["notes"])
+
+
+def test_presences_and_absences_away_from_training(out: Path, tmp_path: Path) -> None:
+    layer = make_layers(GRID)[0]
+    every = draw(layer, 600, by_value=False)
+    cells = np.asarray(layer.probability)[0]
+    to_map = Transformer.from_crs("EPSG:4326", str(GRID.crs), always_xy=True)
+    x, y = to_map.transform(*zip(*every, strict=True))
+    col = ((np.asarray(x) - GRID.bounds[0]) // GRID.cell_m).astype(int)
+    row = ((GRID.bounds[3] - np.asarray(y)) // GRID.cell_m).astype(int)
+    present = np.random.default_rng(5).random(600) < cells[row, col]
+    rows = [(*place, int(p)) for place, p in zip(every, present, strict=True)]
+    off, empty = (0.0, 0.0, 1), (*places(GRID, np.array([0]), np.array([0]))[0], 1)
+    table = write(tmp_path / "both.csv", [*rows, off, empty], "lon,lat,present")
+    with table.open("a") as file:
+        file.write("somewhere,47,1\n")
+    trained = write(tmp_path / "trained.csv", every[:1])
+    found = evaluate(
+        out, "--observations", table, "--layer", "concept-0",
+        "--training-points", trained, "--training-km", "3", output=tmp_path / "report",
+    )  # fmt: skip
+    assert list(found["metrics"]) == ["AUC", "average precision"]
+    assert metric(found, "AUC") > 0.7
+    assert metric(found, "average precision") > present.mean()
+    counts = found["points"]
+    near = counts["within 3 km of a training point"]
+    assert 20 < near < 400
+    assert counts["read"] == 603
+    assert counts["bad rows"] == 1
+    assert counts["outside the map or on cells without data"] in (1, 2)
+    used = counts["presences used"] + counts["absences used"]
+    assert used == 602 - near - counts["outside the map or on cells without data"]
+    assert sum(found["reliability"]["count"]) == used
+    assert found["reliability"]["expected calibration error"] < 0.12
+    assert (tmp_path / "report" / "reliability.png").is_file()
+    assert "| 603 | lon and lat are no numbers |" in (tmp_path / "report" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("x,y\n1,2\n", [], "lacks the columns lon and lat"),
+        ("lon,lat\n0,0\n", [], "none of the points of p.csv can be compared with the map"),
+        ("lon,lat,present\nHERE,0\n", [], "1 absences and no presence left"),
+        ("lon,lat\nHERE\n", ["--layer", "none"], "no layer 'none' in"),
+        ("lon,lat\nHERE\n", ["--slot", "05"], "no time slot '05' in"),
+        ("lon,lat\nHERE\n", ["--training-points", "p.csv"], "within 10 km of a training point"),
+    ],
+)
+def test_bad_input_is_one_line(
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    options: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = ",".join(f"{v:.6f}" for v in draw(make_layers(GRID)[0], 1, by_value=False)[0])
+    Path("p.csv").write_text(text.replace("HERE", here))
+    given = ["--layer", "concept-0", *options]
+    code = call("evaluate", "map", out, "--observations", "p.csv", *given, "-o", "report")
+    err = capsys.readouterr().err
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert not Path("report").exists()
+
+
+def test_maps_that_are_none(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = write(tmp_path / "p.csv", [(8.0, 47.0)])
+    for place, said in ((tmp_path, "maps.zarr"), (points, "does not open as a map")):
+        assert call("evaluate", "map", place, "--observations", points, "-o", tmp_path / "r") == 2
+        assert said in capsys.readouterr().err
+    assert call("evaluate", "map", out, "--observations", points, "-o", tmp_path) == 2
+    assert "holds something else than a report" in capsys.readouterr().err
+    assert call("evaluate", "map", out, "--observations", points, "-o", tmp_path / "r") == 2
+    assert "2 layers in" in capsys.readouterr().err

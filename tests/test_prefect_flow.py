@@ -1,0 +1,240 @@
+"""The Prefect flow against a Prefect server of its own, on loopback, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+import rasterio.warp
+import yaml
+from fixtures_plain_model import MODEL, write_plain_job
+
+# Not importorskip: importing Prefect makes a folder in the user's home.
+pytestmark = pytest.mark.skipif(find_spec("prefect") is None, reason="no extra prefect")
+
+FLOW = Path(__file__).parents[1] / "workflows" / "schedule" / "prefect_flow.py"
+
+# Stands for s2s-map: the exit code and number of starts of a run are told by its name.
+PROGRAM = """
+import pathlib, subprocess, sys, time
+name = pathlib.Path(sys.argv[2]).stem.split("-")[0]
+count = pathlib.Path(sys.argv[2] + ".starts")
+count.write_text(count.read_text() + "x" if count.exists() else "x")
+print("the run", name, flush=True)
+if name == "hangs":
+    time.sleep(120)
+if name == "stopped" and len(count.read_text()) == 1:
+    sys.exit(4)
+if name == "stopped":
+    code = "from s2s_map.cli.main import main; main()"
+    sys.exit(subprocess.call([sys.executable, "-c", code, *sys.argv[1:]]))
+sys.exit({"bad": 2, "holes": 3}[name])
+"""
+CALL = (
+    "import importlib.util, pathlib, sys\n"
+    "spec = importlib.util.spec_from_file_location('prefect_flow', sys.argv[1])\n"
+    "flow = importlib.util.module_from_spec(spec)\n"
+    "sys.modules['prefect_flow'] = flow\n"
+    "spec.loader.exec_module(flow)\n"
+    "state = flow.map_batch(pathlib.Path(sys.argv[2]), retry_delay_s=0.1,\n"
+    "    program=(sys.executable, sys.argv[3]), return_state=True)\n"
+    "print('FLOW', state.name, state.message)\n"
+)
+
+
+def box(left_m: float) -> list[float]:
+    west, north = 600_200.0 + left_m, 7_199_600.0
+    lon, lat = rasterio.warp.transform(
+        "EPSG:32721", "EPSG:4326", [west, west + 300.0], [north - 300.0, north]
+    )
+    return [lon[0], lat[0], lon[1], lat[1]]
+
+
+def write_batch(folder: Path, regions: list[str]) -> Path:
+    job = write_plain_job(folder)
+    batch = {
+        "output": "maps",
+        "regions": {name: box(100.0 * index) for index, name in enumerate(regions)},
+        "sources": ["noise"],
+        "models": [MODEL],
+        "queries": [{"text": "traffic"}],
+        "defaults": {name: job[name] for name in ("device", "grid", "patches")},
+        "parallel": 2,
+    }
+    path = folder / "batch.yaml"
+    path.write_text(yaml.safe_dump(batch, sort_keys=False))
+    (folder / "program.py").write_text(PROGRAM)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Prefect server; yields the environment in which it is found."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment = {
+        **kept,
+        "HOME": str(home),
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        "NO_PROXY": "127.0.0.1",
+        # How often what serves the flow looks for runs to start; 10 s if left out.
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        # Where the runs find the model without torch.
+        "PYTHONPATH": str(Path(__file__).parent),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 60.0
+        while True:
+            try:
+                if httpx.get(
+                    f"{environment['PREFECT_API_URL']}/health", trust_env=False
+                ).is_success:
+                    break
+            except httpx.TransportError:
+                pass
+            said = (home / "server.log").read_text()
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
+        yield environment
+    finally:
+        # The group that start_new_session made: the server and what it started.
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def start(batch: Path, server: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CALL, FLOW, batch, batch.parent / "program.py"],
+        cwd=batch.parent,
+        env=server,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def serve_once(batch: Path, server: dict[str, str]) -> None:
+    """Serve the flow on a schedule, as the documentation says, and have it started once."""
+    api, folder = server["PREFECT_API_URL"], batch.parent
+    with (folder / "served.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, FLOW, batch, "--cron", "30 1 * * *"],
+            cwd=folder,
+            env=server,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline, run, state = time.monotonic() + 90.0, "", ""
+        while state not in ("COMPLETED", "FAILED"):
+            said = (folder / "served.log").read_text()
+            assert time.monotonic() < deadline, said
+            assert process.poll() is None, said
+            assert state not in ("CRASHED", "CANCELLED"), said
+            time.sleep(0.2)
+            with httpx.Client(base_url=api, trust_env=False) as client:
+                if run:
+                    state = (
+                        client.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["type"]
+                    )
+                    continue
+                for served in client.post("/deployments/filter", json={}).json():
+                    assert served["schedules"][0]["schedule"]["cron"] == "30 1 * * *"
+                    started = client.post(
+                        f"/deployments/{served['id']}/create_flow_run",
+                        json={
+                            "parameters": {
+                                "batch": str(batch),
+                                "program": [sys.executable, str(folder / "program.py")],
+                            }
+                        },
+                    )
+                    run = started.raise_for_status().json()["id"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def starts(folder: Path) -> dict[str, int]:
+    return {
+        path.name.split("-")[0]: len(path.read_text())
+        for path in (folder / "maps" / "runs").glob("*.starts")
+    }
+
+
+def test_exit_codes_decide_what_is_tried_again(tmp_path: Path, server: dict[str, str]) -> None:
+    batch = write_batch(tmp_path, ["stopped", "bad", "holes"])
+    said = start(batch, server).communicate(timeout=120)[0]
+    assert "FLOW Failed 1 of 3 runs failed: bad-noise-python-fixtures_plain_model-PLAIN" in said, (
+        said
+    )
+    assert starts(tmp_path) == {"stopped": 2, "bad": 1, "holes": 1}
+    finished = tmp_path / "maps" / "stopped-noise-python-fixtures_plain_model-PLAIN"
+    assert (finished / "item.json").is_file()
+
+    # The server knows the same.
+    answer = httpx.post(
+        f"{server['PREFECT_API_URL']}/task_runs/filter", json={}, trust_env=False
+    ).raise_for_status()
+    states = {run["name"].split("-")[0]: run["state"]["name"] for run in answer.json()}
+    assert states == {
+        "stopped": "Completed",
+        "bad": "Failed",
+        "holes": "CompletedWithHoles",
+    }
+
+    # A repeated start, by the schedule, leaves alone what is up to date.
+    before = (finished / "run.json").stat().st_mtime_ns
+    serve_once(batch, server)
+    assert starts(tmp_path) == {"stopped": 2, "bad": 2, "holes": 2}
+    assert (finished / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_cancelled_flow_leaves_no_run_behind(tmp_path: Path, server: dict[str, str]) -> None:
+    process = start(write_batch(tmp_path, ["hangs"]), server)
+    deadline = time.monotonic() + 60.0
+    while not starts(tmp_path):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    try:
+        # The run would have gone on for two minutes; the pipe closes with the last of them.
+        process.communicate(timeout=40)
+    finally:
+        process.kill()
+        process.communicate()
+    assert starts(tmp_path) == {"hangs": 1}
