@@ -158,7 +158,7 @@ def _bad_blocks(store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> Iter
     records = ledger.state().records
     watch.start("Verifying", len(records), "blocks")
     known = {block.key: block for block in store.grid.iter_blocks() if block.key in records}
-    for key, record in records.items():
+    for key, record in sorted(records.items()):
         watch.advance(1)
         block = known.get(key)
         if block is None:

@@ -110,7 +110,7 @@ def test_the_same_maps_as_in_a_folder(
         vsi = f"/vsis3/{bucket}/{root.key}/results/0001"
         with rasterio.open(f"{vsi}/waves.tif") as a, rasterio.open(local / "waves.tif") as b:
             assert a.read().tobytes() == b.read().tobytes()
-            assert a.profile == b.profile
+            assert (a.crs, a.transform, a.shape) == (b.crs, b.transform, b.shape)
             assert a.overviews(1) == b.overviews(1)
         with rasterio.open(f'ZARR:"{vsi}/maps.zarr":/probability') as cells:
             assert cells.shape == b.shape
