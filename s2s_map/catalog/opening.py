@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,36 @@ def open_raster(uri: str) -> Iterator[DatasetReader]:
         ImageryError: For a missing file, one that is not a raster of a known format, or one that
             breaks while it is read.
     """
+    settings = settings_of(uri)
+    with settings.environment(), open_dataset(settings) as dataset, reading(settings):
+        yield dataset
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How GDAL opens a file.
+
+    Attributes:
+        path: What GDAL calls it.
+        name: What people call it, without signatures.
+        drivers: Formats it may be of.
+        environment: Sets GDAL up while in the context.
+    """
+
+    path: str
+    name: str
+    drivers: tuple[str, ...]
+    environment: Callable[[], AbstractContextManager[None]]
+
+
+def settings_of(uri: str) -> Settings:
+    """Return how a file is opened.
+
+    Raises:
+        ImageryError: For a missing file, or a VRT that names anything but image files.
+    """
     if is_remote(uri):
-        with remote_environment(), _opened(gdal_path(uri), redacted(uri), DRIVERS) as dataset:
-            yield dataset
-        return
+        return Settings(gdal_path(uri), redacted(uri), DRIVERS, remote_environment)
     path = Path(uri)
     if not path.is_file():
         raise ImageryError(
@@ -90,28 +117,39 @@ def open_raster(uri: str) -> Iterator[DatasetReader]:
     if is_vrt(path):
         check_vrt(path)
         drivers = ("VRT", *DRIVERS)
-    with gdal_environment(), _opened(str(path.resolve()), uri, drivers) as dataset:
-        yield dataset
+    return Settings(str(path.resolve()), uri, drivers, gdal_environment)
+
+
+def open_dataset(settings: Settings) -> DatasetReader:
+    """Open a file, in its environment.
+
+    Raises:
+        ImageryError: For one that is not a raster of a known format.
+    """
+    try:
+        # rasterio.open takes one driver only; the class takes a list.
+        return DatasetReader(settings.path, driver=list(settings.drivers), sharing=False)
+    except RasterioError as error:
+        raise ImageryError(
+            f"{settings.name} does not open as a raster ({_first_line(error)})",
+            expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
+        ) from _cause(error)
 
 
 @contextmanager
-def _opened(path: str, name: str, drivers: tuple[str, ...]) -> Iterator[DatasetReader]:
+def reading(settings: Settings) -> Iterator[None]:
+    """Turn what GDAL says while a file is read into an error of ours.
+
+    Raises:
+        ImageryError: For a file that breaks.
+    """
     try:
-        # rasterio.open takes one driver only; the class takes a list.
-        dataset = DatasetReader(path, driver=list(drivers), sharing=False)
+        yield
     except RasterioError as error:
         raise ImageryError(
-            f"{name} does not open as a raster ({_first_line(error)})",
-            expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
+            f"{settings.name} cannot be read ({_first_line(error)})",
+            remedy="check that the file is whole; fetch it again if not",
         ) from _cause(error)
-    with dataset:
-        try:
-            yield dataset
-        except RasterioError as error:
-            raise ImageryError(
-                f"{name} cannot be read ({_first_line(error)})",
-                remedy="check that the file is whole; fetch it again if not",
-            ) from _cause(error)
 
 
 def _first_line(error: Exception) -> str:

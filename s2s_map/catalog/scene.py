@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from shapely import Polygon
 
+from s2s_map.catalog.handles import forget
 from s2s_map.catalog.opening import open_raster
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
@@ -85,6 +86,7 @@ def inspect_scene(uri: str, entry: RasterEntry) -> Scene:
     with warnings.catch_warnings():
         # Said as an error below.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        forget(uri)
         return _inspect(uri, entry)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from s2s_map.cli.options import CatalogFiles
+from s2s_map.cli.options import CatalogFiles, Cluster, LogJson, with_cluster
 
 if TYPE_CHECKING:
     from s2s_map.pipeline.batch import Outcome
@@ -35,7 +36,12 @@ def plan_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
 
 
 @app.command("run")
-def run_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
+def run_command(
+    batch: BatchFile,
+    catalog: CatalogFiles = None,
+    cluster: Cluster = None,
+    log_json: LogJson = False,
+) -> None:
     """Do all runs of a batch that are not up to date; a failed one does not keep the others.
 
     The exit code is that of the gravest run: 4 interrupted, 2 failed, 3 with holes, 0 all complete.
@@ -45,16 +51,33 @@ def run_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
 
     console = Console()
     config, runs = load_batch(batch)
-    outcomes, code = run_batch(
-        config,
-        runs,
-        catalog or [],
-        lambda one: console.print(f"{one.name}: {one.state}", highlight=False, markup=False),
-    )
+    runs = [replace(run, config=with_cluster(run.config, cluster)) for run in runs]
+
+    def told(one: Outcome) -> None:
+        console.print(f"{one.name}: {one.state}", highlight=False, markup=False)
+        if log_json:
+            _log(one)
+
+    outcomes, code = run_batch(config, runs, catalog or [], told, log_json=log_json)
     _print(console, outcomes)
     console.print(f"{config.output}: {REPORT}, {COLLECTION}, runs/ with logs", highlight=False)
     if code:
         raise typer.Exit(code)
+
+
+def _log(one: Outcome) -> None:
+    from s2s_map.cli.json_log import write_event
+
+    write_event(
+        "run ended",
+        "error" if one.state == "failed" else "warning" if one.exit_code else "info",
+        run=one.name,
+        state=one.state,
+        exit_code=one.exit_code,
+        reason=one.reason or None,
+        counts={"patches": one.patches},
+        seconds=one.seconds,
+    )
 
 
 def _print(console: Console, outcomes: list[Outcome]) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.console import Console
 from s2s_map.cli import (
     batch,
     catalog,
+    dataset,
     doctor,
     evaluate,
     explain,
@@ -54,6 +55,7 @@ app.command("train")(train.train_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(batch.app, name="batch")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 
@@ -91,21 +93,39 @@ def main(arguments: list[str] | None = None) -> None:
         logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _as_interrupt)
     error = Console(stderr=True, highlight=False, soft_wrap=True)
+    log_json = "--log-json" in given
     try:
         # --debug may stand anywhere, as one adds it to the line that failed.
         app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
     except S2SMapError as problem:
+        if log_json:
+            trace = redacted_traceback() if debug else None
+            _logged("error", str(problem), problem.exit_code, traceback=trace)
         if debug:
             error.print(_escaped(redacted_traceback()))
         error.print(f"[bold red]error:[/] {_escaped(redacted(str(problem)))}")
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
-        error.print("stopped; start the same command again to go on where it stopped")
+        remedy = "stopped; start the same command again to go on where it stopped"
+        if log_json:
+            _logged("error", remedy, INTERRUPTED)
+        error.print(remedy)
         sys.exit(INTERRUPTED)
-    except Exception:
+    except Exception as problem:
         # A fault of the program: its traceback is wanted, the keys in it are not.
+        if log_json:
+            reason = f"{type(problem).__name__}: {problem}"
+            _logged("error", reason, 1, traceback=redacted_traceback())
         error.print(_escaped(redacted_traceback()))
         sys.exit(1)
+
+
+def _logged(event: str, reason: str, exit_code: int, **about: object) -> NoReturn:
+    """Log how the program ends and end it."""
+    from s2s_map.cli.json_log import write_event
+
+    write_event(event, "error", reason=reason, exit_code=exit_code, **about)
+    sys.exit(exit_code)
 
 
 def _escaped(text: str) -> str:

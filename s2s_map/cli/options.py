@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from s2s_map.config.cluster import ClusterConfig
     from s2s_map.config.run import RunConfig
 
 ConfigFile = Annotated[Path, typer.Argument(help="Run config, a YAML file.", show_default=False)]
@@ -40,6 +42,14 @@ Cluster = Annotated[
     ),
 ]
 
+LogJson = Annotated[
+    bool,
+    typer.Option(
+        "--log-json",
+        help="Log as JSON, an object a line on standard error: time, level, event, ...",
+    ),
+]
+
 
 def with_cluster(config: RunConfig, use: str | None) -> RunConfig:
     """Return a config with another `cluster:`.
@@ -49,8 +59,16 @@ def with_cluster(config: RunConfig, use: str | None) -> RunConfig:
     """
     if use is None:
         return config
+    return config.model_copy(update={"cluster": cluster_of(use, config.cluster.model_dump())})
+
+
+def cluster_of(use: str, others: Mapping[str, Any] | None = None) -> ClusterConfig:
+    """Return what `--cluster` names, with the other settings of a `cluster:`.
+
+    Raises:
+        ConfigError: For something that is no cluster.
+    """
     from s2s_map.config.cluster import ClusterConfig
     from s2s_map.config.load import parse_model
 
-    changed = parse_model(ClusterConfig, {**config.cluster.model_dump(), "use": use}, "--cluster")
-    return config.model_copy(update={"cluster": changed})
+    return parse_model(ClusterConfig, {**(others or {}), "use": use}, "--cluster")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import FurtherTexts, OutputFolder
+from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, cluster_of
 
 
 def query_command(
@@ -32,6 +32,8 @@ def query_command(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the layer and its files.")
     ] = None,
+    cluster: Cluster = None,
+    log_json: LogJson = False,
 ) -> None:
     """Ask the embeddings of a finished run something else and add the answer as a layer.
 
@@ -51,7 +53,8 @@ def query_command(
         texts=also or (),
         minus=minus or (),
         name=name,
-        reporter=reporter(console),
+        reporter=reporter(console, log_json),
+        cluster=None if cluster is None else cluster_of(cluster),
     )
     layer = finished.record.last_concept
     console.print(

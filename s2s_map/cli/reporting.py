@@ -24,8 +24,12 @@ from s2s_map.pipeline.progress import Reporter
 _LOG_EVERY_S = 10.0
 
 
-def reporter(console: Console) -> Reporter:
-    """Return bars for a terminal, log lines for anything else."""
+def reporter(console: Console, log_json: bool = False) -> Reporter:
+    """Return bars for a terminal, log lines for anything else, or JSON lines if asked for."""
+    if log_json:
+        from s2s_map.cli.json_log import JsonReporter
+
+        return JsonReporter()
     return BarReporter(console) if console.is_terminal else LogReporter()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import CatalogFiles, Cluster, ConfigFile, with_cluster
+from s2s_map.cli.options import CatalogFiles, Cluster, ConfigFile, LogJson, with_cluster
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -40,6 +40,7 @@ def run_command(
             "--performance-report", help="Write Dask's report of what the cluster did, HTML."
         ),
     ] = None,
+    log_json: LogJson = False,
 ) -> None:
     """Map a region: read the imagery, embed it, ask the questions, write the maps.
 
@@ -57,7 +58,7 @@ def run_command(
     settings = with_cluster(settings, cluster)
     from s2s_map.pipeline.run import run
 
-    watch = reporter(console)
+    watch = reporter(console, log_json)
     finished = run(
         settings,
         overwrite=overwrite,

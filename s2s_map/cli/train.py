@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from s2s_map.cli.options import ConfigFile
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def train_command(config: ConfigFile) -> None:
-    """Train a model; workflows/train_mini.yaml makes the embedded one from scratch."""
+    """Train a model; goes on where an earlier start stopped.
+
+    With `dataset:`, on sounds with imagery and captions (workflows/train/). With `scenes:`, on
+    land cover: workflows/train_mini.yaml makes the embedded model from scratch.
+    """
+    _show_progress()
+    Console().print(f"wrote the model to {_train(config)}", highlight=False)
+
+
+def _show_progress() -> None:
+    from rich.logging import RichHandler
+
+    logger = logging.getLogger("s2s_map")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(RichHandler(console=Console(stderr=True), show_path=False))
+    # What Lightning says of GPUs and of its makers' services is not the user's business.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+def _train(config: Path) -> Path:
     from s2s_map.config.load import parse_model, read_yaml
-    from s2s_map.config.train import TrainConfig
 
-    settings = parse_model(TrainConfig, read_yaml(config), str(config))
-    from s2s_map.training.train import train
+    content = read_yaml(config)
+    if isinstance(content, Mapping) and "scenes" in content:
+        from s2s_map.config.train import TrainConfig
 
-    folder = train(settings)
-    Console().print(f"wrote the model to {folder}", highlight=False)
+        settings = parse_model(TrainConfig, content, str(config))
+        from s2s_map.training.train import train
+
+        return train(settings)
+    from s2s_map.config.train_sounds import SoundTrainConfig
+
+    sounds = parse_model(SoundTrainConfig, content, str(config))
+    from s2s_map.training.train_sounds import train_sounds
+
+    return train_sounds(sounds)

@@ -11,6 +11,7 @@ from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile, ValueScale
 from s2s_map.config.stac import StacEntry
 from s2s_map.config.times import parse_time
+from s2s_map.config.webtiles import XyzEntry
 
 __all__ = [
     "ENTRY_TYPES",
@@ -23,6 +24,7 @@ __all__ = [
     "SensorProfile",
     "StacEntry",
     "ValueScale",
+    "XyzEntry",
     "ZarrEntry",
     "parse_time",
 ]
@@ -78,12 +80,13 @@ class RasterEntry(Entry):
         return _as_tuple(self.uri)
 
 
-CatalogEntry = RasterEntry | StacEntry | ZarrEntry
+CatalogEntry = RasterEntry | StacEntry | XyzEntry | ZarrEntry
 """Any type of entry; `type:` says which."""
 
-ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[ZarrEntry]] = {
+ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[XyzEntry] | type[ZarrEntry]] = {
     "raster": RasterEntry,
     "stac": StacEntry,
+    "xyz": XyzEntry,
     "zarr": ZarrEntry,
 }
 """Schema of each `type:`."""

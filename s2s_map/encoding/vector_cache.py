@@ -13,27 +13,20 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.config.cache_folder import cache_folder
+
 Cached = tuple[NDArray[np.float32], dict[str, Any]]
 
 FORMAT = "1"
 """Raise it whenever the same content and model should give other vectors."""
 
 
-CACHE_VARIABLE = "S2S_MAP_CACHE"
-
-
 def vectors_folder() -> Path:
     """The folder where embedded queries and vocabularies are kept between runs.
 
-    `vectors` in the folder that the environment variable S2S_MAP_CACHE names, else in the user's
-    cache (on Linux ~/.cache/s2s-map). It may be deleted at any time.
+    It may be deleted at any time.
     """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser() / "vectors"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("s2s-map", appauthor=False) / "vectors"
+    return cache_folder("vectors")
 
 
 def cache_key(*parts: str) -> str:

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.io import DatasetReader
-from rasterio.windows import Window
 
-from s2s_map.catalog.opening import open_raster
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry, ValueScale
+from s2s_map.imagery.chunks import read_native
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import (
     SHARE_FROM,
@@ -55,8 +52,7 @@ def read_aligned(
     """
 
     def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        with open_raster(scene.uri) as source:
-            return _read_native(source, rows, cols, entry)
+        return read_native(scene, rows, cols, entry)
 
     return resample_aligned(scene, lattice, window, fetch, entry.scale)
 
@@ -151,27 +147,3 @@ def _within(taps: Taps, span: slice) -> Taps:
 def _row_parts(count: int) -> Iterator[slice]:
     for start in range(0, count, _ROWS):
         yield slice(start, min(start + _ROWS, count))
-
-
-def _read_native(
-    source: DatasetReader, rows: slice, cols: slice, entry: RasterEntry
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
-    values = source.read(list(entry.bands), window=window)
-    nodata = entry.nodata if entry.nodata is not None else source.nodata
-    if nodata is not None:
-        # A pixel is void where all bands are: a black band of dark water is not.
-        void = np.isnan(values) if np.isnan(nodata) else values == nodata
-        observed = ~void.all(axis=0)
-    elif ColorInterp.alpha in source.colorinterp:
-        alpha = 1 + source.colorinterp.index(ColorInterp.alpha)
-        opaque = np.iinfo(source.dtypes[alpha - 1]).max
-        observed = source.read(alpha, window=window) > opaque // 2
-    elif MaskFlags.all_valid in source.mask_flag_enums[entry.bands[0] - 1]:
-        observed = np.ones(values.shape[1:], dtype=np.bool_)
-    else:
-        observed = source.read_masks(entry.bands[0], window=window) > 0
-    floats = values.astype(np.float32)
-    if values.dtype.kind == "f":
-        observed = observed & np.isfinite(floats).all(axis=0)
-    return floats, observed

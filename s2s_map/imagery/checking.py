@@ -36,6 +36,7 @@ def check_source(entry: CatalogEntry, at: tuple[float, float] | None = None) -> 
         source = open_source(entry)
         yield True, f"opens: {source.describe()}"
         lon, lat = at or _middle(source)
+        source = source.over((lon, lat, lon, lat))
         if source.needs_freezing:
             source = source.freeze((lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01))
             yield True, f"network: the search answers with {source.describe()}"

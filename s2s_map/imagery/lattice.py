@@ -101,6 +101,12 @@ class Lattice:
             float(self.north - window.top * self.pixel_m),
         )
 
+    def bounds(self, window: PixelWindow) -> Bounds:
+        """Return (minx, miny, maxx, maxy) of a window in metres."""
+        west, north = self.origin(window)
+        pixel = float(self.pixel_m)
+        return west, north - window.height * pixel, west + window.width * pixel, north
+
     def cover(self, bounds: Bounds) -> PixelWindow:
         """Return the pixels that touch bounds in metres."""
         top, bottom = math.floor(self.row(bounds[3])), math.ceil(self.row(bounds[1]))

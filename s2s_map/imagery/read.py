@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
@@ -13,8 +14,8 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.aligned import is_aligned, read_aligned
-from s2s_map.imagery.lattice import Bounds, Lattice
-from s2s_map.imagery.warped import read_warped
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
+from s2s_map.imagery.warped import read_warped, scene_window
 
 
 def read_block(
@@ -53,19 +54,37 @@ def read_block(
     pixels = np.zeros((3, *shape), dtype=np.uint8)
     valid = np.zeros(shape, dtype=np.bool_)
     for scene in scenes:
-        if valid.all():
-            break
+        # Only where the scene lies and nothing is seen yet: of 50 scenes a block meets a few.
+        part = _unseen(valid, window, scene_window(scene, lattice, window, target))
+        if part is None:
+            continue
         try:
             if is_aligned(scene, target):
-                values, seen = read_aligned(scene, lattice, window, entry)
+                values, seen = read_aligned(scene, lattice, part, entry)
             else:
-                values, seen = read_warped(scene, lattice, window, target, entry)
+                values, seen = read_warped(scene, lattice, part, target, entry)
         except ImageryError as error:
             if holes is None:
                 raise
             holes.append(Hole(error.found, redacted(scene.uri)))
             continue
-        new = seen & ~valid
-        np.copyto(pixels, values, where=new)
-        valid |= new
+        rows, cols = part.slices_in(window)
+        new = seen & ~valid[rows, cols]
+        np.copyto(pixels[:, rows, cols], values, where=new)
+        valid[rows, cols] |= new
     return ImageBlock(pixels, valid, tuple(holes or ()))
+
+
+def _unseen(
+    valid: NDArray[np.bool_], window: PixelWindow, extent: PixelWindow
+) -> PixelWindow | None:
+    """Return the least window of a scene's extent that has all pixels not valid yet."""
+    part = extent & window
+    if part is None:
+        return None
+    missing = ~valid[part.slices_in(window)]
+    rows, cols = np.flatnonzero(missing.any(axis=1)), np.flatnonzero(missing.any(axis=0))
+    if not rows.size:
+        return None
+    top, left = part.top + int(rows[0]), part.left + int(cols[0])
+    return PixelWindow(top, left, int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)

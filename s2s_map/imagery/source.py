@@ -14,6 +14,7 @@ from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.errors import CatalogError, ImageryError
 from s2s_map.imagery.lattice import Bounds
+from s2s_map.imagery.requests import Requests
 
 LonLatBounds = tuple[float, float, float, float]
 
@@ -87,6 +88,23 @@ class Source(ABC):
     def describe(self) -> str:
         """Return in a few words what there is, such as "50 scenes"."""
 
+    def over(self, area: LonLatBounds) -> Source:
+        """Return the source as it is read for an area: what follows from the place alone.
+
+        Args:
+            area: (west, south, east, north) in degrees; west > east across the antimeridian.
+        """
+        return self
+
+    def requests(self, boxes: Sequence[Bounds], crs: CRS | str) -> Requests | None:
+        """Return how many requests reading boxes takes; None for a source that is not metered.
+
+        Args:
+            boxes: (minx, miny, maxx, maxy) in metres of `crs`; they may overlap.
+            crs: Projected CRS in metres.
+        """
+        return None
+
     @property
     def needs_freezing(self) -> bool:
         """Whether what it reads is still to be decided, by a search for example."""
@@ -135,6 +153,10 @@ def open_source(entry: CatalogEntry) -> Source:
         from s2s_map.imagery.stac import StacSource
 
         return StacSource(entry)
+    if entry.type == "xyz":
+        from s2s_map.imagery.xyz import XyzSource
+
+        return XyzSource(entry)
     if entry.type == "zarr":
         from s2s_map.imagery.cube import ZarrSource
 

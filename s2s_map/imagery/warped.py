@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,10 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from s2s_map.catalog.opening import open_raster
+from s2s_map.catalog.handles import lent_raster
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry, ValueScale
-from s2s_map.imagery.lattice import Lattice, PixelWindow
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
 
@@ -44,7 +45,7 @@ def read_warped(
     if scene_window(scene, lattice, window, crs) & window is None:
         empty = (window.height, window.width)
         return np.zeros((3, *empty), dtype=np.uint8), np.zeros(empty, dtype=np.bool_)
-    with open_raster(scene.uri) as source:
+    with lent_raster(scene.uri) as source:
         return warp_onto(
             source, scene, lattice, window, crs, entry.bands, entry.nodata, entry.scale
         )
@@ -92,12 +93,18 @@ def scene_window(scene: Scene, lattice: Lattice, window: PixelWindow, crs: CRS) 
     For a scene that reaches beyond what the CRS can show, such as a mosaic of the whole Earth,
     these are the window's own.
     """
-    bounds = scene.bounds
-    if scene.crs != crs:
-        bounds = transform_bounds(scene.crs.to_wkt(), crs.to_wkt(), *bounds, densify_pts=101)
+    bounds = scene.bounds if scene.crs == crs else _bounds_in(scene.bounds, scene.crs, crs)
     if not all(math.isfinite(edge) for edge in bounds):
         return window
     return lattice.cover(bounds)
+
+
+@lru_cache(maxsize=4096)
+def _bounds_in(bounds: Bounds, crs: CRS, other: CRS) -> Bounds:
+    west, south, east, north = transform_bounds(
+        crs.to_wkt(), other.to_wkt(), *bounds, densify_pts=101
+    )
+    return west, south, east, north
 
 
 @dataclass(frozen=True)

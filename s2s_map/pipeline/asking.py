@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
@@ -15,6 +16,7 @@ from s2s_map.errors import OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.generations import finished_results, keep_files, next_results, publish
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
@@ -34,6 +36,7 @@ def query(
     name: str | None = None,
     probability: ProbabilityConfig | None = None,
     reporter: Reporter | None = None,
+    cluster: ClusterConfig | None = None,
 ) -> OpenRun:
     """Ask a finished run something else and add the answer as a layer.
 
@@ -49,6 +52,8 @@ def query(
             replaced.
         probability: Another way from similarity to probability than the run's.
         reporter: Told of the progress.
+        cluster: Where the maps are scored and written; threads of this process if None, wherever
+            the run was computed.
 
     Returns:
         The run with the new layer, opened.
@@ -57,6 +62,7 @@ def query(
         QueryError: For a query that cannot be asked.
         StoreError: If there is no finished run.
         OutputMismatchError: If the model is no longer the one the embeddings were made with.
+        ClusterError: For a cluster that cannot be used.
 
     Examples:
         >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
@@ -79,11 +85,16 @@ def query(
         began = time.monotonic()
         with names.open_ledger(folder) as ledger:
             done = ledger.state().content
-        building = score_maps(folder, store, questions, done, config.zarr_format, watch)
-        results = next_results(folder)
-        keep_files(finished_results(folder), results, [names.IMAGERY])
-        record.created = datetime.now(UTC)
-        write_results(folder, building, questions, record, watch)
+        where = cluster or ClusterConfig()
+        called = str(folder.resolve() if isinstance(folder, Path) else folder)
+        with open_executor(where, called, watch) as executor:
+            building = score_maps(
+                folder, store, questions, done, config.zarr_format, watch, executor
+            )
+            results = next_results(folder)
+            keep_files(finished_results(folder), results, [names.IMAGERY])
+            record.created = datetime.now(UTC)
+            write_results(folder, building, questions, record, watch, executor)
         record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(results / names.RECORD)

@@ -114,6 +114,8 @@ def run_batch(
     runs: Sequence[BatchRun],
     catalogs: Sequence[str | Path] = (),
     told: Callable[[Outcome], None] = lambda _: None,
+    *,
+    log_json: bool = False,
 ) -> tuple[list[Outcome], int]:
     """Do all runs of a batch that are not up to date, then write its report and collection.
 
@@ -125,6 +127,7 @@ def run_batch(
         runs: Its runs.
         catalogs: Catalog files that come before the usual ones.
         told: Called with every outcome.
+        log_json: Have the runs log as JSON lines.
 
     Returns:
         The outcomes in the order of the runs, and the exit code of the gravest: 4 if interrupted,
@@ -142,7 +145,9 @@ def run_batch(
                 told(outcome)
         todo = [(run, outcome) for run, outcome in planned if outcome.state == "planned"]
         try:
-            _run_all(folder, todo, catalogs, batch.parallel, told)
+            named = [part for catalog in catalogs for part in ("--catalog", str(catalog))]
+            options = [*named, *(["--log-json"] if log_json else [])]
+            _run_all(folder, todo, options, batch.parallel, told)
         except KeyboardInterrupt:
             for outcome in outcomes:
                 if outcome.state == "planned":
@@ -162,7 +167,7 @@ def run_batch(
 def _run_all(
     folder: Path,
     todo: Sequence[tuple[BatchRun, Outcome]],
-    catalogs: Sequence[str | Path],
+    options: Sequence[str],
     parallel: int,
     told: Callable[[Outcome], None],
 ) -> None:
@@ -171,7 +176,7 @@ def _run_all(
         while waiting or running:
             while waiting and len(running) < parallel:
                 run, outcome = waiting.pop(0)
-                process = _started(folder, run, catalogs)
+                process = _started(folder, run, options)
                 running[process.pid] = (process, outcome, time.monotonic())
             for pid, (process, outcome, began) in list(running.items()):
                 if process.poll() is not None:
@@ -193,17 +198,14 @@ def _run_all(
         raise
 
 
-def _started(
-    folder: Path, run: BatchRun, catalogs: Sequence[str | Path]
-) -> subprocess.Popen[bytes]:
+def _started(folder: Path, run: BatchRun, options: Sequence[str]) -> subprocess.Popen[bytes]:
     config, log = folder / "runs" / f"{run.name}.yaml", folder / "runs" / f"{run.name}.log"
     with replacing_file(config) as partial:
         text = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
         partial.write_text(text, encoding="utf-8")
-    named = [part for catalog in catalogs for part in ("--catalog", str(catalog))]
     with output_errors(log), log.open("wb") as out:
         return subprocess.Popen(  # noqa: S603  (this program itself, no shell)
-            [sys.executable, "-c", _COMMAND, "run", str(config), *named],
+            [sys.executable, "-c", _COMMAND, "run", str(config), *options],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -218,9 +220,21 @@ def _settle(folder: Path, code: int, outcome: Outcome, began: float) -> None:
     if outcome.exit_code:
         log = folder / "runs" / f"{outcome.name}.log"
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = [line for line in lines if line.startswith("error:")] or lines[-1:]
+        said = [why for line in lines if (why := _error_in(line))] or lines[-1:]
         died = f"ended by signal {-code}; " if code < 0 else ""
-        outcome.reason = died + (said[-1].removeprefix("error:").strip() if said else "no message")
+        outcome.reason = died + (said[-1] if said else "no message")
+
+
+def _error_in(line: str) -> str:
+    """Return the reason that a line of a log gives for a run's end, "" if it gives none."""
+    if line.startswith("error:"):
+        return line.removeprefix("error:").strip()
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return ""
+    ended = isinstance(event, dict) and event.get("event") == "error"
+    return str(event.get("reason", "")) if ended else ""
 
 
 def _gravity(code: int) -> int:

@@ -98,7 +98,7 @@ def embed_missing(
     with _ending(ledger, counts, blocks, len(done)):
         try:
             for outcome in executor.run(task, missing_blocks(needed, done), stop):
-                _note(outcome, ledger, counts)
+                _note(outcome, ledger, counts, reporter)
                 counts.seconds = time.monotonic() - began
                 if outcome.result is not None and advance is None:
                     inside = region_mask(job.region, job.grid, outcome.item)
@@ -114,7 +114,12 @@ def embed_missing(
     return counts
 
 
-def _note(outcome: Outcome[Block, BlockRecord], ledger: Ledger, counts: EmbeddingCounts) -> None:
+def _note(
+    outcome: Outcome[Block, BlockRecord],
+    ledger: Ledger,
+    counts: EmbeddingCounts,
+    reporter: Reporter,
+) -> None:
     record, key = outcome.result, outcome.item.key
     if record is not None:
         # A worker may not know which values are secret; this process does.
@@ -125,10 +130,13 @@ def _note(outcome: Outcome[Block, BlockRecord], ledger: Ledger, counts: Embeddin
         counts.encode_s += record.encode_s
         counts.workers.add(record.worker)
         counts.failed.pop(key, None)
+        numbers = {"patches": record.patches, "valid_cells": record.valid_cells}
+        reporter.block_done(key, {**numbers, "holes": len(record.holes)}, record.seconds)
         return
     reason = reason_of(outcome.error or Exception("unknown"))
     ledger.fail(BlockFailure(key, reason, outcome.final))
     counts.failed[key] = reason
+    reporter.block_failed(key, reason, outcome.final)
     if not counts.blocks and len(counts.failed) >= _HOPELESS:
         raise IncompleteRunError(
             f"the first {len(counts.failed)} blocks all failed, the last with: {reason}",

@@ -119,6 +119,7 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
     card = model_card(config.model)
     source = open_source(entry)
     outline = read_outline(config.region, source.coverage)
+    source = source.over(outline.extent.bounds)
     crs = choose_crs(source.crs, outline, config.grid.crs)
     region = load_region(config.region, source.coverage, crs, outline)
     grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)

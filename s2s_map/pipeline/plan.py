@@ -19,8 +19,8 @@ from s2s_map.tiling.projections import distance_error
 _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
 
-_BASE_BYTES = 1_100_000_000
-"""Python, torch and the model in memory."""
+_BASE_BYTES = 1_300_000_000
+"""Python, torch and the model in memory, and chunks of imagery kept for the blocks beside."""
 
 _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""

@@ -17,3 +17,9 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Something worth a line."""
+
+    def block_done(self, block: str, counts: dict[str, int], seconds: float) -> None:
+        """A block is embedded and recorded; `counts` are its patches, valid cells and holes."""
+
+    def block_failed(self, block: str, reason: str, final: bool) -> None:
+        """A block failed; unless that is final it is tried again in the end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +72,10 @@ class Embeddings:
 
 
 def sat2sound_losses(
-    embeddings: Embeddings, log_scales: Mapping[str, Tensor], alpha: float = PSEUDO_MATCH_ALPHA
+    embeddings: Embeddings,
+    log_scales: Mapping[str, Tensor],
+    alpha: float = PSEUDO_MATCH_ALPHA,
+    terms: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
     """Every published loss that the batch has the modalities for.
 
@@ -80,6 +83,7 @@ def sat2sound_losses(
         embeddings: The batch.
         log_scales: Logarithm of the logit scale of "ia", "it", "at", "i_at" and "fdt".
         alpha: Weight of pseudo-positives.
+        terms: Which to compute; None: all.
 
     Returns:
         Losses by name: "ia" image-audio, "it" image-audio caption, "at" audio-audio caption,
@@ -94,7 +98,7 @@ def sat2sound_losses(
     return {
         name: contrastive(logits(a, b, log_scales[name]), alpha)
         for name, (a, b) in pairs.items()
-        if b is not None
+        if b is not None and (terms is None or name in terms)
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.errors import ClusterError
 from s2s_map.pipeline import cluster as clusters
+from s2s_map.pipeline import dask_executor
 from s2s_map.pipeline.cluster import check_versions, open_executor, version_differences
 from s2s_map.pipeline.dask_executor import DaskExecutor
 from s2s_map.pipeline.executor import ThreadsExecutor
@@ -95,6 +97,30 @@ def test_same_bytes_wherever_a_network_runs(
     assert {batch for batch, _, _ in settings["local"]} == {16}
     assert found["two"] == found["one"]
     assert found["local"] == found["one"]
+
+
+def test_a_query_on_a_cluster_gives_the_same_bytes(
+    plain: dict[str, Any], cluster: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s2s_map.pipeline.asking import query
+
+    monkeypatch.chdir(Path(plain["output"]).parent)
+    run(RunConfig(**{**plain, "output": str(tmp_path / "here")}))
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    seen = []
+
+    class Watch(DaskExecutor):
+        def run(self, task: Any, items: Any, stop: Event) -> Any:
+            seen.append(type(task).__name__)
+            return super().run(task, items, stop)
+
+    monkeypatch.setattr(dask_executor, "DaskExecutor", Watch)
+    address = cluster.client.scheduler_info(n_workers=0)["address"]
+    query(tmp_path / "here", "rain")
+    assert seen == []
+    query(tmp_path / "there", "rain", cluster=ClusterConfig(use=address))
+    assert seen == ["RegionTask", "LayerTask"]
+    assert result_bytes(tmp_path / "there") == result_bytes(tmp_path / "here")
 
 
 def clusters_of(folder: Path) -> str:

@@ -1,0 +1,103 @@
+"""Splits that are fair in space: whole blocks of ground belong to one split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from s2s_map.datasets.schema import SPLITS, Split
+from s2s_map.errors import DataError
+
+EARTH_KM = 6371.0088
+BLOCK_KM = 10.0
+SHARES = (0.8, 0.1, 0.1)
+
+Blocks = NDArray[np.int64]
+
+
+def blocks_of(longitude: ArrayLike, latitude: ArrayLike, block_km: float = BLOCK_KM) -> Blocks:
+    """The block (row, column) that each place lies in, shape (n, 2).
+
+    Rows are bands of latitude, `block_km` high; each is cut into columns about as wide.
+
+    Args:
+        longitude: Degrees east (n,).
+        latitude: Degrees north (n,).
+        block_km: Side of a block, kilometres.
+    """
+    degree_km = np.pi * EARTH_KM / 180
+    latitudes = np.asarray(latitude, dtype=np.float64)
+    longitudes = (np.asarray(longitude, dtype=np.float64) + 180) % 360
+    row = np.floor((latitudes + 90) * degree_km / block_km)
+    middle = np.radians((row + 0.5) * block_km / degree_km - 90)
+    columns = np.maximum(1, np.round(360 * degree_km * np.cos(middle) / block_km))
+    column = np.floor(longitudes / 360 * columns)
+    return np.stack([row, column], axis=1).astype(np.int64)
+
+
+def spatial_split(
+    longitude: ArrayLike,
+    latitude: ArrayLike,
+    *,
+    shares: Sequence[float] = SHARES,
+    block_km: float = BLOCK_KM,
+    seed: int = 0,
+) -> list[Split]:
+    """Assign each place to a split by its block, as the paper's data sets do.
+
+    A block's split depends on the block and the seed alone: places added later move no others.
+
+    Args:
+        longitude: Degrees east (n,).
+        latitude: Degrees north (n,).
+        shares: Of blocks for train, val and test; they sum to 1.
+        block_km: Side of a block, kilometres.
+        seed: Decides which blocks go where.
+
+    Raises:
+        DataError: For shares that are not three that sum to 1.
+    """
+    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise DataError(
+            f"shares {', '.join(map(str, shares))}",
+            expected="three for train, val and test that sum to 1",
+        )
+    limits = np.cumsum(shares)
+    found: dict[tuple[int, int], Split] = {}
+    result: list[Split] = []
+    for row, column in blocks_of(longitude, latitude, block_km).tolist():
+        block = (row, column)
+        if block not in found:
+            digest = hashlib.sha256(f"{seed}/{block_km:g}/{row}/{column}".encode()).digest()
+            drawn = int.from_bytes(digest[:8], "big") / 2**64
+            found[block] = SPLITS[min(int(np.searchsorted(limits, drawn, side="right")), 2)]
+        result.append(found[block])
+    return result
+
+
+def too_near(
+    longitude: ArrayLike, latitude: ArrayLike, splits: Sequence[Split], gap_km: float
+) -> NDArray[np.bool_]:
+    """Which training places lie within a gap of a held-out one: their imagery overlaps.
+
+    Args:
+        longitude: Degrees east (n,).
+        latitude: Degrees north (n,).
+        splits: Of each place.
+        gap_km: Great-circle distance, kilometres.
+    """
+    from scipy.spatial import cKDTree
+
+    lon, lat = np.radians(np.asarray(longitude, float)), np.radians(np.asarray(latitude, float))
+    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    training = np.array([split == "train" for split in splits], dtype=bool)
+    near = np.zeros(len(points), dtype=bool)
+    if gap_km <= 0 or training.all() or not training.any():
+        return near
+    chord = 2 * np.sin(min(gap_km / EARTH_KM, np.pi) / 2)
+    distance, _ = cKDTree(points[~training]).query(points[training])
+    near[training] = distance <= chord
+    return near

@@ -1,0 +1,1 @@
+"""Web tiles: which ones, fetched once and politely, judged, and warped onto the lattice."""

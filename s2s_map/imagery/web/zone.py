@@ -1,0 +1,210 @@
+"""The web tiles under a part of the lattice as one image of web mercator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+
+from s2s_map.arrays import Hole
+from s2s_map.catalog.extent import extent_of
+from s2s_map.catalog.projecting import LONLAT, project
+from s2s_map.catalog.scene import Scene
+from s2s_map.config.webtiles import XyzEntry
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
+from s2s_map.imagery.web.webtile import (
+    HALF_WORLD_M,
+    WebTile,
+    WebTileRange,
+    mercator_y,
+)
+
+WEB_MERCATOR = CRS("EPSG:3857")
+
+_MOST_PX = 4096
+_LARGEST_PART_PX = 2048
+_RIM_PX = 16
+_REACH_PX = 4.0
+
+
+@dataclass(frozen=True)
+class WebTileZone:
+    """An image of web tiles; see `imagery.mosaic.Zone`.
+
+    Attributes:
+        entry: The catalog entry.
+        level: Level of the web tiles.
+        left: Column of the image's west edge, in pixels of the level from 180 degrees west.
+        top: Row of its north edge, in pixels of the level.
+        width: Columns.
+        height: Rows.
+        within: The web tiles that what is read now may need.
+        missing: Why web tiles could not be had, filled while reading.
+    """
+
+    entry: XyzEntry
+    level: int
+    left: int
+    top: int
+    width: int
+    height: int
+    within: tuple[WebTileRange, ...]
+    missing: dict[WebTile, str] = field(default_factory=dict)
+
+    @property
+    def _pixel_m(self) -> float:
+        return 2.0 * HALF_WORLD_M / float(self.entry.tile_px * 2**self.level)
+
+    def native_pixel(self, wanted_m: float) -> float:
+        """Return the level's own pixel: coarser levels may be other imagery."""
+        return self._pixel_m
+
+    def scene(self, pixel_m: float) -> Scene:
+        """Return the image."""
+        west = self.left * pixel_m - HALF_WORLD_M
+        north = HALF_WORLD_M - self.top * pixel_m
+        return Scene(
+            uri="",
+            bounds=(west, north - self.height * pixel_m, west + self.width * pixel_m, north),
+            crs=WEB_MERCATOR,
+            shape=(self.height, self.width),
+            transform=Affine(pixel_m, 0.0, west, 0.0, -pixel_m, north),
+            band_count=3,
+            dtype="uint8",
+            valid="mask",
+        )
+
+    def read(
+        self, scene: Scene, rows: slice, cols: slice
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[Hole]]:
+        """Fetch the web tiles under a window and lay them side by side."""
+        from s2s_map.imagery.web.fetcher import fetcher_of
+
+        side = self.entry.tile_px
+        top, left = self.top + rows.start, self.left + cols.start
+        shape = (rows.stop - rows.start, cols.stop - cols.start)
+        rgba = np.zeros((4, *shape), dtype=np.uint8)
+        count = 2**self.level
+        wanted = WebTileRange(
+            self.level,
+            max(left // side, 0),
+            max(top // side, 0),
+            min(-(-(left + shape[1]) // side), count),
+            min(-(-(top + shape[0]) // side), count),
+        ) & declared_range(self.entry, self.level)
+        needed = {w: None for within in self.within for w in (wanted & within).webtiles()}
+        if needed:
+            found = fetcher_of(self.entry).fetch(needed)
+            for webtile, pixels in found.items():
+                if isinstance(pixels, str):
+                    self.missing[webtile] = pixels
+                elif pixels is not None:
+                    _paste(pixels, rgba, webtile.y * side - top, webtile.x * side - left)
+        seen = rgba[3] >= 128
+        return np.where(seen, rgba[:3], np.uint8(0)), seen, []
+
+
+def zones_under(
+    entry: XyzEntry,
+    level: int,
+    lattice: Lattice,
+    part: PixelWindow,
+    inside: PixelWindow,
+    crs: CRS,
+) -> list[WebTileZone]:
+    """Return the images under a part of the lattice: two where the antimeridian crosses it.
+
+    Args:
+        entry: The catalog entry.
+        level: Level of the web tiles.
+        lattice: The lattice.
+        part: The part: the images lie in the same place whatever of it is read.
+        inside: What of it is read now.
+        crs: CRS of the lattice.
+    """
+    size = 2.0 * HALF_WORLD_M / float(entry.tile_px * 2**level)
+    needs = mercator_boxes(lattice.bounds(inside), crs)
+    zones = []
+    for minx, miny, maxx, maxy in mercator_boxes(lattice.bounds(part), crs):
+        ratio = max((maxx - minx) / size / part.width, (maxy - miny) / size / part.height, 1.0)
+        rim = math.ceil(_REACH_PX * ratio) + _RIM_PX
+        reach = rim * size
+        within = tuple(
+            WebTileRange.covering((w - reach, s - reach, e + reach, n + reach), level)
+            for w, s, e, n in needs
+        )
+        left = math.floor((minx + HALF_WORLD_M) / size) - rim
+        right = math.ceil((maxx + HALF_WORLD_M) / size) + rim
+        top = math.floor((HALF_WORLD_M - maxy) / size) - rim
+        bottom = math.ceil((HALF_WORLD_M - miny) / size) + rim
+        zones.append(WebTileZone(entry, level, left, top, right - left, bottom - top, within))
+    return zones
+
+
+def parts_of(window: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, PixelWindow]]:
+    """Yield the squares of the lattice that a window touches, and what of each lies in it."""
+    for row in range(window.top // side, -(-window.bottom // side)):
+        for col in range(window.left // side, -(-window.right // side)):
+            square = PixelWindow(row * side, col * side, side, side)
+            inside = square & window
+            if inside is not None:
+                yield square, inside
+
+
+def part_side(pixel_m: float, native_m: float) -> int:
+    """Return the side of the squares that are warped at a time, in pixels of the lattice.
+
+    Their source is about 4,096 pixels wide at most, so that memory stays bounded; powers of two.
+    """
+    ratio = max(pixel_m / native_m, 1.0)
+    return max(16, min(_LARGEST_PART_PX, 1 << math.floor(math.log2(_MOST_PX / ratio))))
+
+
+def mercator_boxes(bounds: Bounds, crs: CRS) -> list[Bounds]:
+    """Return the boxes of EPSG:3857 that hold bounds of another CRS, within its square.
+
+    Two where the antimeridian lies between, none beyond what either CRS can show.
+    """
+    lonlat = shapely.get_coordinates(project(shapely.box(*bounds), crs, LONLAT))
+    lonlat = lonlat[np.isfinite(lonlat).all(axis=1)]
+    if not len(lonlat):
+        return []
+    extent = extent_of(lonlat)
+    south, north = extent.south, extent.north
+    if extent.width >= 360.0:
+        # Around a pole, which is inside.
+        south, north = (south, 90.0) if north > 0.0 else (-90.0, north)
+    spans = [(extent.west, extent.east)]
+    if extent.west > extent.east:
+        spans = [(extent.west, 180.0), (-180.0, extent.east)]
+    low, high = mercator_y(south), mercator_y(north)
+    if high <= low:
+        return []
+    metres = HALF_WORLD_M / 180.0
+    return [(west * metres, low, east * metres, high) for west, east in spans if east > west]
+
+
+def declared_range(entry: XyzEntry, level: int) -> WebTileRange:
+    """Return the web tiles of a level that an entry says there are."""
+    if entry.bounds is None:
+        return WebTileRange(level, 0, 0, 2**level, 2**level)
+    west, south, east, north = entry.bounds
+    metres = HALF_WORLD_M / 180.0
+    box = (west * metres, mercator_y(south), east * metres, mercator_y(north))
+    return WebTileRange.covering(box, level)
+
+
+def _paste(pixels: NDArray[np.uint8], target: NDArray[np.uint8], top: int, left: int) -> None:
+    height, width = target.shape[1:]
+    side = pixels.shape[1]
+    rows = slice(max(top, 0), min(top + side, height))
+    cols = slice(max(left, 0), min(left + side, width))
+    target[:, rows, cols] = pixels[
+        :, rows.start - top : rows.stop - top, cols.start - left : cols.stop - left
+    ]

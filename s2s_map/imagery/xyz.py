@@ -1,0 +1,158 @@
+"""Web tiles, mosaicked: the source of entries of type ``xyz``."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from odc.geo.crs import CRS
+
+from s2s_map.arrays import Hole, ImageBlock
+from s2s_map.catalog.coverage import Coverage
+from s2s_map.catalog.projecting import LONLAT
+from s2s_map.catalog.redacting import redacted
+from s2s_map.config.webtiles import XyzEntry
+from s2s_map.imagery.lattice import Bounds, Lattice
+from s2s_map.imagery.mosaic import read_zones
+from s2s_map.imagery.requests import Requests
+from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.web.webtile import WebTile, WebTileRange, choose_zoom, pixel_size
+from s2s_map.imagery.web.zone import (
+    declared_range,
+    mercator_boxes,
+    part_side,
+    parts_of,
+    zones_under,
+)
+
+_BANDS = 3
+
+
+@dataclass(frozen=True)
+class XyzSource(Source):
+    """Web tiles of one level.
+
+    Attributes:
+        entry: The catalog entry.
+        area: (west, south, east, north) in degrees, for which the level is chosen; None for all
+            that the entry has.
+    """
+
+    entry: XyzEntry
+    area: LonLatBounds | None = None
+
+    @property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """The declared bounds; nothing for the whole Earth."""
+        if self.entry.bounds is None:
+            return ()
+        return (Coverage(shapely.box(*self.entry.bounds), LONLAT),)
+
+    @property
+    def crs(self) -> CRS | None:
+        """None: maps are not made in web mercator, whose areas are not true."""
+        return None
+
+    @property
+    def level(self) -> int:
+        """Level of the web tiles, the same all over the area."""
+        entry = self.entry
+        if entry.zoom is not None:
+            return entry.zoom
+        _, south, _, north = self.area or entry.bounds or (-180.0, -90.0, 180.0, 90.0)
+        levels = (entry.min_zoom, entry.max_zoom)
+        return choose_zoom(entry.sensor.gsd_m, south, north, entry.tile_px, levels)
+
+    def over(self, area: LonLatBounds) -> XyzSource:
+        """Return the source with the level for an area."""
+        return XyzSource(self.entry, area)
+
+    def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        lattice, window = Lattice.of(bounds, shape)
+        pixels = np.zeros((3, *shape), dtype=np.uint8)
+        valid = np.zeros(shape, dtype=np.bool_)
+        missing: dict[WebTile, str] = {}
+        pixel = float(lattice.pixel_m)
+        for square, inside in parts_of(window, self._part_side(bounds, pixel, crs)):
+            zones = zones_under(self.entry, self.level, lattice, square, inside, crs)
+            block = read_zones(zones, lattice.bounds(inside), (inside.height, inside.width), crs)
+            rows, cols = inside.slices_in(window)
+            pixels[:, rows, cols] = block.pixels
+            valid[rows, cols] = block.valid
+            for zone in zones:
+                missing.update(zone.missing)
+            if missing and self.entry.on_missing == "fail":
+                break
+        where = redacted(self.entry.url.split("?")[0])
+        counts = sorted(Counter(missing.values()).items())
+        return ImageBlock(
+            pixels, valid, tuple(Hole(reason, where, count) for reason, count in counts)
+        )
+
+    def _part_side(self, bounds: Bounds, pixel_m: float, crs: CRS) -> int:
+        if crs == CRS("EPSG:3857"):
+            return part_side(pixel_m, pixel_size(self.level, 0.0, self.entry.tile_px))
+        # Pixels of the level are finest where the area reaches farthest from the equator; it must
+        # be the same side for all blocks.
+        _, south, _, north = self.area or self.entry.bounds or (0.0, -60.0, 0.0, 60.0)
+        farthest = min(max(abs(south), abs(north)), 85.0)
+        return part_side(pixel_m, pixel_size(self.level, farthest, self.entry.tile_px))
+
+    def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
+        """Return the decoded bytes of the web tiles under bounds."""
+        count = sum(found.count for found in self._ranges(bounds, CRS(crs)))
+        return count * self.entry.tile_px**2 * _BANDS
+
+    def requests(self, boxes: Sequence[Bounds], crs: CRS | str) -> Requests:
+        """Return how many web tiles lie under boxes, each counted once, and how many a day may be.
+
+        Args:
+            boxes: (minx, miny, maxx, maxy) of what is read, in metres of `crs`; they may overlap.
+            crs: Projected CRS in metres.
+        """
+        target = CRS(crs)
+        outlines = [
+            shapely.box(found.left, found.top, found.right, found.bottom)
+            for bounds in boxes
+            for found in self._ranges(bounds, target)
+            if found.count
+        ]
+        manners = self.entry.manners
+        by_rate = math.floor(manners.per_second * 86400.0)
+        return Requests(
+            count=round(shapely.union_all(outlines).area) if outlines else 0,
+            per_day=min(by_rate, manners.per_day or by_rate),
+            what=f"web tiles of level {self.level}",
+        )
+
+    def _ranges(self, bounds: Bounds, crs: CRS) -> list[WebTileRange]:
+        there = declared_range(self.entry, self.level)
+        return [
+            WebTileRange.covering(box, self.level) & there for box in mercator_boxes(bounds, crs)
+        ]
+
+    def identity(self) -> dict[str, Any]:
+        """Return address, level and what counts as no imagery.
+
+        What a server shows under an address may change; that is not known here.
+        """
+        entry = self.entry
+        return {
+            "url": redacted(entry.url),
+            "level": self.level,
+            "tile_px": entry.tile_px,
+            "bounds": None if entry.bounds is None else list(entry.bounds),
+            "blank": entry.blank.model_dump(mode="json"),
+        }
+
+    def describe(self) -> str:
+        """Return the level and the size of its pixels."""
+        entry = self.entry
+        _, south, _, north = self.area or entry.bounds or (0.0, 0.0, 0.0, 0.0)
+        size = pixel_size(self.level, (south + north) / 2.0, entry.tile_px)
+        return f"web tiles of level {self.level}, pixels of {size:.2g} m"

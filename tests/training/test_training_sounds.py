@@ -1,0 +1,362 @@
+"""Training on sounds with imagery and captions, from real pictures and recordings."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from fixtures_job import write_job
+from fixtures_models import TINY_HTSAT, TINY_META, fill
+from fixtures_sounds import TILE_PX, sound_rows, write_sound_set
+
+from s2s_map.config.model import CodebookConfig, MiniLMConfig
+from s2s_map.config.train_sounds import SoundTrainConfig
+from s2s_map.datasets.reading import open_dataset
+from s2s_map.datasets.schema import GEOSOUND, SOUNDING_EARTH
+from s2s_map.datasets.writing import write_parquet
+from s2s_map.errors import CheckpointError, DataError, OutputMismatchError
+from s2s_map.models.build import build_model
+from s2s_map.models.registry import load_model
+from s2s_map.pipeline.run import run
+from s2s_map.training.losses import contrastive, logits, pseudo_match, pseudo_positives
+from s2s_map.training.sound_data import Draws, SoundItems, wanted_for
+from s2s_map.training.sound_module import SoundModule
+from s2s_map.training.starting import load_part
+from s2s_map.training.text_features import TextFeatures
+from s2s_map.training.train_sounds import train_sounds
+
+# Lightning's own use of torch, not ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended"),
+]
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows" / "train"
+
+MODEL = TINY_META.model_copy(
+    update={
+        "audio": TINY_HTSAT,
+        "text": MiniLMConfig(),
+        "codebook": CodebookConfig(size=64, dim=32, score_scale=5.0),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sound_set(tmp_path_factory.mktemp("sounds"), train=12, val=6, test=0)
+
+
+def values(data: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "name": "tiny-sounds",
+        "title": "A tiny model of six sounds",
+        "output": str(output),
+        "dataset": {
+            "path": str(data),
+            "satellite": "sentinel",
+            "gsd_m": 30,
+            "tile_px": TILE_PX,
+            "workers": 0,
+        },
+        "model": json.loads(MODEL.model_dump_json()),
+        "optimiser": {"steps": 8, "batch": 6, "rate": 1e-3, "weight_decay": 0.01},
+        "check_every": 4,
+        "precision": "fp32",
+        "log": {"every": 1, "tensorboard": False},
+        "card": {"licence": "CC0-1.0", "attribution": "nobody"},
+    }
+    return config | changes
+
+
+def config_of(data: Path, output: Path, **changes: Any) -> SoundTrainConfig:
+    return SoundTrainConfig.model_validate(values(data, output, **changes))
+
+
+def curve(output: Path) -> dict[int, float]:
+    """Loss by step, of the latest start that has it."""
+    found: dict[int, float] = {}
+    files = (output / "logs" / "csv").glob("*/metrics.csv")
+    for file in sorted(files, key=lambda f: int(f.parent.name.rpartition("-")[2])):
+        with file.open() as lines:
+            for row in csv.DictReader(lines):
+                if row["train/total"]:
+                    found[int(row["step"])] = float(row["train/total"])
+    return found
+
+
+def test_a_small_real_set_is_learnt_by_heart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = sound_rows(6)
+    data = write_parquet(tmp_path / "data" / "train.parquet", rows, GEOSOUND).parent
+    changes: dict[str, Any] = {
+        "optimiser": {"steps": 150, "batch": 6, "rate": 3e-3, "weight_decay": 0.0, "clip": 5.0},
+        "check_every": 25,
+        "log": {"every": 10},
+        "metadata_drop": 0.0,
+        "audio_noise": {"time_stripes": 0, "mel_stripes": 0, "drop_path": 0},
+    }
+    config = config_of(data, tmp_path / "out", **changes)
+    dataset = config.dataset.model_copy(update={"validation": "train"})
+    folder = train_sounds(config.model_copy(update={"dataset": dataset}), tmp_path / "cache")
+    with (folder / "logs" / "csv" / "from-step-0" / "metrics.csv").open() as lines:
+        checks = [row for row in csv.DictReader(lines) if row["val/from_image_recall_at_1"]]
+    assert max(float(row["val/from_image_recall_at_1"]) for row in checks) == 1
+    assert max(float(row["val/to_image_recall_at_1"]) for row in checks) == 1
+    assert list((folder / "logs" / "tensorboard").rglob("events*"))
+    model = load_model(folder)
+    assert model.card.patch_m == (480, 2400)
+    assert "R@10% 1.000" in model.card.training.summary
+    assert model.embed_text("an owl calling in the forest").shape == (32,)
+    # And the main job takes it.
+    job = write_job(tmp_path / "job", model=str(folder))
+    monkeypatch.chdir(job.parent)
+    assert list(run(job).folder.rglob("*.tif"))
+
+
+def test_what_was_killed_goes_on_as_if_it_had_not_been(sounds: Path, tmp_path: Path) -> None:
+    whole = config_of(sounds, tmp_path / "whole", optimiser=SLOW, precision="bf16")
+    train_sounds(whole, tmp_path / "cache")
+    file = tmp_path / "train.yaml"
+    file.write_text(
+        yaml.safe_dump(values(sounds, tmp_path / "killed", optimiser=SLOW, precision="bf16"))
+    )
+    # In a process of its own: a real SIGKILL, as soon as there is a checkpoint.
+    program = "from s2s_map.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "train", str(file)],
+        env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache")},
+    )
+    last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    train_sounds(config_of(sounds, tmp_path / "killed", **GO_ON), tmp_path / "cache")
+    assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
+    assert len(curve(tmp_path / "whole")) == SLOW["steps"]
+    hashes = {load_model(tmp_path / name).sha256 for name in ("whole", "killed")}
+    assert len(hashes) == 1
+
+
+SLOW = {"steps": 24, "batch": 4, "rate": 1e-3, "accumulate": 2, "restart_every": 7}
+GO_ON: dict[str, Any] = {"optimiser": SLOW, "precision": "bf16"}
+
+
+@pytest.mark.parametrize(
+    ("terms", "logged"),
+    [
+        (["ia", "it", "at"], {"ia", "it", "at"}),
+        (["ia", "it", "at", "i_at"], {"ia", "it", "at", "i_at"}),
+        (["fdt"], {"fdt"}),
+    ],
+)
+def test_any_subset_of_losses(
+    sounds: Path, tmp_path: Path, terms: list[str], logged: set[str]
+) -> None:
+    module, batch = module_and_batch(sounds, tmp_path, losses={"terms": terms})
+    found = module.losses(batch)
+    assert set(found) == logged | {"multimodal", "total"}
+    found["total"].backward()
+
+
+def module_and_batch(sounds: Path, tmp_path: Path, **changes: Any) -> tuple[SoundModule, Any]:
+    from s2s_map.models.text_minilm import MiniLMTextEncoder
+
+    config = config_of(sounds, tmp_path / "out", **changes)
+    rows = open_dataset(sounds, "train", wanted_for(config), cache=tmp_path / "cache")
+    features = TextFeatures(tmp_path / "features")
+    columns = ["audio_caption"] * wanted_for(config).audio_caption
+    columns += [GEOSOUND.captions[key] for key in wanted_for(config).captions]
+    texts = [t for column in columns for t in rows.texts(column) if t]
+    features.add(MiniLMTextEncoder.load(MODEL.text), texts)  # type: ignore[arg-type]
+    items = SoundItems(config, rows, features)
+    draws = next(iter(Draws(len(items), 6, seed=0)))
+    network = build_model(config.network)
+    fill(network)
+    return SoundModule(network, config), items.collate([items[draw] for draw in draws])
+
+
+def test_half_of_each_kind_of_metadata_is_hidden(sounds: Path, tmp_path: Path) -> None:
+    module, batch = module_and_batch(sounds, tmp_path)
+    seen: list[torch.Tensor] = []
+    fuser = module.network.sat_encoder.meta_fuser
+    fuser.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[2]))
+    module.train()
+    module.losses(batch)
+    assert (seen[0].sum(dim=0) <= 3).all()
+    assert seen[0].sum(dim=0)[0] == 3
+    module.eval()
+    module.losses(batch)
+    assert seen[1][:, 0].all()
+
+
+def test_batches_depend_on_seed_and_number_alone(sounds: Path, tmp_path: Path) -> None:
+    config = config_of(sounds, tmp_path / "out")
+    whole = [draws for _, draws in zip(range(7), Draws(13, 6, 5), strict=False)]
+    later = next(iter(Draws(13, 6, 5, start=6)))
+    assert later == whole[6]
+    assert sorted(d.row for draws in whole[:2] for d in draws) != list(range(12))
+    assert len({d.row for draws in whole[:2] for d in draws}) == 12
+    shares = [next(iter(Draws(13, 6, 5, rank=r, devices=2))) for r in (0, 1)]
+    assert [*shares[0], *shares[1]] == whole[0]
+    with pytest.raises(DataError, match=r"at least optimiser\.batch, 20"):
+        Draws(13, 20, 0)
+    assert config.network.reference_px == TILE_PX
+
+
+def test_zooms_and_captions_belong_together(sounds: Path, tmp_path: Path) -> None:
+    _, batch = module_and_batch(sounds, tmp_path)
+    assert set(batch.resolution_m.tolist()) <= {30.0, 90.0, 150.0}
+    assert len(set(batch.resolution_m.tolist())) > 1
+    assert batch.mel.shape == (6, 1, TINY_HTSAT.frames, TINY_HTSAT.mel_bins)
+    assert batch.image_text.shape[:2] == batch.image_mask.shape
+
+
+def test_numbers_that_are_none_stop_training_and_keep_the_batch(
+    sounds: Path, tmp_path: Path
+) -> None:
+    hot = {"steps": 30, "batch": 6, "rate": 1e30, "clip": 1e30}
+    with pytest.raises(DataError, match="diverged"):
+        train_sounds(config_of(sounds, tmp_path / "out", optimiser=hot), tmp_path / "cache")
+    kept = torch.load(tmp_path / "out" / "bad_batch.pt", weights_only=True)
+    assert len(kept["keys"]) == len(kept["pixels"]) == 6
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_another_size_or_config_is_refused_in_one_line(sounds: Path, tmp_path: Path) -> None:
+    config = config_of(sounds, tmp_path / "out")
+    train_sounds(config, tmp_path / "cache")
+    wider = MODEL.model_copy(update={"codebook": CodebookConfig(size=32, dim=32)})
+    with pytest.raises(CheckpointError, match=r"space_dict \(64, 32\) instead of \(32, 32\)"):
+        train_sounds(config.model_copy(update={"model": wider}), tmp_path / "cache")
+    with pytest.raises(OutputMismatchError, match="another seed"):
+        train_sounds(config.model_copy(update={"seed": 9}), tmp_path / "cache")
+    (tmp_path / "out" / "checkpoints" / "last.ckpt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="does not open as a checkpoint"):
+        train_sounds(config, tmp_path / "cache")
+
+
+def test_broken_rows_are_replaced_and_listed(tmp_path: Path) -> None:
+    rows = sound_rows(8)
+    rows[2]["mel_features"] = np.zeros_like(rows[2]["mel_features"])
+    rows[5]["sentinel_image"] = {"bytes": b"nothing", "path": None}
+    data = write_parquet(tmp_path / "train.parquet", rows, GEOSOUND).parent
+    config = config_of(data, tmp_path / "out")
+    dataset = config.dataset.model_copy(update={"validation": "train"})
+    folder = train_sounds(config.model_copy(update={"dataset": dataset}), tmp_path / "cache")
+    skipped = json.loads((folder / "skipped.json").read_text())
+    assert {row["key"] for row in skipped} == {"aporee-2", "iNat-5"}
+
+
+def test_an_encoder_is_found_among_other_weights(tmp_path: Path) -> None:
+    network, other = build_model(MODEL), build_model(MODEL)
+    fill(other)
+    encoder = other.satmae_backbone.backbone.state_dict()
+    stored = {"model": {f"module.{k}": v for k, v in encoder.items()}, "epoch": 3}
+    stored["model"]["module.decoder.weight"] = torch.ones(3)
+    torch.save(stored, tmp_path / "pretrained.pth")
+    load_part(network.satmae_backbone.backbone, tmp_path / "pretrained.pth")
+    for key, value in network.satmae_backbone.backbone.state_dict().items():
+        assert torch.equal(value, encoder[key])
+    stored["model"].pop("module.blocks.0.norm1.weight")
+    torch.save(stored, tmp_path / "lacking.pth")
+    with pytest.raises(CheckpointError, match=r"1 missing: blocks\.0\.norm1\.weight"):
+        load_part(network.satmae_backbone.backbone, tmp_path / "lacking.pth")
+
+
+def test_gradients_equal_finite_differences(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(5, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    scale = torch.tensor(1.3, dtype=torch.float64)
+    target = pseudo_positives(logits(a, b, scale))
+
+    def held(a: torch.Tensor, b: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        scores = logits(a, b, scale)
+        truth = torch.arange(len(scores))
+        plain = 0.5 * (
+            torch.nn.functional.cross_entropy(scores, truth)
+            + torch.nn.functional.cross_entropy(scores.T, truth)
+        )
+        rows = -(target * scores.log_softmax(dim=1)).sum(dim=1).mean()
+        columns = -(target.T * scores.T.log_softmax(dim=1)).sum(dim=1).mean()
+        return plain + 0.1 * 0.5 * (rows + columns)
+
+    inputs = [x.clone().requires_grad_() for x in (a, b, scale)]
+    contrastive(logits(*inputs), 0.1).backward()
+    for place, given in enumerate(inputs):
+        assert given.grad is not None
+        for index in np.ndindex(*given.shape):
+            step = 1e-6
+            shifted = []
+            for sign in (1, -1):
+                moved = [x.detach().clone() for x in inputs]
+                moved[place][index] += sign * step
+                shifted.append(float(held(*moved)))
+            expected = (shifted[0] - shifted[1]) / (2 * step)
+            assert float(given.grad[index]) == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    assert pseudo_match(logits(a, b, scale)) > 0
+
+
+def test_features_of_captions_are_computed_once(tmp_path: Path) -> None:
+    class Counting:
+        dim = 4
+        asked = 0
+
+        def tokens(self, text: str) -> torch.Tensor:
+            self.asked += 1
+            return torch.full((1, len(text.split()), 4), float(len(text)))
+
+    encoder = Counting()
+    features = TextFeatures(tmp_path / "features")
+    assert features.add(encoder, ["a frog", "an owl at night", "a frog"]) == 2
+    again = TextFeatures(tmp_path / "features")
+    assert again.add(encoder, ["an owl at night", "rain"]) == 1
+    assert encoder.asked == 3
+    assert again["an owl at night"].tolist() == [[15.0] * 4] * 4
+    assert again["rain"].dtype == torch.float16
+    with pytest.raises(DataError, match="no features"):
+        again["thunder"]
+
+
+@pytest.mark.slow
+def test_pairs_over_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("gathered.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+@pytest.mark.parametrize("file", sorted(WORKFLOWS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_shipped_configs_are_those_of_the_paper(file: Path) -> None:
+    config = SoundTrainConfig.model_validate(yaml.safe_load(file.read_text()))
+    assert config.name == file.stem == config.output.name
+    assert config.optimiser.batch == 128
+    assert bool(config.model.metadata) == file.stem.endswith(
+        ("withmeta", "trimodal", "fdt", "comb", "cb4000", "cb8000", "cb32000")
+    )
+    assert config.dataset.satellite.lower()[:5] in ("bingm", "senti", "googl")
+    wanted_for(config).columns(
+        SOUNDING_EARTH if config.dataset.satellite == "googleEarth" else GEOSOUND
+    )
