@@ -35,7 +35,8 @@ def status_command(out: OutputFolder, as_json: Json = False) -> None:
         f"[bold]{status.state}[/]{holed} on {status.cluster}: {status.share:.1%} done{left}"
     )
     console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
-    console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s")
+    idle = "" if status.encoder_idle is None else f", encoder idle {status.encoder_idle:.0%}"
+    console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s{idle}")
     console.print(f"  last word {_duration(status.silent_s)} ago")
     console.print(f"  maps: {'written' if status.maps else 'not written yet'}")
     for title, lines in (

@@ -31,6 +31,7 @@ CHECKED = (
 """Packages that workers must have in the version of this process."""
 
 _CONNECT_S = 10.0
+_SKEW_S = 5.0
 
 
 @contextmanager
@@ -64,6 +65,9 @@ def open_executor(
         else:
             client = stack.enter_context(_connected(cluster))
             check_versions(client)
+            for skew in clock_skews(client):
+                if reporter is not None:
+                    reporter.note(skew)
         if reporter is not None and cluster.dashboard is not None:
             reporter.note(f"Dask's status page: {client.dashboard_link}")
         if performance_report is not None:
@@ -147,6 +151,31 @@ def check_versions(client: Client) -> None:
         differences = version_differences(packages, mine)
         if differences:
             _refuse(worker, differences)
+
+
+def clock_skews(client: Client) -> list[str]:
+    """Compare the workers' clocks with this process's: a line for each that is seconds off."""
+
+    def clock() -> float:
+        import time
+
+        return time.time()
+
+    found = []
+    before = clock()
+    answers = client.run(clock)
+    after = clock()
+    for worker, there in answers.items():
+        # It was read some time between both: what this explains is not its clock.
+        skew = there - min(max(there, before), after)
+        if abs(skew) > _SKEW_S:
+            found.append(
+                f"the clock of worker {worker} is {abs(skew):.0f} s "
+                f"{'ahead of' if skew > 0 else 'behind'} this machine's: blocks and locks do not "
+                "depend on it, but signed links of imagery may be taken for valid or expired "
+                "wrongly; set it by NTP"
+            )
+    return found
 
 
 def version_differences(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -20,11 +21,12 @@ from distributed import KilledWorker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from s2s_map.errors import ClusterError, S2SMapError
-from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, twice
+from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, reason_of, twice
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Worker
 
+_SAME = "workers need the same packages, device, models, imagery and output"
 _WATCH_S = 2.0
 """How often the number of workers is looked up, seconds."""
 _INSTALL_ATTEMPTS = 10
@@ -96,13 +98,19 @@ class DaskExecutor:
                 if attempt == _INSTALL_ATTEMPTS - 1:
                     raise
                 time.sleep(_INSTALL_PAUSE_S)
+            except Exception as refusal:
+                # Unpacking the task failed there, as where the output is not to be seen. Dask hands
+                # on the text alone.
+                raise ClusterError(
+                    f"a worker cannot work on this run: {reason_of(refusal)}", remedy=_SAME
+                ) from refusal
         answers = self.client.run(_prepare, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
             if isinstance(error, S2SMapError | ImportError):
                 raise ClusterError(
                     f"worker {worker} cannot work on this run: {error}",
-                    remedy="workers need the same packages, device, models, imagery and output",
+                    remedy=_SAME,
                 )
 
     def _once[Item, Result](self, items: Iterable[Item]) -> Iterator[Tried[Item, Result]]:
@@ -127,8 +135,13 @@ class DaskExecutor:
                     self._reconnect()
                     watch = _WorkerWatch(self._wait_s)
                     continue
+                try:
+                    result = _result(future)
+                except (TimeoutError, CancelledError):
+                    # What it returned is lost with its worker, and is computed anew.
+                    flight.done.put(future)
+                    continue
                 item = flight.running.pop(future.key)[1]
-                result = _result(future)
                 if isinstance(result, StoppedError):
                     flight.lost.append(item)
                     flight.lose()
@@ -236,6 +249,7 @@ class _WorkerWatch:
                 self._count = len(client.nthreads())
             except Exception:  # A scheduler that is gone shows in the futures it loses.
                 self._count = 0
+            _replace_lost(client, self._count)
             if self._count:
                 self._seen = now
             elif now - self._seen > self._wait_s:
@@ -244,6 +258,17 @@ class _WorkerWatch:
                     remedy="start workers and run again; finished blocks are kept",
                 )
         return self._count
+
+
+def _replace_lost(client: Client, count: int) -> None:
+    """Let a cluster that this process started start workers anew that it has given up.
+
+    Dask's nannies restart a worker that dies, but not one that dies while it starts; and a cluster
+    drops a nanny whose worker takes long to come back, as on a busy machine.
+    """
+    cluster: Any = client.cluster
+    if cluster is not None and count < len(cluster.worker_spec):
+        cluster.scale(len(cluster.worker_spec))
 
 
 class _TaskPlugin(WorkerPlugin):
@@ -298,8 +323,12 @@ def _scheduler_probe() -> Any:
 
 
 def _result(future: Future[Any]) -> Any:
-    """What a task returned or raised."""
-    error = future.exception() if future.status == "error" else None
-    result = error if error is not None else future.result()
+    """What a task returned or raised.
+
+    Raises:
+        TimeoutError, CancelledError: If it is not to be had at this moment.
+    """
+    error = future.exception(timeout=_WATCH_S) if future.status == "error" else None
+    result = error if error is not None else future.result(timeout=_WATCH_S)
     future.release()
     return result

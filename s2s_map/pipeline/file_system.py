@@ -5,25 +5,31 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 # Mounted object stores: a rename is a copy and a removal, and there are no locks.
 _OBJECT_STORES = ("s3fs", "goofys", "gcsfuse", "mountpoint-s3", "blobfuse", "rclone", "geesefs")
 _SKEW_S = 5.0
+_MOUNTS = Path("/proc/self/mounts")
 
 
-def weaknesses(folder: Path) -> list[str]:
+def weaknesses(
+    folder: Path, clock: Callable[[], float] = time.time, mounts: Path = _MOUNTS
+) -> list[str]:
     """Try out a folder: each thing its file system lacks, as a line for people.
 
     Args:
         folder: An existing folder that may be written to.
+        clock: Seconds since 1970 on this machine.
+        mounts: The table of mounts (Linux).
 
     Raises:
         OSError: If nothing can be written at all.
     """
     found = []
-    kind = mount_type(folder)
+    kind = mount_type(folder, mounts)
     if any(name in kind for name in _OBJECT_STORES):
         found.append(
             f"{folder} is an object store mounted with {kind}: renames are not atomic there and a "
@@ -33,7 +39,7 @@ def weaknesses(folder: Path) -> list[str]:
     other = probe.with_suffix(".new")
     try:
         probe.write_text("old")
-        skew = probe.stat().st_mtime - time.time()
+        skew = probe.stat().st_mtime - clock()
         if abs(skew) > _SKEW_S:
             found.append(
                 f"the clock of {folder} is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}; "
@@ -51,14 +57,14 @@ def weaknesses(folder: Path) -> list[str]:
     return found
 
 
-def mount_type(folder: Path) -> str:
+def mount_type(folder: Path, mounts: Path = _MOUNTS) -> str:
     """Return the type of the file system a folder is on, such as "ext4"; "" if not known."""
     try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+        lines = mounts.read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     where, best, kind = folder.resolve(), -1, ""
-    for line in mounts:
+    for line in lines:
         source, point, name = line.split(" ")[:3]
         root = Path(point.replace("\\040", " "))
         if where.is_relative_to(root) and len(point) > best:

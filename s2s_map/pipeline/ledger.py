@@ -106,6 +106,8 @@ class LedgerState:
         failures: Blocks that failed and were not finished since, by key.
         run: The last run that started.
         finished_now: Patches finished in the last run.
+        encode_s: Time that its encoders were at work, all workers together, seconds.
+        workers: Names of the processes that encoded in it.
         last: When the last line was written, seconds since 1970.
         ended: How the last run ended: "complete", "incomplete", "stopped" or "failed"; None while
             it goes on, or if it was killed.
@@ -115,6 +117,8 @@ class LedgerState:
     failures: dict[str, BlockFailure] = field(default_factory=dict)
     run: RunStart | None = None
     finished_now: int = 0
+    encode_s: float = 0.0
+    workers: set[str] = field(default_factory=set)
     last: float = 0.0
     ended: str | None = None
 
@@ -275,12 +279,15 @@ def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:
             state.records[record.block] = record
             state.failures.pop(record.block, None)
             state.finished_now += record.patches
+            state.encode_s += record.encode_s
+            state.workers.add(record.worker)
         elif event == "failed":
             failure = _made(BlockFailure, line)
             state.failures[failure.block] = failure
         elif event == "start":
             state.run = _made(RunStart, line)
             state.failures, state.finished_now, state.ended = {}, 0, None
+            state.encode_s, state.workers = 0.0, set()
         elif event == "end":
             state.ended = str(line["how"])
         state.last = float(line.get("at", state.last))

@@ -16,7 +16,7 @@ from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import RunHole, holes_of
-from s2s_map.pipeline.ledger import Ledger
+from s2s_map.pipeline.ledger import Ledger, LedgerState
 from s2s_map.pipeline.lock import process_start, read_owner
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
 from s2s_map.pipeline.progress import Reporter
@@ -37,6 +37,8 @@ class RunStatus:
         patches_done: Patches that were encoded.
         share: Part of the patches whose blocks are done, 0 to 1.
         patches_per_s: Rate of the last run, patches per second.
+        encoder_idle: Share of the last run's time in which its encoders waited for imagery or the
+            disk, 0 to 1, mean of the workers; None if it has done nothing yet.
         seconds_left: At that rate; None if it is not running or has done nothing yet.
         silent_s: Time since the last line of the ledger, by this machine's clock, seconds.
         cluster: Where blocks are computed.
@@ -53,6 +55,7 @@ class RunStatus:
     patches_done: int
     share: float
     patches_per_s: float
+    encoder_idle: float | None
     seconds_left: float | None
     silent_s: float
     cluster: str
@@ -97,6 +100,7 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
         patches_done=sum(record.patches for record in state.records.values()),
         share=round(share, 4),
         patches_per_s=round(rate, 2),
+        encoder_idle=_idle(state, state.last - run.at),
         seconds_left=round(left / rate, 1) if running and rate else None,
         silent_s=round(max(0.0, now - state.last), 1),
         cluster=run.cluster,
@@ -191,6 +195,11 @@ def _alive(folder: OutputPath) -> bool:
         return False
     # Another host's process cannot be looked up: its owner file stands until it ends or is missed.
     return owner.host != socket.gethostname() or process_start(owner.pid) == owner.process_start
+
+
+def _idle(state: LedgerState, seconds: float) -> float | None:
+    whole = seconds * len(state.workers)
+    return round(max(0.0, 1.0 - state.encode_s / whole), 3) if whole > 0 else None
 
 
 def _ending(how: str | None) -> State:

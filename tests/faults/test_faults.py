@@ -224,6 +224,18 @@ def test_a_block_that_kills_its_workers(
     assert result_bytes(run(config).folder) == undisturbed
 
 
+def test_a_worker_that_the_cluster_gave_up_is_replaced(
+    job: dict[str, Any], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    config = config_for(job, tmp_path / "out")
+    one = config.cluster.model_copy(update={"use": "local", "workers": 1, "wait_s": 30.0})
+    # Dask drops a worker that is not back within 15 s: on a busy machine it may take longer.
+    hasty = dask.config.set({"distributed.deploy.lost-worker-timeout": "50 ms"})
+    with hasty, open_executor(one, "given up") as executor:
+        done = run(config, executor=executor, on_stage=KillAt("read", 3, tmp_path / "count"))
+    assert result_bytes(done.folder) == undisturbed
+
+
 def test_nothing_works(job: dict[str, Any], tmp_path: Path) -> None:
     every = tuple(f"r{row:03d}-c{col:03d}" for row in range(4) for col in range(4))
     with pytest.raises(IncompleteRunError, match=r"no imagery for r0"):

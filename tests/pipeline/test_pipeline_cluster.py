@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -36,7 +37,7 @@ from s2s_map.pipeline.run import run
 TESTS = Path(__file__).parents[1]
 S2S_MAP = Path(sys.executable).with_name("s2s-map")
 MANY = int(os.environ.get("S2S_MAP_MANY_BLOCKS", "1000"))
-"""S2S_MAP_MANY_BLOCKS=100000 is the full test, of some minutes."""
+"""S2S_MAP_MANY_BLOCKS=100000 is the full test, of some minutes; see CONTRIBUTING.md."""
 
 
 @pytest.fixture(scope="module")
@@ -217,10 +218,13 @@ class Double:
 
 
 def test_however_many_blocks_few_are_in_flight() -> None:
+    import psutil
     from distributed import Client, LocalCluster
 
     taken = done = most = 0
     held: set[int] = set()
+    # Client, scheduler and workers are this process: its memory, MB, and clock at each tenth.
+    process, memory, clock = psutil.Process(), [], []
 
     def items() -> Iterator[int]:
         nonlocal taken, most
@@ -244,7 +248,16 @@ def test_however_many_blocks_few_are_in_flight() -> None:
             done += 1
             held.add(len(here.scheduler.tasks))
             held.add(len(client.futures))
+            if done % (MANY // 10) == 0:
+                memory.append(process.memory_info().rss / 1e6)
+                clock.append(time.perf_counter())
     assert done == MANY
     # Two workers, two at work on each and one that waits. What is finished is forgotten late.
     assert most <= 2 * 3 + 1
     assert max(held) <= 50
+    assert memory[-1] - memory[1] < 50
+    if MANY >= 10_000:
+        tenths = [after - before for before, after in pairwise(clock)]
+        print(f"seconds a tenth {tenths}, MB {memory}")
+        # Linear: the last tenths take no longer than the first, but for what else the machine does.
+        assert sum(tenths[-3:]) < 2 * sum(tenths[:3])

@@ -39,13 +39,15 @@ def test_a_corrupted_and_a_missing_shard_are_found_and_made_again(
     spoiled[len(spoiled) // 3] ^= 0xFF
     store.shard(first).write_bytes(spoiled)
     store.shard(second).unlink()
-    assert [bad.block for bad in verify(folder)] == [first.key, second.key]
+    # In the order in which blocks were finished.
+    assert sorted(bad.block for bad in verify(folder)) == [first.key, second.key]
     with pytest.raises(SystemExit) as end:
         main(["verify", str(folder), "--json", "--repair"])
     assert end.value.code == 3
     listed = json.loads(capsys.readouterr().out)
-    assert [bad["block"] for bad in listed["bad"]] == [first.key, second.key]
-    assert "missing" in listed["bad"][1]["reason"]
+    reasons = {bad["block"]: bad["reason"] for bad in listed["bad"]}
+    assert sorted(reasons) == [first.key, second.key]
+    assert "missing" in reasons[second.key]
     seen = CountBlocks("read", tmp_path / "count")
     again = run(RunConfig(**job), on_stage=seen)
     assert seen.count.stat().st_size == 2
@@ -57,6 +59,29 @@ def test_repair_waits_for_no_run(job: dict[str, Any]) -> None:
     folder = run(RunConfig(**job)).folder
     with locked(folder), pytest.raises(OutputError, match="another run"):
         verify(folder, repair=True)
+
+
+def test_the_share_of_time_in_which_encoders_wait(tmp_path: Path) -> None:
+    lines = [
+        {"event": "start", "blocks": 3, "patches": 75, "todo": 75, "cluster": "local", "at": 100.0},
+        {"event": "done", "block": "r000-c000", "encode_s": 4.0, "worker": "a", "at": 105.0},
+        {"event": "end", "how": "stopped", "at": 106.0},
+        {"event": "start", "blocks": 3, "patches": 75, "todo": 50, "cluster": "local", "at": 200.0},
+        {"event": "done", "block": "r000-c001", "encode_s": 4.0, "worker": "a", "at": 205.0},
+        {"event": "done", "block": "r000-c002", "encode_s": 8.0, "worker": "b", "at": 210.0},
+    ]
+    record = {"checksum": "ab", "patches": 25, "valid_cells": 4, "seconds": 1.0, "batch_size": 16}
+    ledger = tmp_path / "ledger.jsonl"
+
+    def idle(count: int) -> float | None:
+        told = [{**record, **line} if line["event"] == "done" else line for line in lines[:count]]
+        ledger.write_text("".join(json.dumps(line) + "\n" for line in told))
+        return run_status(tmp_path).encoder_idle
+
+    assert idle(1) is None
+    assert idle(3) == pytest.approx(1 - 4 / 6, abs=1e-3)
+    # Of the last run alone; two workers for ten seconds, twelve of these twenty at work.
+    assert idle(6) == pytest.approx(0.4)
 
 
 def test_status_of_each_ending(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from s2s_map.cli.evaluate import compare, maps, retrieval
+from s2s_map.cli.evaluate import compare, maps, retrieval, transfer
 
 app = typer.Typer(help="How good are models and maps?", no_args_is_help=True)
 app.command("retrieval")(retrieval.retrieval_command)
+app.command("transfer")(transfer.transfer_command)
 app.command("compare")(compare.compare_command)
 app.command("map")(maps.map_command)

@@ -1,0 +1,235 @@
+"""How useful embeddings are for other tasks: linear probe, nearest neighbours, zero-shot.
+
+The protocol is written down in docs/evaluation.md; what is chosen here must be said there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.errors import DataError
+from s2s_map.evaluation.embedding import EvaluatedModel
+from s2s_map.evaluation.labelled import LabelledName, LabelledVectors, Start, embed_labelled
+from s2s_map.evaluation.report import Report, Table, check_report_folder, shown_percent
+from s2s_map.evaluation.sound_sets import describe_model
+from s2s_map.scoring.bootstrap import SAMPLES
+from s2s_map.scoring.classification import classification_estimates, classification_metrics
+
+type Method = Literal["linear", "knn", "zero-shot"]
+
+METHODS: tuple[Method, ...] = ("linear", "knn", "zero-shot")
+
+NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+"""Inverse strengths C of the probe's L2 penalty, on standardised numbers."""
+
+MOST_ITERATIONS = 2000
+
+PROMPTS = {
+    "eurosat": ("a satellite image of {}", "{}"),
+    "ucmerced": ("an aerial image of {}", "{}"),
+    "resisc45": ("an aerial image of {}", "{}"),
+    "birdclef": ("the sound of {}", "{} singing"),
+}
+"""What a class is called when it is asked for; the unit vectors of all are averaged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a method says of the test split.
+
+    Attributes:
+        method: Which.
+        labels: Predicted classes, (n,).
+        chosen: Hyper-parameters that were chosen, and how they did on the validation split.
+    """
+
+    method: Method
+    labels: NDArray[np.int64]
+    chosen: dict[str, Any]
+
+
+def nearest_neighbours(data: LabelledVectors) -> Predicted:
+    """Classify by the majority of the nearest training vectors, by cosine.
+
+    Their number is the one with the best accuracy on the validation split (of equals the
+    smallest); then training and validation vectors are searched together.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train, val, both, test = _parts(data)
+    usable = [k for k in NEIGHBOURS if k <= len(train[0])]
+    accuracy = {}
+    for k in usable:
+        fitted = KNeighborsClassifier(k, metric="cosine").fit(*train)
+        accuracy[k] = _accuracy(val[1], fitted.predict(val[0]), data)
+    best = max(usable, key=lambda k: (accuracy[k], -k))
+    found = KNeighborsClassifier(best, metric="cosine").fit(*both).predict(test[0])
+    return Predicted("knn", found, {"k": best, "validation accuracy": accuracy})
+
+
+def linear_probe(data: LabelledVectors) -> Predicted:
+    """Classify by multinomial logistic regression on standardised vectors.
+
+    The penalty is the one with the best accuracy on the validation split (of equals the
+    strongest); then it is fitted to training and validation vectors together.
+    """
+    train, val, both, test = _parts(data)
+    accuracy: dict[float, float] = {}
+    for strength in STRENGTHS:
+        fitted = _fit(train, strength)
+        accuracy[strength] = _accuracy(val[1], fitted.predict(val[0]), data)
+    best = max(STRENGTHS, key=lambda c: (accuracy[c], -c))
+    fitted = _fit(both, best)
+    iterations = int(np.max(fitted[-1].n_iter_))
+    return Predicted(
+        "linear",
+        fitted.predict(test[0]),
+        {
+            "C": best,
+            "validation accuracy": accuracy,
+            "converged": iterations < MOST_ITERATIONS,
+        },
+    )
+
+
+def zero_shot(data: LabelledVectors, model: EvaluatedModel, prompts: Sequence[str]) -> Predicted:
+    """Classify by the class whose texts are most similar; nothing is learned."""
+    rows = []
+    for name in data.classes:
+        vectors = np.stack([model.embed_text(prompt.format(name)) for prompt in prompts])
+        mean = vectors.mean(axis=0)
+        rows.append(mean / np.linalg.norm(mean))
+    found = np.argmax(data.vectors["test"] @ np.stack(rows).T, axis=1)
+    return Predicted("zero-shot", found.astype(np.int64), {"prompts": list(prompts)})
+
+
+def evaluate_transfer(
+    model: EvaluatedModel,
+    name: LabelledName,
+    root: Path,
+    output: Path,
+    *,
+    methods: Sequence[Method] = METHODS,
+    prompts: Sequence[str] = (),
+    gsd_m: float | None = None,
+    limit: int | None = None,
+    batch: int = 32,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    start: Start | None = None,
+) -> Report:
+    """Evaluate how useful a model's embeddings are for a labelled set, and write a report.
+
+    Args:
+        model: The model.
+        name: Which set.
+        root: Its folder.
+        output: Folder of the report.
+        methods: What is done with the embeddings.
+        prompts: For zero-shot, each with {} for the class; none: those of the set.
+        gsd_m: Metres of a pixel; None: the set's.
+        limit: Samples of each split, drawn at random; None: all.
+        batch: Pictures in one pass.
+        samples: Bootstrap samples.
+        seed: Of all that is drawn.
+        start: Told of progress.
+
+    Raises:
+        DataError: For a set that is not there or cannot be used, or a prompt without {}.
+        OutputError: For a folder that cannot be written.
+    """
+    check_report_folder(output)
+    asked = tuple(prompts) or PROMPTS[name]
+    wrong = [prompt for prompt in asked if prompt.count("{}") != 1]
+    if wrong:
+        raise DataError(f"a prompt {wrong[0]!r}", expected="one {} where the class is named")
+    data = embed_labelled(
+        model, name, root, gsd_m=gsd_m, limit=limit, batch=batch, seed=seed, start=start
+    )
+    found = [_predict(method, data, model, asked) for method in methods]
+    truth, classes = data.labels["test"], len(data.classes)
+    estimates = [
+        classification_estimates(truth, one.labels, classes, samples, seed) for one in found
+    ]
+    names = list(estimates[0])
+    rows = [
+        [one.method, *(shown_percent(numbers[metric]) for metric in names)]
+        for one, numbers in zip(found, estimates, strict=True)
+    ]
+    sizes = ", ".join(f"{len(data.labels[split]):,} {split}" for split in data.labels)
+    notes = [f"{classes} classes; {sizes}; {len(data.skipped)} skipped.", *data.notes]
+    notes += [f"{one.method}: {_said(one.chosen)}." for one in found]
+    notes.append(f"Intervals: 95 %, {samples} bootstrap samples of the test split.")
+    content = {
+        "model": describe_model(model),
+        "data": {"name": name, "title": data.title, "root": str(root), "seed": seed},
+        "classes": list(data.classes),
+        "samples": {split: len(labels) for split, labels in data.labels.items()},
+        "results": [
+            {
+                "method": one.method,
+                "chosen": one.chosen,
+                "metrics": {metric: value.as_dict() for metric, value in numbers.items()},
+            }
+            for one, numbers in zip(found, estimates, strict=True)
+        ],
+        "skipped": [{"name": file, "reason": reason} for file, reason in data.skipped],
+    }
+    table = Table("Test split, %", ("method", *names), rows)
+    report = Report(f"{model.name} on {data.title}", content, [table], notes)
+    report.write(output)
+    return report
+
+
+def _predict(
+    method: Method, data: LabelledVectors, model: EvaluatedModel, prompts: Sequence[str]
+) -> Predicted:
+    if method == "knn":
+        return nearest_neighbours(data)
+    if method == "linear":
+        return linear_probe(data)
+    return zero_shot(data, model, prompts)
+
+
+type _Part = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+def _parts(data: LabelledVectors) -> tuple[_Part, _Part, _Part, _Part]:
+    train, val, test = ((data.vectors[s], data.labels[s]) for s in ("train", "val", "test"))
+    both = (np.concatenate([train[0], val[0]]), np.concatenate([train[1], val[1]]))
+    return train, val, both, test
+
+
+def _fit(part: _Part, strength: float) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(
+        StandardScaler(), LogisticRegression(C=strength, max_iter=MOST_ITERATIONS)
+    )
+    with warnings.catch_warnings():
+        # Said in the report.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return probe.fit(*part)
+
+
+def _accuracy(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], data: LabelledVectors
+) -> float:
+    return classification_metrics(truth, predicted, len(data.classes))["accuracy"]
+
+
+def _said(chosen: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value}" for key, value in chosen.items() if not isinstance(value, dict)
+    )
