@@ -11,6 +11,7 @@ from pyproj import Proj
 from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
 from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.tiling.needed import needed_blocks
@@ -45,6 +46,7 @@ class Plan:
         patches: Patches of these blocks that touch a cell in the region, those in halos once per
             block.
         read_bytes: Uncompressed bytes of imagery to read.
+        requests: Web tiles to fetch, and how many a day may be; None for other imagery.
         store_bytes: The embeddings of all time slots, before compression.
         maps_bytes: Probability and similarity, before compression.
         memory_bytes: Peak memory, roughly.
@@ -65,6 +67,7 @@ class Plan:
     cells: int
     patches: int
     read_bytes: int
+    requests: Requests | None
     store_bytes: int
     maps_bytes: int
     memory_bytes: int
@@ -96,6 +99,7 @@ def make_plan(job: Job) -> Plan:
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
     # A block is read whole, also where few of its patches are encoded.
     read = round(read * sum(s.count for s in sets) / sum(s.count for s in some))
+    requests = job.source.requests([s.read_bounds for s in sets], job.grid.crs)
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
     block_cells = max(counted.block.cells for counted in needed)
     error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))
@@ -110,6 +114,7 @@ def make_plan(job: Job) -> Plan:
         cells=cells,
         patches=patches,
         read_bytes=read,
+        requests=requests,
         store_bytes=cells * dim * 2 * slots,
         maps_bytes=frame * layers * 8,
         # Two blocks are in flight; layers are held whole, twice while they are written.
@@ -121,7 +126,7 @@ def make_plan(job: Job) -> Plan:
         distance_error=error,
         licence=job.entry.licence,
         attribution=job.entry.attribution,
-        warnings=_warnings(job, error),
+        warnings=(*_warnings(job, error), *_fetching(requests)),
     )
 
 
@@ -148,6 +153,10 @@ def _warnings(job: Job, error: float) -> tuple[str, ...]:
             f"{2 * one * layers / 1e9:,.1f} GB of disk there, on each worker of a cluster"
         )
     return tuple(said)
+
+
+def _fetching(requests: Requests | None) -> tuple[str, ...]:
+    return () if requests is None or requests.warning is None else (requests.warning,)
 
 
 def encoding_rate(card: ModelCard) -> float:

@@ -66,11 +66,9 @@ def train_sounds(config: SoundTrainConfig, cache: Path | None = None) -> Path:
         InterruptedRunError: If it was stopped; it goes on when started again.
     """
     lightning.seed_everything(config.seed, verbose=False)
-    data, wanted = config.dataset, wanted_for(config)
-    splits = {
-        name: open_dataset(data.path, name, wanted, cache=cache)
-        for name in dict.fromkeys((data.train, data.validation))
-    }
+    # What is small and may be wrong comes before the data are copied into the cache.
+    _check_logs(config)
+    text_encoder = _text_encoder(config)
     network = build_model(config.network)
     last = config.output / CHECKPOINTS / LAST
     if last.exists():
@@ -78,12 +76,17 @@ def train_sounds(config: SoundTrainConfig, cache: Path | None = None) -> Path:
     else:
         done = 0
         load_start(network, config.start)
+    data, wanted = config.dataset, wanted_for(config)
+    splits = {
+        name: open_dataset(data.path, name, wanted, cache=cache)
+        for name in dict.fromkeys((data.train, data.validation))
+    }
     _claim(config)
     if hasattr(network, "audio_encoder"):
         encoder = network.audio_encoder.model["audio_enc"]
         if isinstance(encoder, Htsat):
             add_audio_noise(encoder, config.audio_noise)
-    features = _features(config, list(splits.values()))
+    features = _features(config, list(splits.values()), *text_encoder)
     module = SoundModule(network, config)
     trainer = _trainer(config, done)
     loaders = SoundLoaders(config, splits, features, done)
@@ -169,7 +172,11 @@ def _trainer(config: SoundTrainConfig, done: int) -> lightning.Trainer:
     if config.log.tensorboard:
         loggers.append(TensorBoardLogger(logs, name="tensorboard", version=name))
     if config.log.wandb is not None:
-        loggers.append(_wandb(config))
+        from lightning.pytorch.loggers import WandbLogger
+
+        loggers.append(
+            WandbLogger(project=config.log.wandb, name=config.name, save_dir=config.output)
+        )
     folder = config.output / CHECKPOINTS
     gpu = torch.cuda.is_available()
     return lightning.Trainer(
@@ -206,16 +213,14 @@ def _trainer(config: SoundTrainConfig, done: int) -> lightning.Trainer:
     )  # fmt: skip
 
 
-def _wandb(config: SoundTrainConfig) -> Any:
+def _check_logs(config: SoundTrainConfig) -> None:
     from importlib.util import find_spec
 
-    if find_spec("wandb") is None:
+    if config.log.wandb is not None and find_spec("wandb") is None:
         raise ConfigError(
-            "log.wandb is set, and wandb is not installed", remedy="pip install wandb, or leave it"
+            "log.wandb is set, and wandb is not installed",
+            remedy="pip install wandb, or leave the key out",
         )
-    from lightning.pytorch.loggers import WandbLogger
-
-    return WandbLogger(project=config.log.wandb, name=config.name, save_dir=config.output)
 
 
 class _Progress(lightning.Callback):
@@ -254,7 +259,9 @@ def _write_json(path: Path, content: object) -> None:
     partial.replace(path)
 
 
-def _features(config: SoundTrainConfig, splits: list[SoundDataset]) -> TextFeatures:
+def _features(
+    config: SoundTrainConfig, splits: list[SoundDataset], encoder: TextEncoder, identity: str
+) -> TextFeatures:
     """Features of all captions that the losses need, computed where they are missing."""
     wanted, texts = wanted_for(config), []
     for rows in splits:
@@ -262,7 +269,6 @@ def _features(config: SoundTrainConfig, splits: list[SoundDataset]) -> TextFeatu
         if wanted.audio_caption:
             columns.append("audio_caption")
         texts += [text for column in columns for text in rows.texts(column)]
-    encoder, identity = _text_encoder(config)
     features = TextFeatures(config.output / "text_features" / identity)
     features.add(encoder, (text.strip() for text in texts if text and text.strip()))
     return features

@@ -58,3 +58,38 @@ def test_the_plan_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         main(["plan", str(SWITZERLAND), "--json"])
     assert not ended.value.code
     assert json.loads(capsys.readouterr().out)["blocks"] == 13
+
+
+def test_amsterdam_and_kenya_say_how_many_web_tiles_they_fetch() -> None:
+    amsterdam = make_plan(resolve(load_run_config(WORKFLOWS / "amsterdam_city.yaml")))
+    assert amsterdam.requests is not None
+    # 20.2 x 16.2 km and halos; at 52 degrees web tiles of level 18 are 93 m wide.
+    assert amsterdam.requests.count == pytest.approx(20_200 * 16_200 / 93.2**2, rel=0.1)
+    assert amsterdam.warnings == ()
+    assert "web tiles of level 18" in amsterdam.requests.what
+    kenya = make_plan(resolve(load_run_config(WORKFLOWS / "kenya_eox.yaml")))
+    assert kenya.requests is not None
+    # 581,000 square kilometres in web tiles of 2,446 m at level 14, and whole blocks at the border.
+    assert 581_000e6 / 2446**2 < kenya.requests.count < 1.6 * 581_000e6 / 2446**2
+    assert kenya.warnings == ()
+    assert kenya.licence == "CC-BY-NC-SA-4.0"
+
+
+def test_kenya_by_level_18_is_more_than_a_day_allows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (WORKFLOWS / "kenya_eox.yaml").read_text()
+    text = text.replace("eox_s2cloudless_2020", "azure_maps_imagery").replace("1280", "180")
+    config = tmp_path / "kenya.yaml"
+    config.write_text(text.replace("block_cells: 32", "block_cells: 128"))
+    plan = make_plan(resolve(load_run_config(config)))
+    assert plan.requests is not None
+    assert plan.requests.count == pytest.approx(26e6, rel=0.1)
+    (warning,) = plan.warnings
+    assert "1,728,000 a day" in warning
+    assert "days at least" in warning
+    with pytest.raises(SystemExit):
+        main(["plan", str(config)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "to fetch about" in said
+    assert "web tiles of level 18" in said

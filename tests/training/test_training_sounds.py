@@ -29,7 +29,13 @@ from s2s_map.errors import CheckpointError, DataError, OutputMismatchError
 from s2s_map.models.build import build_model
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline.run import run
-from s2s_map.training.losses import contrastive, logits, pseudo_match, pseudo_positives
+from s2s_map.training.losses import (
+    Embeddings,
+    combine,
+    logits,
+    pseudo_positives,
+    sat2sound_losses,
+)
 from s2s_map.training.sound_data import Draws, SoundItems, wanted_for
 from s2s_map.training.sound_module import SoundModule
 from s2s_map.training.starting import load_part
@@ -281,37 +287,47 @@ def test_an_encoder_is_found_among_other_weights(tmp_path: Path) -> None:
         load_part(network.satmae_backbone.backbone, tmp_path / "lacking.pth")
 
 
-def test_gradients_equal_finite_differences(tmp_path: Path) -> None:
+PAIRS = {"ia": (0, 1), "it": (0, 2), "at": (1, 2), "i_at": (0, -1), "fdt": (0, 3)}
+
+
+def both_sides(parts: list[torch.Tensor], term: str) -> tuple[torch.Tensor, torch.Tensor]:
+    first, second = PAIRS[term]
+    return parts[first], parts[1] + parts[2] if second == -1 else parts[second]
+
+
+def test_gradients_equal_finite_differences() -> None:
     generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(5, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    parts = [torch.randn(4, 3, generator=generator, dtype=torch.float64) for _ in range(4)]
     scale = torch.tensor(1.3, dtype=torch.float64)
-    target = pseudo_positives(logits(a, b, scale))
+    held = {term: pseudo_positives(logits(*both_sides(parts, term), scale)) for term in PAIRS}
 
-    def held(a: torch.Tensor, b: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        scores = logits(a, b, scale)
-        truth = torch.arange(len(scores))
-        plain = 0.5 * (
-            torch.nn.functional.cross_entropy(scores, truth)
-            + torch.nn.functional.cross_entropy(scores.T, truth)
-        )
-        rows = -(target * scores.log_softmax(dim=1)).sum(dim=1).mean()
-        columns = -(target.T * scores.T.log_softmax(dim=1)).sum(dim=1).mean()
-        return plain + 0.1 * 0.5 * (rows + columns)
+    def reference(parts: list[torch.Tensor], scale: torch.Tensor) -> torch.Tensor:
+        """The whole loss as the paper has it, with the pseudo-targets held constant."""
+        found = {}
+        for term, target in held.items():
+            scores = logits(*both_sides(parts, term), scale)
+            loss = torch.zeros((), dtype=torch.float64)
+            for s, t in ((scores, target), (scores.T, target.T)):
+                wanted = torch.eye(len(s), dtype=torch.float64) + 0.1 * t
+                loss = loss - 0.5 * (wanted * s.log_softmax(dim=1)).sum(dim=1).mean()
+            found[term] = loss
+        return (found["ia"] + found["it"] + found["at"]) / 3 + found["i_at"] + found["fdt"]
 
-    inputs = [x.clone().requires_grad_() for x in (a, b, scale)]
-    contrastive(logits(*inputs), 0.1).backward()
-    for place, given in enumerate(inputs):
-        assert given.grad is not None
-        for index in np.ndindex(*given.shape):
-            step = 1e-6
+    leaves = [part.clone().requires_grad_() for part in (*parts, scale)]
+    embeddings = Embeddings(leaves[0], leaves[1], leaves[2], leaves[3])
+    total = combine(sat2sound_losses(embeddings, dict.fromkeys(PAIRS, leaves[4])))["total"]
+    assert float(total.detach()) == pytest.approx(float(reference(parts, scale)), rel=1e-12)
+    total.backward()
+    for place, leaf in enumerate(leaves):
+        assert leaf.grad is not None
+        for index in np.ndindex(*leaf.shape):
             shifted = []
-            for sign in (1, -1):
-                moved = [x.detach().clone() for x in inputs]
-                moved[place][index] += sign * step
-                shifted.append(float(held(*moved)))
-            expected = (shifted[0] - shifted[1]) / (2 * step)
-            assert float(given.grad[index]) == pytest.approx(expected, rel=1e-6, abs=1e-8)
-    assert pseudo_match(logits(a, b, scale)) > 0
+            for step in (1e-6, -1e-6):
+                moved = [x.detach().clone() for x in leaves]
+                moved[place][index] += step
+                shifted.append(float(reference(moved[:4], moved[4])))
+            expected = (shifted[0] - shifted[1]) / 2e-6
+            assert float(leaf.grad[index]) == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
 def test_features_of_captions_are_computed_once(tmp_path: Path) -> None:
