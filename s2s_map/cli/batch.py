@@ -82,9 +82,14 @@ def _log(one: Outcome) -> None:
 
 def _print(console: Console, outcomes: list[Outcome]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("run", "state", "patches", "seconds", "reason"):
+    for name in ("run", "state", "patches", "seconds"):
         table.add_column(name, overflow="fold")
     for one in outcomes:
         seconds = f"{one.seconds:.0f}" if one.seconds else ""
-        table.add_row(one.name, one.state, f"{one.patches:,}", seconds, one.reason)
+        table.add_row(one.name, one.state, f"{one.patches:,}", seconds)
     console.print(table, highlight=False, markup=False)
+    for one in outcomes:
+        if one.reason:
+            console.print(
+                f"{one.name}: {one.reason}", highlight=False, markup=False, soft_wrap=True
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from s2s_map.cli.options import CatalogFiles, ConfigFile
+
+if TYPE_CHECKING:
+    from s2s_map.imagery.requests import Requests
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 
@@ -45,6 +48,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
         ("patches", f"{plan.patches:,} of {plan.patch_m:,.0f} m every {plan.stride_m:g} m"),
         ("blocks", f"{plan.blocks:,}"),
         ("to read", f"{decimal(plan.read_bytes)} of pixels, uncompressed"),
+        *(("to fetch", _fetching(found)) for found in (plan.requests,) if found is not None),
         (
             "to store",
             f"at most {decimal(plan.store_bytes)} embeddings, {decimal(plan.maps_bytes)} maps",
@@ -57,13 +61,30 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
         ),
         ("licence", f"{plan.licence}; {plan.attribution}"),
         *(("note", warning) for warning in plan.warnings),
+        *(
+            (
+                "" if number else "split",
+                f"region: [{', '.join(f'{edge:g}' for edge in box.region)}]  "
+                f"# {box.crs}, distances {box.distance_error:.1%} off",
+            )
+            for number, box in enumerate(plan.split)
+        ),
         ("output", str(job.output)),
     ):
         table.add_row(key, value)
     Console().print(table, highlight=False)
 
 
+def _fetching(requests: Requests) -> str:
+    return (
+        f"about {requests.count:,} {requests.what}, {requests.per_day:,} a day at most: "
+        f"{_duration(requests.days * 86400.0)} at least"
+    )
+
+
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"

@@ -21,6 +21,10 @@ _PLACES = {
     "z": "z",
     "quadkey": "quadkey",
     "bbox": "bbox",
+    # As WMTS capabilities name them.
+    "TileMatrix": "z",
+    "TileCol": "x",
+    "TileRow": "y",
 }
 
 
@@ -130,7 +134,8 @@ class XyzEntry(Entry):
     type: Literal["xyz"] = Field(description="Kind of source: xyz, web tiles by template.")
     url: str = Field(
         description="Template with {z}, {x}, {y} (or {-y}, counted from the south), or {quadkey}, "
-        "or {bbox} in EPSG:3857 for WMS; {s} is one of subdomains:, {switch:a,b} likewise; "
+        "or WMTS's {TileMatrix}, {TileCol}, {TileRow}, or {bbox} in EPSG:3857 for WMS; {s} is one "
+        "of subdomains:, {switch:a,b} likewise; "
         "${NAME} is a variable listed in env:."
     )
     subdomains: tuple[str, ...] = Field(default=(), description="What {s} stands for, in turn.")

@@ -145,7 +145,10 @@ def open_set(model: EvaluatedModel, settings: SetSettings) -> SoundDataset:
     """
     hears = heard_form(model, settings.audio)
     wanted = Wanted(
-        images=(settings.imagery,), mel=hears == "mel", audio=hears == "recording", metadata=True
+        images=(settings.imagery,),
+        mel=hears == "mel",
+        audio=hears == "recording",
+        metadata=bool(model.card.config.metadata),
     )
     return open_dataset(settings.data, settings.split, wanted, cache=settings.cache)
 

@@ -103,16 +103,22 @@ def _directions(
     captioned: NDArray[np.intp],
 ) -> Iterator[_Direction]:
     if audio is not None:
-        yield "image -> audio", False, every, image[every], audio[every]
-        yield "audio -> image", False, every, audio[every], image[every]
-    yield "image -> text", False, captioned, image[captioned], text[captioned]
-    yield "text -> image", False, captioned, text[captioned], image[captioned]
+        yield "image -> audio", False, every, _take(image, every), _take(audio, every)
+        yield "audio -> image", False, every, _take(audio, every), _take(image, every)
+    pictures, captions = _take(image, captioned), _take(text, captioned)
+    yield "image -> text", False, captioned, pictures, captions
+    yield "text -> image", False, captioned, captions, pictures
     if audio is not None:
-        both = _unit(audio[captioned] + text[captioned])
-        yield "image -> audio + text", True, captioned, image[captioned], both
-        yield "audio + text -> image", True, captioned, both, image[captioned]
-        query = _unit(image[captioned] + text[captioned])
-        yield "image + text -> audio", True, captioned, query, audio[captioned]
+        heard = _take(audio, captioned)
+        both = _unit(heard + captions)
+        yield "image -> audio + text", True, captioned, pictures, both
+        yield "audio + text -> image", True, captioned, both, pictures
+        yield "image + text -> audio", True, captioned, _unit(pictures + captions), heard
+
+
+def _take(rows: NDArray[np.float32], index: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return some rows; all of them without a copy, since they may be larger than memory."""
+    return rows if np.array_equal(index, np.arange(len(rows))) else rows[index]
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pyproj import Proj
 
 from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
+from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
+from s2s_map.pipeline.plan_warnings import plan_warnings, proposed_split
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
+from s2s_map.tiling.splitting import SplitBox
 
 _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
@@ -24,7 +26,6 @@ _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
 
 _SAMPLED = 200
-_FAR, _AREA = 0.03, 0.01
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Plan:
         patches: Patches of these blocks that touch a cell in the region, those in halos once per
             block.
         read_bytes: Uncompressed bytes of imagery to read.
+        requests: Web tiles to fetch, and how many a day may be; None for other imagery.
         store_bytes: The embeddings of all time slots, before compression.
         maps_bytes: Probability and similarity, before compression.
         memory_bytes: Peak memory, roughly.
@@ -51,6 +53,7 @@ class Plan:
         licence: Of the imagery.
         attribution: Of the imagery, to print with every map.
         warnings: What to think about before starting.
+        split: Boxes to map instead, where distances are more than 3 % off.
     """
 
     crs: str
@@ -62,6 +65,7 @@ class Plan:
     cells: int
     patches: int
     read_bytes: int
+    requests: Requests | None
     store_bytes: int
     maps_bytes: int
     memory_bytes: int
@@ -71,6 +75,7 @@ class Plan:
     licence: str
     attribution: str
     warnings: tuple[str, ...]
+    split: tuple[SplitBox, ...] = ()
 
 
 def make_plan(job: Job) -> Plan:
@@ -93,6 +98,7 @@ def make_plan(job: Job) -> Plan:
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
     # A block is read whole, also where few of its patches are encoded.
     read = round(read * sum(s.count for s in sets) / sum(s.count for s in some))
+    requests = job.source.requests([s.read_bounds for s in sets], job.grid.crs)
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
     block_cells = max(counted.block.cells for counted in needed)
     error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))
@@ -107,6 +113,7 @@ def make_plan(job: Job) -> Plan:
         cells=cells,
         patches=patches,
         read_bytes=read,
+        requests=requests,
         store_bytes=cells * dim * 2 * slots,
         maps_bytes=frame * layers * 8,
         # Two blocks are in flight; layers are held whole, twice while they are written.
@@ -118,25 +125,13 @@ def make_plan(job: Job) -> Plan:
         distance_error=error,
         licence=job.entry.licence,
         attribution=job.entry.attribution,
-        warnings=_warnings(job, error),
+        warnings=(*plan_warnings(job, error), *_fetching(requests)),
+        split=proposed_split(job, error),
     )
 
 
-def _warnings(job: Job, error: float) -> tuple[str, ...]:
-    said = [job.outline.note] if job.outline.note else []
-    if error > _FAR:
-        said.append(
-            f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
-            "by first-level units or boxes, for less"
-        )
-    factors = Proj(job.grid.crs.proj).get_factors(*sample_points(job.outline.lonlat).T)
-    area = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
-    if area > _AREA:
-        said.append(
-            f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
-            "leave grid: {crs: ...} out, or name an equal-area one"
-        )
-    return tuple(said)
+def _fetching(requests: Requests | None) -> tuple[str, ...]:
+    return () if requests is None or requests.warning is None else (requests.warning,)
 
 
 def encoding_rate(card: ModelCard) -> float:

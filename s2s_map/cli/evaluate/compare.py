@@ -87,7 +87,7 @@ def compare_command(
 
     With a paired bootstrap; of maps also the difference, as GeoTIFF and picture.
     """
-    check_installed()
+    check_installed(*(() if data is None else ("datasets",)))
     folder = output or DEFAULT_FOLDER / f"compare-{file_name(first)}-{file_name(second)}"
     report: Report
     if data is None:

@@ -23,8 +23,11 @@ DEFAULT_FOLDER = Path("evaluation")
 _WIDE = 6
 
 
-def check_installed() -> None:
+def check_installed(*packages: str) -> None:
     """Refuse to go on without the packages of evaluations.
+
+    Args:
+        packages: Needed beside scikit-learn.
 
     Raises:
         DataError: It says how to install them.
@@ -33,9 +36,10 @@ def check_installed() -> None:
 
     from s2s_map.errors import DataError
 
-    if find_spec("sklearn") is None:
+    missing = [name for name in ("sklearn", *packages) if find_spec(name) is None]
+    if missing:
         raise DataError(
-            "scikit-learn is not installed, which evaluations need",
+            f"{', '.join(missing)} not installed, which this evaluation needs",
             remedy="run: pip install 's2s-map[evaluate]'",
         )
 

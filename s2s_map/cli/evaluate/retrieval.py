@@ -76,7 +76,7 @@ def retrieval_command(
 
     R@10% as published, R@1, 5, 10 and 100, median rank, with intervals.
     """
-    check_installed()
+    check_installed("datasets")
     from s2s_map.evaluation.embedding import SetSettings
     from s2s_map.evaluation.report import check_report_folder
     from s2s_map.evaluation.sound_sets import evaluate_retrieval

@@ -68,6 +68,9 @@ def address(entry: XyzEntry, webtile: WebTile) -> str:
         "{x}": str(webtile.x),
         "{y}": str(webtile.y),
         "{-y}": str(2**webtile.z - 1 - webtile.y),
+        "{TileMatrix}": str(webtile.z),
+        "{TileCol}": str(webtile.x),
+        "{TileRow}": str(webtile.y),
         "{quadkey}": webtile.quadkey,
         "{bbox}": ",".join(f"{edge:.6f}" for edge in webtile.bounds),
     }
