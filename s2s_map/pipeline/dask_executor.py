@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import KilledWorker
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from s2s_map.config.secrets import remember, remembered
 from s2s_map.errors import ClusterError, S2SMapError
 from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, reason_of, twice
 
@@ -277,9 +278,13 @@ class _TaskPlugin(WorkerPlugin):
 
     def __init__(self, token: str, task: Any, in_flight: int) -> None:
         self._token, self._task, self._in_flight = token, task, in_flight
+        # Keys are in the task's addresses: the worker's own logs and errors must not show them.
+        self._secrets = remembered()
 
     def setup(self, worker: Worker) -> None:
         """Install the task, also on workers that join later."""
+        for name, value in self._secrets:
+            remember(name, value)
         _INSTALLED.setdefault(self._token, (self._task, Event(), BoundedSemaphore(self._in_flight)))
 
     def teardown(self, worker: Worker) -> None:
