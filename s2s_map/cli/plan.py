@@ -61,6 +61,14 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
         ),
         ("licence", f"{plan.licence}; {plan.attribution}"),
         *(("note", warning) for warning in plan.warnings),
+        *(
+            (
+                "" if number else "split",
+                f"region: [{', '.join(f'{edge:g}' for edge in box.region)}]  "
+                f"# {box.crs}, distances {box.distance_error:.1%} off",
+            )
+            for number, box in enumerate(plan.split)
+        ),
         ("output", str(job.output)),
     ):
         table.add_row(key, value)

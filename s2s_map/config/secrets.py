@@ -38,6 +38,12 @@ def remember(name: str, value: str) -> None:
             _known[form] = name
 
 
+def remembered() -> tuple[tuple[str, str], ...]:
+    """Return names and values of what is taken out of texts, for a process that works for us."""
+    with _lock:
+        return tuple((name, form) for form, name in _known.items())
+
+
 def redacted(text: str) -> str:
     """Return a text without known secrets, signatures, or logins in addresses.
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pyproj import Proj
 
 from s2s_map.catalog.extent import sample_points
 from s2s_map.config.model import ModelCard
 from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
+from s2s_map.pipeline.plan_warnings import plan_warnings, proposed_split
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
+from s2s_map.tiling.splitting import SplitBox
 
 _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
@@ -25,7 +26,6 @@ _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
 
 _SAMPLED = 200
-_FAR, _AREA = 0.03, 0.01
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Plan:
         licence: Of the imagery.
         attribution: Of the imagery, to print with every map.
         warnings: What to think about before starting.
+        split: Boxes to map instead, where distances are more than 3 % off.
     """
 
     crs: str
@@ -74,6 +75,7 @@ class Plan:
     licence: str
     attribution: str
     warnings: tuple[str, ...]
+    split: tuple[SplitBox, ...] = ()
 
 
 def make_plan(job: Job) -> Plan:
@@ -123,25 +125,9 @@ def make_plan(job: Job) -> Plan:
         distance_error=error,
         licence=job.entry.licence,
         attribution=job.entry.attribution,
-        warnings=(*_warnings(job, error), *_fetching(requests)),
+        warnings=(*plan_warnings(job, error), *_fetching(requests)),
+        split=proposed_split(job, error),
     )
-
-
-def _warnings(job: Job, error: float) -> tuple[str, ...]:
-    said = [job.outline.note] if job.outline.note else []
-    if error > _FAR:
-        said.append(
-            f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
-            "by first-level units or boxes, for less"
-        )
-    factors = Proj(job.grid.crs.proj).get_factors(*sample_points(job.outline.lonlat).T)
-    area = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
-    if area > _AREA:
-        said.append(
-            f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
-            "leave grid: {crs: ...} out, or name an equal-area one"
-        )
-    return tuple(said)
 
 
 def _fetching(requests: Requests | None) -> tuple[str, ...]:

@@ -100,6 +100,33 @@ def test_same_bytes_wherever_a_network_runs(
     assert found["local"] == found["one"]
 
 
+def shown(item: str, stop: Event) -> tuple[str, str]:
+    """What a worker's log and texts make of a key."""
+    import io
+    import logging
+
+    from s2s_map.config.secrets import redacted
+
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    log = logging.getLogger("somebody.elses")
+    log.addHandler(handler)
+    log.warning("GET https://host/%s failed", item)
+    log.removeHandler(handler)
+    return redacted(f"https://host/{item}"), written.getvalue()
+
+
+def test_workers_know_what_is_secret(cluster: DaskExecutor) -> None:
+    from s2s_map.config.secrets import remember
+
+    remember("S2S_TEST_WORKER_KEY", "wor-ker-s3cret")
+    (outcome,) = cluster.run(shown, ["wor-ker-s3cret"], Event())
+    assert outcome.result is not None
+    text, logged = outcome.result
+    assert text == "https://host/${S2S_TEST_WORKER_KEY}"
+    assert logged == "GET https://host/${S2S_TEST_WORKER_KEY} failed\n"
+
+
 def test_a_query_on_a_cluster_gives_the_same_bytes(
     plain: dict[str, Any], cluster: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

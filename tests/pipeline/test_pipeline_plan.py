@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import shapely
+from odc.geo.crs import CRS
 
+from s2s_map.catalog.extent import sample_points
+from s2s_map.catalog.region_file import read_outline
 from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.plan import Plan, make_plan
+from s2s_map.tiling.projections import distance_error, projection_of
+
+if TYPE_CHECKING:
+    from fixtures_raster import MakeRaster
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 SWITZERLAND = WORKFLOWS / "switzerland_birdsong.yaml"
@@ -49,6 +59,65 @@ def test_a_large_region_is_planned_by_its_needed_blocks() -> None:
     assert any("split the region" in warning for warning in plan.warnings)
 
 
+@pytest.mark.parametrize("region", ["Russia", "Chile", "United States"])
+def test_a_split_is_proposed_as_boxes(region: str) -> None:
+    plan = plan_of(region)
+    assert plan.distance_error > 0.03
+    assert 2 <= len(plan.split) <= 40
+    assert max(box.distance_error for box in plan.split) <= 0.03
+    # Ready to paste: each box is a region, of that CRS and error, and together they are the land.
+    for box in plan.split[:: max(1, len(plan.split) // 3)]:
+        config = load_run_config(SWITZERLAND).model_copy(update={"region": list(box.region)})
+        job = resolve(config)
+        named = projection_of(job.grid.crs)
+        assert box.crs in (str(job.grid.crs), named.name if named else "")
+        error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))
+        assert error == pytest.approx(box.distance_error, rel=0.15, abs=0.002)
+    outline = read_outline(region, ())
+    points = shapely.get_coordinates(shapely.point_on_surface(shapely.get_parts(outline.lonlat)))
+    for lon, lat in points:
+        assert any(
+            (lon - west) % 360.0 <= (east - west) % 360.0 and south <= lat <= north
+            for west, south, east, north in (box.region for box in plan.split)
+        )
+
+
+def test_the_split_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = SWITZERLAND.read_text().replace("region: Switzerland", "region: Chile")
+    (tmp_path / "chile.yaml").write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", str(tmp_path / "chile.yaml")])
+    assert not ended.value.code
+    shown = capsys.readouterr().out
+    assert "split" in shown
+    assert "region: [" in shown
+
+
+def test_imagery_that_is_not_as_said_or_does_not_reach(
+    tmp_path: Path, make_raster: MakeRaster
+) -> None:
+    west, south = 720_000.0, -2_786_000.0
+    make_raster("a.tif", shape=(200, 200))
+    (tmp_path / "catalog.yaml").write_text(
+        "mine:\n  type: raster\n  title: t\n  uri: a.tif\n  sensor: {gsd_m: 10, patch_m: 2560}\n"
+        "  licence: l\n  attribution: a\n"
+    )
+    corners = [(west, south), (west + 12_000, south), (west + 12_000, south + 6_000)]
+    to_lonlat = CRS("EPSG:32621").transformer_to_crs(CRS("EPSG:4326"), always_xy=True)
+    ring = [to_lonlat(*corner) for corner in (*corners, (west, south + 6_000))]
+    update = {"source": "mine", "region": shapely.Polygon(ring).wkt}
+    config = load_run_config(WORKFLOWS / "demo.yaml").model_copy(update=update)
+    job = resolve(config, [tmp_path / "catalog.yaml"])
+    said = " ".join(make_plan(job).warnings)
+    assert "50.0% of the region lies outside the imagery of mine" in said
+    assert "the files have 30 m a pixel, but the entry's sensor says 10 m" in said
+    card = job.card.model_copy(update={"gsd_m": (0.5, 0.6)})
+    said = " ".join(make_plan(replace(job, card=card)).warnings)
+    assert "10 m a pixel, the model s2s-mini was trained on 0.5 to 0.6 m" in said
+    demo = make_plan(resolve(load_run_config(WORKFLOWS / "demo.yaml")))
+    assert demo.warnings == ()
+
+
 def test_disputed_borders_are_said() -> None:
     assert any("Natural Earth" in warning for warning in plan_of("Kosovo").warnings)
 
@@ -65,7 +134,9 @@ def test_amsterdam_and_kenya_say_how_many_web_tiles_they_fetch() -> None:
     assert amsterdam.requests is not None
     # 20.2 x 16.2 km and halos; at 52 degrees web tiles of level 18 are 93 m wide.
     assert amsterdam.requests.count == pytest.approx(20_200 * 16_200 / 93.2**2, rel=0.1)
-    assert amsterdam.warnings == ()
+    # No more than a day allows; but the embedded model has seen nothing as fine.
+    (warning,) = amsterdam.warnings
+    assert "0.6 m a pixel, the model s2s-mini was trained on 10 to 30 m" in warning
     assert "web tiles of level 18" in amsterdam.requests.what
     kenya = make_plan(resolve(load_run_config(WORKFLOWS / "kenya_eox.yaml")))
     assert kenya.requests is not None
@@ -85,7 +156,7 @@ def test_kenya_by_level_18_is_more_than_a_day_allows(
     plan = make_plan(resolve(load_run_config(config)))
     assert plan.requests is not None
     assert plan.requests.count == pytest.approx(26e6, rel=0.1)
-    (warning,) = plan.warnings
+    (warning,) = (said for said in plan.warnings if "a day" in said)
     assert "1,728,000 a day" in warning
     assert "days at least" in warning
     with pytest.raises(SystemExit):

@@ -1,0 +1,107 @@
+"""What to think about before a run starts."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import shapely
+from pyproj import Proj
+from shapely.geometry.base import BaseGeometry
+
+from s2s_map.catalog.extent import sample_points
+from s2s_map.catalog.projecting import is_finite, project
+from s2s_map.catalog.scene import Scene
+from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.pipeline.job import Job
+from s2s_map.tiling.splitting import SplitBox, split_boxes
+
+FAR = 0.03
+"""Distance error from which a region should be split."""
+
+_AREA = 0.01
+# Ground sample distances that differ less than this are those of one sensor.
+_SAME_GSD = 1.2
+_OUTSIDE = 0.001
+_LAYERS_AT_WORK = 2
+
+
+def proposed_split(job: Job, error: float) -> tuple[SplitBox, ...]:
+    """Return boxes to map instead of a region whose distances are too far off; none if they aren't.
+
+    Args:
+        job: The job.
+        error: By what share a distance on its map may be off.
+    """
+    return tuple(split_boxes(job.outline, FAR)) if error > FAR else ()
+
+
+def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
+    """Return warnings about a job, a line each.
+
+    Args:
+        job: The job.
+        error: By what share a distance on its map may be off.
+    """
+    said = [job.outline.note] if job.outline.note else []
+    if error > FAR:
+        said.append(
+            f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
+            "by first-level units or boxes, for less"
+        )
+    factors = Proj(job.grid.crs.proj).get_factors(*sample_points(job.outline.lonlat).T)
+    area = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
+    if area > _AREA:
+        said.append(
+            f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
+            "leave grid: {crs: ...} out, or name an equal-area one"
+        )
+    return (*said, *_sample_distance(job), *_outside(job), *_temporary_disk(job))
+
+
+def _temporary_disk(job: Job) -> list[str]:
+    if not isinstance(job.output, ObjectPath):
+        return []
+    # The raw cells of a layer and its GeoTIFF, of the layers that are at work at a time.
+    one = 2 * int(np.prod(job.grid.shape)) * len(job.time_slots) * 8
+    layers = min(len(job.config.queries), _LAYERS_AT_WORK)
+    return [
+        f"GeoTIFFs are made in {tempfile.gettempdir()} before they are put: up to "
+        f"{one * layers / 1e9:,.1f} GB of disk there, on each worker of a cluster"
+    ]
+
+
+def _sample_distance(job: Job) -> list[str]:
+    said = []
+    stated = job.entry.sensor.gsd_m
+    known = job.card.gsd_m
+    if known is not None and not known[0] / _SAME_GSD <= stated <= known[1] * _SAME_GSD:
+        low, high = known
+        trained = f"{low:g} m" if low == high else f"{low:g} to {high:g} m"
+        said.append(
+            f"the imagery has {stated:g} m a pixel, the model {job.card.name} was trained on "
+            f"{trained}: results are beyond what it was tested on"
+        )
+    sizes = [part.gsd_m for part in job.source.coverage if isinstance(part, Scene)]
+    found = float(np.median(sizes)) if sizes else stated
+    if not stated / _SAME_GSD <= found <= stated * _SAME_GSD:
+        said.append(
+            f"the files have {found:.3g} m a pixel, but the entry's sensor says {stated:g} m: "
+            "correct sensor:, it decides the size of a patch"
+        )
+    return said
+
+
+def _outside(job: Job) -> list[str]:
+    outlines = [project(part.footprint, part.crs, job.grid.crs) for part in job.source.coverage]
+    if not outlines or not all(map(is_finite, outlines)):
+        return []
+    region = job.region.polygon or shapely.box(*job.region.bounds)
+    covered: BaseGeometry = shapely.union_all([shapely.make_valid(part) for part in outlines])
+    share = 1.0 - region.intersection(covered).area / region.area
+    if share < _OUTSIDE:
+        return []
+    return [
+        f"{share:.1%} of the region lies outside the imagery of {job.config.source}, and will have "
+        "no data"
+    ]
