@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from s2s_map.cli.options import CatalogFiles
+from s2s_map.cli.stopping import resumable
 
 if TYPE_CHECKING:
     from s2s_map.config.hyper_parameters import SatelliteKind
@@ -67,7 +68,8 @@ def build_command(
         seed=seed,
     )
     imagery = open_source(get_entry(source, load_catalog(catalog or [])))
-    built = build_dataset(rows, imagery, out, settings, threads=threads)
+    with resumable("the building of the data set"):
+        built = build_dataset(rows, imagery, out, settings, threads=threads)
     counts = ", ".join(f"{count} {split}" for split, count in built.rows.items())
     console = Console()
     console.print(f"wrote {counts} to {out}", highlight=False)
@@ -111,7 +113,8 @@ def caption_command(
     levels = [int(z) for z in _numbers("--zooms", zooms)]
     kind = _satellite(satellite)
     ask = LlavaCaptioner.load(model or MODEL, device)
-    count = caption_dataset(folder, ask, kind, levels, tile_px=tile_px, batch=batch)
+    with resumable("captioning"):
+        count = caption_dataset(folder, ask, kind, levels, tile_px=tile_px, batch=batch)
     Console().print(f"captioned {count} images of {folder}", highlight=False)
 
 

@@ -22,7 +22,12 @@ CatalogFiles = Annotated[
     ),
 ]
 OutputFolder = Annotated[
-    Path, typer.Argument(metavar="OUT", help="Output folder of a finished run.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="OUT",
+        help="Output of a finished run: a folder or s3://BUCKET/PREFIX.",
+        show_default=False,
+    ),
 ]
 FurtherTexts = Annotated[
     list[str] | None,

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 def run_command(
     config: ConfigFile,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Another output folder than the config's.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Another output than the config's: a folder or s3://BUCKET/PREFIX.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove the results of another config first.")
@@ -48,7 +54,7 @@ def run_command(
     began = time.monotonic()
     settings = load_run_config(config)
     if output is not None:
-        settings = settings.model_copy(update={"output": str(output)})
+        settings = settings.model_copy(update={"output": output})
     settings = with_cluster(settings, cluster)
     from s2s_map.pipeline.run import run
 
@@ -95,7 +101,7 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
     embedded = counts["patches_embedded_now"]
     console.print()
     console.print(
-        f"[bold]{len(finished.concepts)} maps[/] in [bold]{folder}[/]: "
+        f"[bold]{len(finished.concepts)} maps[/] in [bold]{finished.results}[/]: "
         f"{', '.join(finished.concepts)}",
         highlight=False,
     )

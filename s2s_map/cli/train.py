@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from s2s_map.cli.options import ConfigFile
+from s2s_map.cli.stopping import resumable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,9 @@ def train_command(config: ConfigFile) -> None:
     land cover: workflows/train_mini.yaml makes the embedded model from scratch.
     """
     _show_progress()
-    Console().print(f"wrote the model to {_train(config)}", highlight=False)
+    with resumable("training"):
+        folder = _train(config)
+    Console().print(f"wrote the model to {folder}", highlight=False)
 
 
 def _show_progress() -> None:

@@ -12,7 +12,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.config.run import load_run_config
     from s2s_map.encoding.audio_file import read_recording
     from s2s_map.encoding.queries import check_names, query_name
-    from s2s_map.pipeline.folder import check_folder
+    from s2s_map.pipeline.folder import check_access, check_folder
     from s2s_map.pipeline.job import resolve
 
     settings = load_run_config(config)
@@ -21,5 +21,6 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     for query in settings.queries:
         if query.audio is not None:
             read_recording(query.audio)
+    check_access(job.output)
     check_folder(job.output, job.identity())
     Console().print(f"{config} is valid", highlight=False)

@@ -50,6 +50,16 @@ class BatchConfig(BaseModel):
     )
     parallel: int = Field(default=1, ge=1, le=64, description="Runs at a time, each a process.")
 
+    @field_validator("output")
+    @classmethod
+    def _local(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError(
+                "a batch keeps its lock, logs and report in a local folder; runs into object "
+                "stores are started one by one, with s2s-map run"
+            )
+        return value
+
     @field_validator("regions")
     @classmethod
     def _file_names(cls, value: dict[str, RegionSpec]) -> dict[str, RegionSpec]:

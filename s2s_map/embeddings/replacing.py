@@ -10,21 +10,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.errors import OutputError
 
 _SUFFIX = ".partial"
 
 
 @contextmanager
-def replacing_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that becomes `path` when the block ends well.
+def replacing_file(path: str | os.PathLike[str] | ObjectPath) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` when the block ends well.
+
+    It lies in the same folder, or, if `path` is in an object store, in a temporary one.
 
     Args:
-        path: The file to make or replace; its folder is made if missing.
+        path: The file or object to make or replace; its folder is made if missing.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
+    if isinstance(path, ObjectPath):
+        with output_errors(path), tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
+            staged = Path(name) / f"new{path.suffix}"
+            yield staged
+            path.upload(staged)
+        return
     target = Path(path)
     with output_errors(target):
         folder = _beside(target)
@@ -96,7 +105,7 @@ def remove_partials(folder: str | os.PathLike[str]) -> int:
 
 
 @contextmanager
-def output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: OutputPath) -> Iterator[None]:
     """Turn the system's refusal to write into one line that says what to do.
 
     Raises:

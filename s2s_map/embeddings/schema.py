@@ -19,11 +19,15 @@ from s2s_map.embeddings.georeference import (
     spatial_ref_attributes,
     variable_attributes,
 )
+from s2s_map.embeddings.objects import OutputPath
 from s2s_map.errors import StoreError
 from s2s_map.tiling.grid import MapGrid
 
 ARRAY = "embedding"
 """Name of the array of embeddings."""
+
+ROOT = "zarr.json"
+"""The metadata of the group itself."""
 
 SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
@@ -120,7 +124,7 @@ def create_group(
     )
 
 
-def read_schema(group: zarr.Group, where: Path) -> StoreSchema:
+def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
     """Return what a store's metadata say.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +16,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.georeference import grid_from_attributes
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
 from s2s_map.embeddings.replacing import output_errors, replacing_folder
-from s2s_map.embeddings.schema import ARRAY, create_group, read_schema
+from s2s_map.embeddings.schema import ARRAY, ROOT, create_group, read_schema
+from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
 
 
 class EmbeddingsStore:
-    """Embeddings of the cells of a grid, on disk.
+    """Embeddings of the cells of a grid, on disk or in an object store.
 
     A cell holds the weighted mean of unit embeddings, not renormalised: its dot product with a
     unit query is the mean of the query's similarities. NaN is no data.
@@ -36,7 +39,7 @@ class EmbeddingsStore:
     Make one with `create` or `open`. It pickles as its path and is opened anew where it arrives.
     """
 
-    def __init__(self, path: Path, group: zarr.Group) -> None:
+    def __init__(self, path: OutputPath, group: zarr.Group) -> None:
         schema = read_schema(group, path)
         self._path = path
         self._array = schema.array
@@ -54,7 +57,7 @@ class EmbeddingsStore:
     @classmethod
     def create(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | ObjectPath,
         grid: MapGrid,
         dim: int,
         time_slots: Sequence[str],
@@ -74,33 +77,46 @@ class EmbeddingsStore:
         Raises:
             OutputError: If something is there already or the folder cannot be written.
         """
-        target = Path(path)
-        if target.exists():
+        target = output_path(path)
+        if cls.exists(target):
             raise OutputError(f"{target} exists", remedy="resume the run, or use --overwrite")
+        if isinstance(target, ObjectPath):
+            with output_errors(target), tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
+                made = Path(name) / target.name
+                create_group(made, grid, dim, time_slots, attributes, dtype)
+                upload_folder(made, target, last=ROOT)
+            return cls.open(target)
         with replacing_folder(target) as partial:
             create_group(partial, grid, dim, time_slots, attributes, dtype)
         return cls.open(target)
 
+    @staticmethod
+    def exists(path: OutputPath) -> bool:
+        """Return whether there is a store at a path, made to its end."""
+        # In an object store the group's own metadata are put last.
+        return path.exists() if isinstance(path, Path) else (path / ROOT).is_file()
+
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> EmbeddingsStore:
+    def open(cls, path: str | os.PathLike[str] | ObjectPath) -> EmbeddingsStore:
         """Open an existing store for reading and writing.
 
         Raises:
             StoreError: For a missing or damaged store, or one of another schema version.
         """
-        folder = Path(path)
-        if not folder.is_dir():
+        folder = output_path(path)
+        there = folder.is_dir() if isinstance(folder, Path) else cls.exists(folder)
+        if not there:
             raise StoreError(
                 f"no embeddings store at {folder}",
                 remedy="make one with s2s-map run CONFIG",
             )
         with _damage(folder, "metadata"):
-            group = zarr.open_group(store=folder, mode="r+", use_consolidated=False)
+            group = zarr.open_group(store=zarr_target(folder), mode="r+", use_consolidated=False)
             return cls(folder, group)
 
     @property
-    def path(self) -> Path:
-        """The store's folder."""
+    def path(self) -> OutputPath:
+        """Where the store lies."""
         return self._path
 
     @property
@@ -149,20 +165,22 @@ class EmbeddingsStore:
         # One bit pattern for NaN: chunks without data are not stored and come back as this one.
         stored[missing] = np.nan
         shard = self.shard(block)
-        with output_errors(self._path):
+        with output_errors(self._path), wrapped(self._path):
             self._clear(shard, block)
             self._array[:, block.y, block.x, :] = stored
-            make_durable(shard, self._path)
+            if isinstance(shard, Path) and isinstance(self._path, Path):
+                make_durable(shard, self._path)
         return _sha256(stored)
 
-    def shard(self, block: Block) -> Path:
-        """Return the file of a block; it is there only if the block holds data."""
+    def shard(self, block: Block) -> OutputPath:
+        """Return the file or object of a block; it is there only if the block holds data."""
         key = self._array.metadata.encode_chunk_key((0, block.row, block.col, 0))
         return self._path / ARRAY / key
 
-    def _clear(self, shard: Path, block: Block) -> None:
-        for leftover in shard.parent.glob("*.partial"):  # Of writers that were killed.
-            leftover.unlink(missing_ok=True)
+    def _clear(self, shard: OutputPath, block: Block) -> None:
+        if isinstance(shard, Path):
+            for leftover in shard.parent.glob("*.partial"):  # Of writers that were killed.
+                leftover.unlink(missing_ok=True)
         whole = (self._grid.block_cells, self._grid.block_cells)
         if block.shape != whole and shard.exists():
             # Blocks at the edge fill a part of their shard, and zarr reads the rest first.
@@ -213,7 +231,7 @@ class EmbeddingsStore:
         """
         return _sha256(self._read_stored(block))
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    def __reduce__(self) -> tuple[Any, tuple[OutputPath]]:
         return EmbeddingsStore.open, (self._path,)
 
     def __repr__(self) -> str:
@@ -239,11 +257,12 @@ def _sha256(values: NDArray[Any]) -> str:
 
 
 @contextmanager
-def _damage(path: Path, part: str) -> Iterator[None]:
+def _damage(path: OutputPath, part: str) -> Iterator[None]:
     """Name what cannot be read, whichever of zarr's many exceptions says so."""
     try:
-        yield
-    except (MemoryError, StoreError):
+        with wrapped(path):
+            yield
+    except (MemoryError, StoreError, OutputError):
         raise
     except Exception as error:
         raise StoreError(

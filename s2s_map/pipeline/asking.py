@@ -9,6 +9,7 @@ from pathlib import Path
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
+from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import OutputMismatchError, QueryError
@@ -16,7 +17,7 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.generations import finished_results, keep_files, next_results, publish
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
@@ -26,7 +27,7 @@ from s2s_map.pipeline.writing import write_results
 
 
 def query(
-    out: str | Path,
+    out: str | Path | ObjectPath,
     text: str | None = None,
     *,
     audio: str | None = None,
@@ -42,7 +43,7 @@ def query(
     Needs neither the imagery nor the satellite encoder.
 
     Args:
-        out: Output folder of a finished run.
+        out: Output of a finished run, a folder or ``s3://bucket/prefix``.
         text: What to listen for.
         audio: A recording, alone or as a further part of the question.
         texts: Further texts; the question is the mean of all parts, see `QueryConfig`.
@@ -66,34 +67,40 @@ def query(
     Examples:
         >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
     """
-    folder, watch = Path(out), reporter or Reporter()
+    folder, watch = output_path(out), reporter or Reporter()
     if text is None and audio is None and not texts:
         raise QueryError("no question", expected="a text, or a recording with --audio")
     question = QueryConfig.model_construct(
         name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
-    record = read_record(folder / names.RECORD)
+    names.check_access(folder, write=True)
+    record = read_record(finished_results(folder) / names.RECORD)
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
     config = record.config
     model = load_model(config.model)
     _check_model(model, record)
     settings = probability or config.probability
     questions = encode_questions(model, model.card, [question], settings, vectors_folder())
-    with names.locked(folder):
+    with names.locked(folder, watch.note) as lock:
         began = time.monotonic()
-        with JournalLedger(folder / names.LEDGER) as ledger:
+        with names.open_ledger(folder) as ledger:
             done = ledger.state().content
         where = cluster or ClusterConfig()
-        with open_executor(where, str(folder.resolve()), watch) as executor:
+        called = str(folder.resolve() if isinstance(folder, Path) else folder)
+        with open_executor(where, called, watch) as executor:
             building = score_maps(
                 folder, store, questions, done, config.zarr_format, watch, executor
             )
+            results = next_results(folder)
+            keep_files(finished_results(folder), results, [names.IMAGERY])
             record.created = datetime.now(UTC)
             write_results(folder, building, questions, record, watch, executor)
         record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
-        record.write(folder / names.RECORD)
-    return OpenRun(folder, record)
+        record.write(results / names.RECORD)
+        lock.check()
+        publish(folder, results)
+    return OpenRun(folder, record, results)
 
 
 def _check_model(model: LoadedModel, record: RunRecord) -> None:

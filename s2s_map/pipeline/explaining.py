@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.run import QueryConfig
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.code_texts import vocabulary_codes
@@ -24,6 +25,7 @@ from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryE
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.nearest import Cell, cell_at
 from s2s_map.pipeline.record import RunRecord, read_record
@@ -47,8 +49,8 @@ class Explanation:
         codes: The strongest codes of the patch.
     """
 
-    picture: Path
-    report: Path
+    picture: OutputPath
+    report: OutputPath
     similarity: float
     cell_similarity: float
     heat: NDArray[np.float32]
@@ -56,7 +58,7 @@ class Explanation:
 
 
 def explain(
-    out: str | Path,
+    out: str | Path | ObjectPath,
     lon: float,
     lat: float,
     text: str | None = None,
@@ -93,13 +95,14 @@ def explain(
     Examples:
         >>> explain("out/demo", -54.6, -25.4, "a river flowing")  # doctest: +SKIP
     """
-    folder = Path(out)
+    folder = output_path(out)
     if text is None and audio is None and not texts:
         raise QueryError("no question", expected="a text with --query, or a recording with --audio")
     question = QueryConfig.model_construct(
         text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
-    record = read_record(folder / names.RECORD)
+    names.check_access(folder, write=True)
+    record = read_record(finished_results(folder) / names.RECORD)
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
@@ -113,7 +116,7 @@ def explain(
 
 
 def _explain(
-    folder: Path,
+    folder: OutputPath,
     record: RunRecord,
     store: EmbeddingsStore,
     job: Job,

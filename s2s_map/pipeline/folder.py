@@ -1,4 +1,4 @@
-"""The output folder: whose it is, what lies in it, and who may write to it."""
+"""The output, a folder or a prefix of an object store: whose, what lies in it, who may write."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError
 from s2s_map.pipeline.file_system import weaknesses
+from s2s_map.pipeline.generations import LATEST, RESULTS
+from s2s_map.pipeline.ledger import JournalLedger, Ledger
 from s2s_map.pipeline.lock import FolderLock
+from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER, ObjectLedger
+from s2s_map.pipeline.object_lock import LOCK, ObjectLock, store_weaknesses
 
 EMBEDDINGS = "embeddings.zarr"
 LEDGER = "ledger.jsonl"
@@ -25,19 +30,62 @@ SEARCH = "search.json"
 EXPLANATIONS = "explanations"
 
 _OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH, EXPLANATIONS)
+# First what readers follow, last what says whose the prefix is.
+_OUR_OBJECTS = (LATEST, RESULTS, BLOCKS, LEDGER_FOLDER, SEARCH, EXPLANATIONS, EMBEDDINGS)
+
+
+def check_access(folder: OutputPath, *, write: bool = False) -> None:
+    """Find out at once whether an object store can be used; local folders show it when used.
+
+    Args:
+        folder: The output.
+        write: Whether it is to be written to as well.
+
+    Raises:
+        OutputError: If it cannot, with the reason.
+    """
+    if isinstance(folder, ObjectPath):
+        folder.check()
+        if write:
+            store_weaknesses(folder)
+
+
+def open_ledger(folder: OutputPath, guard: Callable[[], None] | None = None) -> Ledger:
+    """Return the ledger of an output.
+
+    Args:
+        folder: The output.
+        guard: Called before every entry; raises if this process may write no longer.
+    """
+    if isinstance(folder, ObjectPath):
+        return ObjectLedger(folder, guard)
+    return JournalLedger(folder / LEDGER, guard)
 
 
 @contextmanager
-def locked(folder: Path, note: Callable[[str], None] | None = None) -> Iterator[FolderLock]:
-    """Hold an output folder for oneself, made if missing; see `FolderLock`.
+def locked(
+    folder: OutputPath, note: Callable[[str], None] | None = None
+) -> Iterator[FolderLock | ObjectLock]:
+    """Hold an output for oneself, made if missing; see `FolderLock` and `ObjectLock`.
 
     Args:
-        folder: The output folder.
+        folder: The output.
         note: Told what is worth a line, such as a file system without locks.
 
     Raises:
         OutputError: If another run holds it, or the folder cannot be written.
     """
+    if isinstance(folder, ObjectPath):
+        lease = ObjectLock(folder, note)
+        lease.acquire()
+        try:
+            for weakness in store_weaknesses(folder):
+                if note is not None:
+                    note(weakness)
+            yield lease
+        finally:
+            lease.release()
+        return
     with output_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder} is a file", expected="a folder", remedy="name another one")
@@ -55,7 +103,7 @@ def locked(folder: Path, note: Callable[[str], None] | None = None) -> Iterator[
         lock.release()
 
 
-def check_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+def check_folder(folder: OutputPath, identity: Mapping[str, Any]) -> None:
     """Check that a folder is empty, or holds the results of the same embeddings.
 
     Raises:
@@ -63,7 +111,7 @@ def check_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         OutputMismatchError: If its embeddings are of another config; it lists the differences.
         StoreError: If its embeddings are damaged.
     """
-    if not (folder / EMBEDDINGS).exists():
+    if not EmbeddingsStore.exists(folder / EMBEDDINGS):
         _refuse_foreign(folder)
         return
     there = EmbeddingsStore.open(folder / EMBEDDINGS).attributes.get("identity", {})
@@ -75,12 +123,19 @@ def check_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def clear_folder(folder: Path) -> None:
-    """Remove what a run wrote into a folder, and nothing else.
+def clear_folder(folder: OutputPath) -> None:
+    """Remove what a run wrote into an output, and nothing else.
 
     Raises:
         OutputError: If it holds something that no run wrote, or cannot be emptied.
     """
+    if isinstance(folder, ObjectPath):
+        if not EmbeddingsStore.exists(folder / EMBEDDINGS):
+            _refuse_foreign(folder)
+        for name in _OUR_OBJECTS:
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).remove_tree()
+        return
     if not folder.exists():
         return
     if not (folder / EMBEDDINGS).exists():
@@ -114,11 +169,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.exists():
+def _refuse_foreign(folder: OutputPath) -> None:
+    if isinstance(folder, Path) and not folder.exists():
         return
-    foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-    if foreign and not set(foreign) <= set(_OURS):
+    ours = _OURS if isinstance(folder, Path) else (*_OUR_OBJECTS, LOCK)
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    foreign = sorted(there - set(ours))
+    if foreign:
         raise OutputError(
             f"{folder} holds other files, such as {foreign[0]}",
             expected="an empty folder or one that a run made",

@@ -15,6 +15,7 @@ from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard, Precision, VitConfig
 from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError
 from s2s_map.imagery.source import Source, open_source
@@ -63,9 +64,9 @@ class Job:
         return self.source.entry
 
     @property
-    def output(self) -> Path:
-        """The output folder."""
-        return Path(self.config.output).expanduser()
+    def output(self) -> OutputPath:
+        """The output, a folder or a prefix of an object store."""
+        return output_path(self.config.output)
 
     def identity(self) -> dict[str, Any]:
         """What decides the embeddings: if any of it differs, they are different embeddings.

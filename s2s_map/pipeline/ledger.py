@@ -149,6 +149,13 @@ class Ledger(Protocol):
     def drop(self, blocks: Iterable[str]) -> None:
         """Forget finished blocks, durably: they are embedded again."""
 
+    def close(self) -> None:
+        """Make all that was noted durable."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 class JournalLedger:
     """A ledger in one file of a local folder, see the module.
@@ -180,7 +187,7 @@ class JournalLedger:
         """
         state = LedgerState()
         for line in self._lines():
-            _apply(state, line)
+            apply_line(state, line)
         return state
 
     def start(self, run: RunStart) -> None:
@@ -221,7 +228,7 @@ class JournalLedger:
             self._file = None
 
     def _append(self, event: str, what: Any, *, force: bool = False) -> None:
-        self._write({"event": event, **_without_defaults(what), "at": _now()}, force=force)
+        self._write({"event": event, **without_defaults(what), "at": _now()}, force=force)
 
     def _write(self, line: Mapping[str, Any], *, force: bool) -> None:
         self._guard()
@@ -263,7 +270,8 @@ def missing_blocks(blocks: Iterable[Block], finished: Mapping[str, object]) -> I
     return (block for block in blocks if block.key not in finished)
 
 
-def _apply(state: LedgerState, line: Mapping[str, Any]) -> None:
+def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:
+    """Have a state take in one line."""
     event = line.get("event")
     try:
         if event == "done":
@@ -296,7 +304,8 @@ def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
     return kind(**values)
 
 
-def _without_defaults(what: Any) -> dict[str, Any]:
+def without_defaults(what: Any) -> dict[str, Any]:
+    """Return the fields of a record that say more than their defaults."""
     standard = {name.name: name.default for name in fields(what)}
     return {key: value for key, value in asdict(what).items() if standard[key] != value}
 

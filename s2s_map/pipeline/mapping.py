@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import batched
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.embeddings.objects import OutputPath, wrapped
+from s2s_map.embeddings.staging import staged
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import InterruptedRunError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor, StoppedError, ThreadsExecutor
+from s2s_map.pipeline.generations import finished_results, keep_files, next_results
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import QuestionGroup, Questions
 from s2s_map.rasters.building import MapsBuilding, same_cells
-from s2s_map.rasters.cog import cog_paths, write_cogs
+from s2s_map.rasters.cog import cog_paths, file_stem, write_cogs
 from s2s_map.rasters.maps import MapRegion, read_maps
 from s2s_map.rasters.maps_schema import CHUNK_CELLS, variable
 from s2s_map.scoring.layers import ConceptLayer
@@ -45,6 +47,12 @@ class RegionTask:
 
     def __call__(self, region: MapRegion, stop: Event) -> str:
         """Do it; memory depends neither on the number of questions nor on that of time slots."""
+        with wrapped(self.building.path):
+            self._score(region, stop)
+        self.building.region_done(region)
+        return region.key
+
+    def _score(self, region: MapRegion, stop: Event) -> None:
         arrays = [variable(self.building.path, name) for name in ("probability", "similarity")]
         most = max(1, _KEPT_BYTES // (2 * 4 * CHUNK_CELLS**2))
         for group in self.questions.groups():
@@ -57,8 +65,6 @@ class RegionTask:
                         place = self.building.names.index(group.queries[index].name)
                         for array, answer in zip(arrays, answers, strict=True):
                             array[place, slot, region.y, region.x] = answer[i]
-        self.building.region_done(region)
-        return region.key
 
     def _answers(
         self, region: MapRegion, slot: int, group: QuestionGroup
@@ -84,25 +90,27 @@ class LayerTask:
     Attributes:
         building: Where its cells are.
         layers: All layers by name.
-        folder: The output folder.
+        folder: Where the files go.
         attributes: Provenance for the tags.
     """
 
     building: MapsBuilding
     layers: Mapping[str, ConceptLayer]
-    folder: Path
+    folder: OutputPath
     attributes: Mapping[str, Any]
 
     def __call__(self, name: str, stop: Event) -> str:
         """Do it."""
-        layer, slots = self.layers[name], self.building.time_slots
-        write_cogs(self.folder, [layer], self.building.grid, slots, self.attributes)
-        self.building.layer_done(name, layer.summary)
+        building, slots = self.building, self.building.time_slots
+        with building.local_layer(self.layers[name]) as layer:
+            with staged(self.folder) as folder:
+                write_cogs(folder, [layer], building.grid, slots, self.attributes)
+            building.layer_done(name, layer.summary)
         return name
 
 
 def score_maps(
-    out: Path,
+    out: OutputPath,
     store: EmbeddingsStore,
     questions: Questions,
     identity: Mapping[str, Any],
@@ -115,7 +123,7 @@ def score_maps(
     Layers that the folder's maps have already are taken over; those of the same name replaced.
 
     Args:
-        out: The output folder.
+        out: The output.
         store: The embeddings.
         questions: What is asked.
         identity: What the embeddings are, so that unfinished maps of others are not gone on with.
@@ -130,11 +138,12 @@ def score_maps(
         InterruptedRunError: On Ctrl-C; finished regions are kept.
         OutputError: For a full disk and the like.
     """
-    old = _existing(out, store)
+    results = next_results(out)
+    old = _existing(finished_results(out), store)
     asked = [query.name for query in questions.queries]
     kept = [layer for layer in old if layer.name not in asked]
     order = dict.fromkeys([*(layer.name for layer in old), *asked])
-    building = MapsBuilding(out / names.MAPS, tuple(order), store.grid, tuple(store.time_slots))
+    building = MapsBuilding(results / names.MAPS, tuple(order), store.grid, tuple(store.time_slots))
     about = {
         "embeddings": identity,
         "questions": [questions.identity(query) for query in questions.queries],
@@ -150,12 +159,11 @@ def score_maps(
     return building
 
 
-def layers_of(building: MapsBuilding, questions: Questions, out: Path) -> list[ConceptLayer]:
+def layers_of(building: MapsBuilding, questions: Questions, out: OutputPath) -> list[ConceptLayer]:
     """Return all layers of maps that are scored; the cells are read when they are indexed."""
     asked = {query.name: query for query in questions.queries}
-    old = (
-        {} if not (out / names.MAPS).exists() else {x.name: x for x in read_maps(out / names.MAPS)}
-    )
+    maps = finished_results(out) / names.MAPS
+    old = {layer.name: layer for layer in read_maps(maps)} if maps.exists() else {}
     layers = []
     for name in building.names:
         cells = (building.cells(name, "probability"), building.cells(name, "similarity"))
@@ -171,7 +179,7 @@ def layers_of(building: MapsBuilding, questions: Questions, out: Path) -> list[C
 def write_layers(
     building: MapsBuilding,
     layers: Sequence[ConceptLayer],
-    out: Path,
+    out: OutputPath,
     attributes: Mapping[str, Any],
     reporter: Reporter,
     executor: Executor | None = None,
@@ -181,23 +189,31 @@ def write_layers(
     Returns:
         The layers with their summaries.
     """
-    todo = [layer.name for layer in layers if not _is_written(building, layer, out)]
+    before, results = finished_results(out), next_results(out)
+    kept = [layer for layer in layers if layer.known and not building.layer_summary(layer.name)]
+    stems = [
+        file_stem(layer, slot, len(building.time_slots))
+        for layer in kept
+        for slot in building.time_slots
+    ]
+    keep_files(before, results, [f"{stem}{end}" for stem in stems for end in (".qml", ".tif")])
+    todo = [layer.name for layer in layers if not _is_written(building, layer, results)]
     reporter.advance(len(layers) - len(todo))
-    task = LayerTask(building, {layer.name: layer for layer in layers}, out, attributes)
+    task = LayerTask(building, {layer.name: layer for layer in layers}, results, attributes)
     _each(executor, task, todo, lambda: reporter.advance(1))
     return [
         replace(layer, known=building.layer_summary(layer.name) or layer.known) for layer in layers
     ]
 
 
-def _is_written(building: MapsBuilding, layer: ConceptLayer, out: Path) -> bool:
+def _is_written(building: MapsBuilding, layer: ConceptLayer, out: OutputPath) -> bool:
     known = building.layer_summary(layer.name) or layer.known
     return known is not None and all(
         path.exists() for path in cog_paths(out, layer, building.time_slots)
     )
 
 
-def _existing(out: Path, store: EmbeddingsStore) -> list[ConceptLayer]:
+def _existing(out: OutputPath, store: EmbeddingsStore) -> list[ConceptLayer]:
     path = out / names.MAPS
     if not path.exists() or not same_cells(path, store.grid, store.time_slots):
         return []

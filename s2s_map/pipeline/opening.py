@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, zarr_target
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.record import RunRecord, read_record
 
 if TYPE_CHECKING:
@@ -19,12 +21,15 @@ class OpenRun:
     """The results of a run.
 
     Attributes:
-        folder: The output folder.
+        folder: The output, a folder or a prefix of an object store.
         record: What they were made from.
+        results: Where maps and record lie: `folder` itself, or in an object store a generation
+            below it.
     """
 
-    folder: Path
+    folder: OutputPath
     record: RunRecord
+    results: OutputPath
 
     @property
     def concepts(self) -> list[str]:
@@ -42,19 +47,21 @@ class OpenRun:
         import rioxarray  # noqa: F401  (gives datasets their .rio)
         import xarray as xr
 
-        dataset: xr.Dataset = xr.open_zarr(self.folder / names.MAPS, decode_coords="all")
+        maps = zarr_target(self.results / names.MAPS, read_only=True)
+        dataset: xr.Dataset = xr.open_zarr(maps, decode_coords="all")
         return dataset
 
-    def geotiffs(self) -> list[Path]:
+    def geotiffs(self) -> list[OutputPath]:
         """The GeoTIFF of every layer."""
-        return sorted(style.with_suffix(".tif") for style in self.folder.glob("*.qml"))
+        styles = [path for path in self.results.iterdir() if path.suffix == ".qml"]
+        return sorted((style.with_suffix(".tif") for style in styles), key=str)
 
 
-def open_run(folder: str | Path) -> OpenRun:
+def open_run(folder: str | Path | ObjectPath) -> OpenRun:
     """Open the results of a finished run.
 
     Args:
-        folder: Its output folder.
+        folder: Its output, a folder or ``s3://bucket/prefix``.
 
     Raises:
         StoreError: If there is none, or it is damaged.
@@ -66,5 +73,7 @@ def open_run(folder: str | Path) -> OpenRun:
         s2s_map.errors.StoreError: no finished run at nowhere; finish the run first: s2s-map run \
 CONFIG
     """
-    path = Path(folder)
-    return OpenRun(path, read_record(path / names.RECORD))
+    path = output_path(folder)
+    names.check_access(path)
+    results = finished_results(path)
+    return OpenRun(path, read_record(results / names.RECORD), results)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import shapely
 from pyproj import Proj
@@ -10,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from s2s_map.catalog.extent import sample_points
 from s2s_map.catalog.projecting import is_finite, project
 from s2s_map.catalog.scene import Scene
+from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.pipeline.job import Job
 from s2s_map.tiling.splitting import SplitBox, split_boxes
 
@@ -20,6 +23,7 @@ _AREA = 0.01
 # Ground sample distances that differ less than this are those of one sensor.
 _SAME_GSD = 1.2
 _OUTSIDE = 0.001
+_LAYERS_AT_WORK = 2
 
 
 def proposed_split(job: Job, error: float) -> tuple[SplitBox, ...]:
@@ -52,7 +56,19 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
             f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
             "leave grid: {crs: ...} out, or name an equal-area one"
         )
-    return (*said, *_sample_distance(job), *_outside(job))
+    return (*said, *_sample_distance(job), *_outside(job), *_temporary_disk(job))
+
+
+def _temporary_disk(job: Job) -> list[str]:
+    if not isinstance(job.output, ObjectPath):
+        return []
+    # The raw cells of a layer and its GeoTIFF, of the layers that are at work at a time.
+    one = 2 * int(np.prod(job.grid.shape)) * len(job.time_slots) * 8
+    layers = min(len(job.config.queries), _LAYERS_AT_WORK)
+    return [
+        f"GeoTIFFs are made in {tempfile.gettempdir()} before they are put: up to "
+        f"{one * layers / 1e9:,.1f} GB of disk there, on each worker of a cluster"
+    ]
 
 
 def _sample_distance(job: Job) -> list[str]:

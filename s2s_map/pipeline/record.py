@@ -8,12 +8,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from s2s_map.config.load import parse_model
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline.holes import RunHole
@@ -85,7 +85,7 @@ class RunRecord:
             machine=machine(),
         )
 
-    def provenance(self, folder: Path) -> Provenance:
+    def provenance(self, folder: OutputPath) -> Provenance:
         """What every file says about its making."""
         return Provenance(
             run=self.config.title or folder.name,
@@ -106,7 +106,7 @@ class RunRecord:
             for layer in layers
         }
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: str | os.PathLike[str] | ObjectPath) -> None:
         """Write the record.
 
         Raises:
@@ -133,7 +133,7 @@ class RunRecord:
             partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def read_record(path: Path) -> RunRecord:
+def read_record(path: OutputPath) -> RunRecord:
     """Read a ``run.json``.
 
     Raises:

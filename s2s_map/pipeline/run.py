@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
+from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import ImageryError, IncompleteRunError
@@ -18,9 +19,10 @@ from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
+from s2s_map.pipeline.generations import next_results, publish
 from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
-from s2s_map.pipeline.ledger import JournalLedger, LedgerState
+from s2s_map.pipeline.ledger import LedgerState
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
@@ -71,8 +73,9 @@ def run(
     if not isinstance(config, RunConfig):
         config = load_run_config(config)
     watch = reporter or Reporter()
+    out = output_path(config.output)
+    names.check_access(out, write=True)
     job = freeze(resolve(config, catalogs), again=overwrite)
-    out = job.output
     if not overwrite:
         names.check_folder(out, job.identity())
     record = RunRecord.of(job)
@@ -89,7 +92,7 @@ def run(
         keep_search(job)
         store = _open_store(job, out)
         with _executor(job, executor, watch, performance_report) as where:
-            with JournalLedger(out / names.LEDGER, lock.check) as ledger:
+            with names.open_ledger(out, lock.check) as ledger:
                 with (
                     _timed(record, "embed"),
                     lent_model(config.model, config.device, job.precision, model),
@@ -101,16 +104,19 @@ def run(
                 building = score_maps(
                     out, store, questions, state.content, config.zarr_format, watch, where
                 )
+            results = next_results(out)
             with _timed(record, "write"):
-                write_quicklook(job, out)
+                write_quicklook(job, results)
                 write_results(out, building, questions, record, watch, where)
-        record.write(out / names.RECORD)
+        record.write(results / names.RECORD)
+        lock.check()
+        publish(out, results)
     return open_run(out)
 
 
-def _open_store(job: Job, out: Path) -> EmbeddingsStore:
+def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
     path = out / names.EMBEDDINGS
-    if path.exists():
+    if EmbeddingsStore.exists(path):
         return EmbeddingsStore.open(path)
     attributes = {
         "identity": job.identity(),
@@ -163,7 +169,7 @@ def _executor(
     if given is not None:
         yield given
         return
-    name = str(job.output.resolve())
+    name = str(job.output.resolve() if isinstance(job.output, Path) else job.output)
     with open_executor(job.config.cluster, name, reporter, report) as opened:
         yield opened
 

@@ -6,15 +6,19 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import RunHole, holes_of
-from s2s_map.pipeline.ledger import JournalLedger, LedgerState
+from s2s_map.pipeline.ledger import Ledger, LedgerState
 from s2s_map.pipeline.lock import process_start, read_owner
+from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
 from s2s_map.pipeline.progress import Reporter
 
 State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
@@ -65,17 +69,18 @@ class RunStatus:
         return asdict(self)
 
 
-def run_status(out: str | Path) -> RunStatus:
+def run_status(out: str | Path | ObjectPath) -> RunStatus:
     """Return how far the run of an output folder is, while it goes on or afterwards.
 
     Args:
-        out: Its output folder.
+        out: Its output, a folder or ``s3://bucket/prefix``.
 
     Raises:
         StoreError: If no run was started there.
     """
-    folder = Path(out)
-    state = JournalLedger(folder / names.LEDGER).state()
+    folder = output_path(out)
+    names.check_access(folder)
+    state = names.open_ledger(folder).state()
     run = state.run
     if run is None:
         raise StoreError(f"no run was started in {folder}", remedy="s2s-map run CONFIG")
@@ -106,7 +111,7 @@ def run_status(out: str | Path) -> RunStatus:
             for hole in record.holes
         ),
         merged_holes=holes_of(state.records.values()),
-        maps=(folder / names.RECORD).exists(),
+        maps=(finished_results(folder) / names.RECORD).exists(),
     )
 
 
@@ -124,12 +129,12 @@ class BadBlock:
 
 
 def verify(
-    out: str | Path, repair: bool = False, reporter: Reporter | None = None
+    out: str | Path | ObjectPath, repair: bool = False, reporter: Reporter | None = None
 ) -> list[BadBlock]:
     """Read every finished block again and compare it with its checksum.
 
     Args:
-        out: The output folder.
+        out: The output, a folder or ``s3://bucket/prefix``.
         repair: Forget the bad ones, so that the next run embeds them again.
         reporter: Told of the progress.
 
@@ -140,9 +145,10 @@ def verify(
         StoreError: If there is no store.
         OutputError: With `repair`, if a run is writing to the folder.
     """
-    folder, watch = Path(out), reporter or Reporter()
+    folder, watch = output_path(out), reporter or Reporter()
+    names.check_access(folder, write=repair)
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
-    ledger = JournalLedger(folder / names.LEDGER)
+    ledger = names.open_ledger(folder)
     if not repair:
         return list(_bad_blocks(store, ledger, watch))
     with names.locked(folder, watch.note):
@@ -152,13 +158,11 @@ def verify(
     return bad
 
 
-def _bad_blocks(
-    store: EmbeddingsStore, ledger: JournalLedger, watch: Reporter
-) -> Iterator[BadBlock]:
+def _bad_blocks(store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> Iterator[BadBlock]:
     records = ledger.state().records
     watch.start("Verifying", len(records), "blocks")
     known = {block.key: block for block in store.grid.iter_blocks() if block.key in records}
-    for key, record in records.items():
+    for key, record in sorted(records.items()):
         watch.advance(1)
         block = known.get(key)
         if block is None:
@@ -177,7 +181,15 @@ def _bad_blocks(
     watch.finish()
 
 
-def _alive(folder: Path) -> bool:
+def _alive(folder: OutputPath) -> bool:
+    if isinstance(folder, ObjectPath):
+        lease = read_lease(folder)
+        if lease is None:
+            return False
+        if lease.owner.host == this_host():
+            return process_start(lease.owner.pid) == lease.owner.process_start
+        # For the eye only: here, unlike for taking over, this machine's clock will do.
+        return (datetime.now(UTC) - lease.info.modified).total_seconds() < LEASE_S
     owner = read_owner(folder)
     if owner is None:
         return False

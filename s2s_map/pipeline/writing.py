@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath
+from s2s_map.embeddings.staging import local_copy, staged
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor
+from s2s_map.pipeline.generations import next_results
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.mapping import layers_of, write_layers
 from s2s_map.pipeline.progress import Reporter
@@ -22,11 +23,17 @@ from s2s_map.rasters.stac import write_item
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.viewing.preview import draw_preview, pictures
 
+# What does not lie beside the item while it is written: see `pipeline.generations`.
+_IN_A_GENERATION = {
+    "maps": f"./{names.MAPS}",
+    "embeddings": f"../../{names.EMBEDDINGS}",
+    "imagery": f"./{names.IMAGERY}",
+}
 # Read in squares of this many cells, since resampling takes many times the result's memory.
 _READ_CELLS = 512
 
 
-def write_quicklook(job: Job, out: Path) -> None:
+def write_quicklook(job: Job, out: OutputPath) -> None:
     """Keep the imagery, averaged onto the cells or squares of them, for previews."""
     geobox = imagery_geobox(job.grid)
     ny, nx = (int(n) for n in geobox.shape)
@@ -43,11 +50,12 @@ def write_quicklook(job: Job, out: Path) -> None:
             image = job.source.read(bounds, shape, job.grid.crs)
             pixels[:, rows, columns], valid[rows, columns] = image.pixels, image.valid
     tags = {"attribution": job.entry.attribution, "licence": job.entry.licence}
-    write_imagery(out / names.IMAGERY, pixels, valid, geobox, tags)
+    with staged(out) as folder:
+        write_imagery(folder / names.IMAGERY, pixels, valid, geobox, tags)
 
 
 def write_results(
-    out: Path,
+    out: OutputPath,
     building: MapsBuilding,
     questions: Questions,
     record: RunRecord,
@@ -57,7 +65,7 @@ def write_results(
     """Write maps, pictures and metadata; every file appears whole or not at all.
 
     Args:
-        out: The output folder, with its imagery quick-look.
+        out: The output; the imagery quick-look lies where the results go.
         building: The scored maps.
         questions: What was asked.
         record: The run's record, written too.
@@ -68,31 +76,36 @@ def write_results(
         OutputError: For a full disk, a read-only folder and the like.
         InterruptedRunError: On Ctrl-C; finished files are kept.
     """
-    grid, slots = building.grid, building.time_slots
+    grid, slots, results = building.grid, building.time_slots, next_results(out)
     reporter.start("Writing", len(building.names) + 3, "files")
     provenance = record.provenance(out)
     attributes = provenance.attributes()
     layers = layers_of(building, questions, out)
     layers = write_layers(building, layers, out, attributes, reporter, executor)
     building.finish(layers, attributes)
-    layers = read_maps(out / names.MAPS)
+    layers = read_maps(results / names.MAPS)
     record.name_concepts(layers)
     reporter.advance(1)
 
     def shown(layer: ConceptLayer, slot: int) -> NDArray[np.float32]:
-        return read_overview(cog_paths(out, layer, slots)[slot], MOST_CELLS)
+        with local_copy(cog_paths(results, layer, slots)[slot]) as path:
+            return read_overview(path, MOST_CELLS)
 
-    draw_preview(
-        out / names.PREVIEW,
-        read_imagery(out / names.IMAGERY),
-        pictures(layers, slots, shown),
-        grid,
-        provenance.attribution,
-        provenance.run,
-        len(layers) * len(slots),
-    )
-    reporter.advance(1)
-    record.write(out / names.RECORD)
-    write_item(out / names.ITEM, provenance, layers, grid, slots)
+    with local_copy(results / names.IMAGERY) as path:
+        imagery = read_imagery(path)
+    with staged(results) as folder:
+        draw_preview(
+            folder / names.PREVIEW,
+            imagery,
+            pictures(layers, slots, shown),
+            grid,
+            provenance.attribution,
+            provenance.run,
+            len(layers) * len(slots),
+        )
+        reporter.advance(1)
+        record.write(folder / names.RECORD)
+        elsewhere = _IN_A_GENERATION if isinstance(results, ObjectPath) else {}
+        write_item(folder / names.ITEM, provenance, layers, grid, slots, elsewhere=elsewhere)
     reporter.advance(1)
     reporter.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,19 @@ def layer_assets(
     return assets
 
 
-def other_assets(folder: Path) -> dict[str, pystac.Asset]:
-    """Return what else a run writes, if it lies in `folder`, by asset key."""
+def other_assets(folder: Path, elsewhere: Mapping[str, str]) -> dict[str, pystac.Asset]:
+    """Return what else a run writes, by asset key.
+
+    Args:
+        folder: Where it lies.
+        elsewhere: Addresses by asset key of what does not lie there.
+    """
     return {
-        key: pystac.Asset(href=f"./{name}", title=title, media_type=kind, roles=list(roles))
+        key: pystac.Asset(
+            href=elsewhere.get(key, f"./{name}"), title=title, media_type=kind, roles=list(roles)
+        )
         for key, name, title, kind, roles in _OTHERS
-        if key == _ALWAYS or (folder / name).exists()
+        if key == _ALWAYS or key in elsewhere or (folder / name).exists()
     }
 
 

@@ -1,4 +1,9 @@
-"""A ``maps.zarr`` while it is built: beside its place, region by region, going on if killed."""
+"""A ``maps.zarr`` while it is built, region by region, going on if killed.
+
+On a disk it is built beside its place and moved there in the end. An object store cannot move:
+there it is built in its place, where nobody looks until the run that it belongs to is published,
+with its markers beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,26 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, transfer
 from s2s_map.embeddings.replacing import output_errors, replacing_file, swap_folder
+from s2s_map.embeddings.staging import upload_folder
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.maps import MapRegion, map_regions, read_maps_grid
-from s2s_map.rasters.maps_schema import create_group, describe_group, variable
+from s2s_map.rasters.maps_schema import VARIABLES, create_group, describe_group, variable
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.scoring.summary import LayerSummary
 from s2s_map.tiling.grid import MapGrid
 
 _FOLDER = ".{}.building"
+MARKERS = ".building"
+"""Where the markers lie in an object store, beside the maps."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +46,23 @@ class MapsBuilding:
         time_slots: Labels of the time slots.
     """
 
-    target: Path
+    target: OutputPath
     names: tuple[str, ...]
     grid: MapGrid
     time_slots: tuple[str, ...]
 
     @property
-    def folder(self) -> Path:
-        """Where they lie meanwhile, with their markers."""
+    def folder(self) -> OutputPath:
+        """Where the markers lie, on a disk with the maps."""
+        if isinstance(self.target, ObjectPath):
+            return self.target.parent / MARKERS
         return self.target.parent / _FOLDER.format(self.target.name)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> OutputPath:
         """The group meanwhile."""
+        if isinstance(self.target, ObjectPath):
+            return self.target
         return self.folder / self.target.name
 
     def begin(self, identity: Mapping[str, Any], zarr_format: Literal[2, 3]) -> None:
@@ -68,9 +83,7 @@ class MapsBuilding:
         if marker.exists() and marker.read_text(encoding="utf-8") == digest:
             return
         with output_errors(self.target):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            create_group(self.path, self.names, self.grid, self.time_slots, zarr_format)
+            self._make(zarr_format)
         # Last: a folder with its identity is whole.
         with replacing_file(marker) as partial:
             partial.write_text(digest, encoding="utf-8")
@@ -92,9 +105,25 @@ class MapsBuilding:
                     self._carry(cells, self.names.index(layer.name))
             done.touch()
 
+    def _make(self, zarr_format: Literal[2, 3]) -> None:
+        if isinstance(self.target, ObjectPath):
+            # With the files of layers that an abandoned building may have left.
+            self.target.parent.remove_tree()
+            with tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
+                made = Path(name) / self.target.name
+                create_group(made, self.names, self.grid, self.time_slots, zarr_format)
+                upload_folder(made, self.target)
+            return
+        if isinstance(self.folder, Path) and isinstance(self.path, Path):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            create_group(self.path, self.names, self.grid, self.time_slots, zarr_format)
+
     def missing_regions(self) -> list[MapRegion]:
         """Return the regions that are not marked as done."""
-        return [r for r in map_regions(self.grid) if not self._region_marker(r).exists()]
+        markers = self.folder / "regions"
+        done = {marker.name for marker in markers.iterdir()} if markers.is_dir() else set()
+        return [region for region in map_regions(self.grid) if region.key not in done]
 
     def region_done(self, region: MapRegion) -> None:
         """Mark a region whose cells are written."""
@@ -120,40 +149,77 @@ class MapsBuilding:
         shape = (len(self.time_slots), *self.grid.shape)
         return StoredCells(self.path, kind, self.names.index(name), shape)
 
+    @contextmanager
+    def local_layer(self, layer: ConceptLayer) -> Iterator[ConceptLayer]:
+        """Yield a layer of this building with cells that GDAL can read: on the local disk.
+
+        Raises:
+            OutputError: If they cannot be fetched from where they lie.
+        """
+        if not isinstance(self.path, ObjectPath):
+            yield layer
+            return
+        with tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
+            copy, index = Path(name) / self.path.name, self.names.index(layer.name)
+            wanted = [
+                file
+                for child in self.path.iterdir()
+                for file in (
+                    _layer_objects(child, index)
+                    if child.name in VARIABLES
+                    else [child]
+                    if child.suffix or child.name.startswith(".z")
+                    else child.files()
+                )
+            ]
+            transfer([(f, copy / f.relative_to(self.path)) for f in wanted], up=False)
+            shape = (len(self.time_slots), *self.grid.shape)
+            yield replace(
+                layer,
+                probability=StoredCells(copy, "probability", index, shape),
+                similarity=StoredCells(copy, "similarity", index, shape),
+            )
+
     def finish(self, layers: Sequence[ConceptLayer], attributes: Mapping[str, Any]) -> None:
         """Describe the maps and put them in their place.
+
+        In an object store they are there already, and the markers stay until the run is published.
 
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
         """
         with output_errors(self.target):
             describe_group(self.path, layers, self.grid, attributes)
-            swap_folder(self.path, self.target)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if isinstance(self.target, Path):
+                swap_folder(Path(str(self.path)), self.target)
+                shutil.rmtree(str(self.folder), ignore_errors=True)
 
-    def _region_marker(self, region: MapRegion) -> Path:
+    def _region_marker(self, region: MapRegion) -> OutputPath:
         return self.folder / "regions" / region.key
 
-    def _layer_marker(self, name: str) -> Path:
+    def _layer_marker(self, name: str) -> OutputPath:
         return self.folder / "layers" / f"{name}.json"
 
     def _carry(self, cells: StoredCells, index: int) -> None:
         source, target = cells.path / cells.variable, self.path / cells.variable
         if _raw_layout(source) == _raw_layout(target):
-            _link_chunks(source, target, cells.concept, index)
+            if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
+                _copy_chunks(source, target, cells.concept, index)
+            elif isinstance(source, Path) and isinstance(target, Path):
+                _link_chunks(source, target, cells.concept, index)
             return
         array = variable(self.path, cells.variable)
         for region in map_regions(self.grid):
             array[index, :, region.y, region.x] = cells[:, region.y, region.x]
 
 
-def same_cells(path: Path, grid: MapGrid, time_slots: Sequence[str]) -> bool:
+def same_cells(path: OutputPath, grid: MapGrid, time_slots: Sequence[str]) -> bool:
     """Return whether finished maps have this grid and these time slots."""
     there, slots, _ = read_maps_grid(path)
     return there.geobox == grid.geobox and slots == list(time_slots)
 
 
-def _raw_layout(array: Path) -> Any:
+def _raw_layout(array: OutputPath) -> Any:
     """Return what decides how a chunk looks on disk, apart from the number of concepts."""
     for name in ("zarr.json", ".zarray"):
         if (array / name).exists():
@@ -163,7 +229,28 @@ def _raw_layout(array: Path) -> Any:
                 for key, value in content.items()
                 if key not in ("attributes", "consolidated_metadata")
             }
-    raise FileNotFoundError(array / "zarr.json")
+    raise FileNotFoundError(str(array / "zarr.json"))
+
+
+def _layer_objects(array: ObjectPath, index: int) -> list[ObjectPath]:
+    """Return the metadata of an array and the chunks of one concept."""
+    nested = (array / "c" / str(index)).files()
+    flat = [
+        path
+        for path in array.iterdir()
+        if path.name in ("zarr.json", ".zarray", ".zattrs") or path.name.startswith(f"{index}.")
+    ]
+    return [*flat, *nested]
+
+
+def _copy_chunks(source: ObjectPath, target: ObjectPath, old: int, new: int) -> None:
+    """Copy the chunks of one concept on the server."""
+    for path in _layer_objects(source, old):
+        part = str(path.relative_to(source))
+        if part.startswith(f"c/{old}/"):
+            path.copy_to(target / f"c/{new}/{part.removeprefix(f'c/{old}/')}")
+        elif part.startswith(f"{old}."):
+            path.copy_to(target / f"{new}.{part.partition('.')[2]}")
 
 
 def _link_chunks(source: Path, target: Path, old: int, new: int) -> None:

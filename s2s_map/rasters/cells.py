@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from s2s_map.errors import StoreError
+from s2s_map.embeddings.objects import OutputPath, wrapped, zarr_target
+from s2s_map.errors import OutputError, StoreError
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class StoredCells:
         shape: Time slots, rows and columns.
     """
 
-    path: Path
+    path: OutputPath
     variable: str
     concept: int
     shape: tuple[int, ...]
 
     def gdal_name(self, slot: int) -> str:
-        """Return what GDAL calls a time slot."""
+        """Return what GDAL calls a time slot; of local maps only."""
         return f'ZARR:"{self.path}":/{self.variable}:{self.concept}:{slot}'
 
     def __getitem__(self, key: Any, /) -> NDArray[np.float32]:
@@ -42,8 +42,12 @@ class StoredCells:
         parts = key if isinstance(key, tuple) else (key,)
         try:
             # Opened anew: maps are replaced as a whole, and an open one would be the old one.
-            array = zarr.open_array(store=self.path, path=self.variable, mode="r")
-            return np.asarray(array[(self.concept, *parts)], dtype=np.float32)
+            with wrapped(self.path):
+                store = zarr_target(self.path, read_only=True)
+                array = zarr.open_array(store=store, path=self.variable, mode="r")
+                return np.asarray(array[(self.concept, *parts)], dtype=np.float32)
+        except OutputError:
+            raise
         except Exception as error:
             raise damaged(self.path, error) from error
 
@@ -52,7 +56,7 @@ class StoredCells:
         return np.asarray(self[:], dtype=dtype)
 
 
-def damaged(path: Path, error: Exception) -> StoreError:
+def damaged(path: OutputPath, error: Exception) -> StoreError:
     """Return what to say of maps that cannot be read."""
     return StoreError(
         f"cannot read {path} ({type(error).__name__}: {error})",

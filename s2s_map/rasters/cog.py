@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.errors import StoreError
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.geotiff import (
@@ -36,11 +37,11 @@ def file_stem(layer: ConceptLayer, slot: str, slots: int) -> str:
     return f"{layer.name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
 
 
-def cog_paths(
-    folder: str | os.PathLike[str], layer: ConceptLayer, time_slots: Sequence[str]
-) -> list[Path]:
+def cog_paths[Place: (Path, ObjectPath, OutputPath)](
+    folder: Place, layer: ConceptLayer, time_slots: Sequence[str]
+) -> list[Place]:
     """Return where the COGs of a layer lie, one per time slot."""
-    return [Path(folder) / f"{file_stem(layer, s, len(time_slots))}.tif" for s in time_slots]
+    return [folder / f"{file_stem(layer, s, len(time_slots))}.tif" for s in time_slots]
 
 
 def write_cogs(
@@ -59,7 +60,7 @@ def write_cogs(
     """
     paths = []
     for layer in layers:
-        of_layer = cog_paths(folder, layer, time_slots)
+        of_layer = cog_paths(Path(folder), layer, time_slots)
         for index, path in enumerate(of_layer):
             # The style first: whoever sees the map finds it styled.
             write_qml(path.with_suffix(".qml"), layer)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
 
 from s2s_map.embeddings.georeference import grid_from_attributes
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
 from s2s_map.embeddings.replacing import replacing_folder
-from s2s_map.errors import StoreError
+from s2s_map.errors import OutputError, StoreError
 from s2s_map.rasters.cells import StoredCells, damaged
 from s2s_map.rasters.maps_schema import (
     CHUNK_CELLS,
@@ -106,13 +106,14 @@ def write_maps(
         describe_group(partial, concepts, grid, attributes)
 
 
-def read_maps(path: str | os.PathLike[str]) -> list[ConceptLayer]:
+def read_maps(path: str | os.PathLike[str] | ObjectPath) -> list[ConceptLayer]:
     """Return all layers of a ``maps.zarr``; their cells are read when they are indexed.
 
     Raises:
         StoreError: For a folder that is missing, damaged or of another kind or version.
     """
-    with _opened(path) as dataset:
+    place = output_path(path)
+    with _opened(place) as dataset:
         try:
             described = dataset.attrs[CONCEPTS]
             names = [str(name) for name in dataset["concept"].values]
@@ -122,32 +123,33 @@ def read_maps(path: str | os.PathLike[str]) -> list[ConceptLayer]:
                     name=name,
                     title=described[name]["title"],
                     query=described[name]["query"],
-                    probability=StoredCells(Path(path), "probability", i, shape),
-                    similarity=StoredCells(Path(path), "similarity", i, shape),
+                    probability=StoredCells(place, "probability", i, shape),
+                    similarity=StoredCells(place, "similarity", i, shape),
                     method=described[name]["method"],
                     known=_summary(described[name]),
                 )
                 for i, name in enumerate(names)
             ]
         except Exception as error:
-            raise damaged(Path(path), error) from error
+            raise damaged(place, error) from error
 
 
 def read_maps_grid(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | ObjectPath,
 ) -> tuple[MapGrid, list[str], dict[str, Any]]:
     """Return the grid, the time slots and the group's attributes of a ``maps.zarr``.
 
     Raises:
         StoreError: For a folder that is missing, damaged or of another kind or version.
     """
-    with _opened(path) as dataset:
+    place = output_path(path)
+    with _opened(place) as dataset:
         attributes: dict[str, Any] = {str(k): v for k, v in dataset.attrs.items()}
         try:
             slots = [str(slot) for slot in dataset["time"].values]
         except Exception as error:
-            raise damaged(Path(path), error) from error
-    return grid_from_attributes(attributes, path), slots, attributes
+            raise damaged(place, error) from error
+    return grid_from_attributes(attributes, place), slots, attributes
 
 
 def _summary(described: Mapping[str, Any]) -> LayerSummary | None:
@@ -155,13 +157,17 @@ def _summary(described: Mapping[str, Any]) -> LayerSummary | None:
     return None if summary is None else LayerSummary.from_dict(summary)
 
 
-def _opened(path: str | os.PathLike[str]) -> xr.Dataset:
-    if not Path(path).is_dir():
+def _opened(path: OutputPath) -> xr.Dataset:
+    if not path.is_dir():
         raise StoreError(f"no maps at {path}", remedy="make them with s2s-map run CONFIG")
     try:
-        dataset: xr.Dataset = xr.open_zarr(Path(path), chunks=None, consolidated=False)
+        with wrapped(path):
+            target = zarr_target(path, read_only=True)
+            dataset: xr.Dataset = xr.open_zarr(target, chunks=None, consolidated=False)
+    except OutputError:
+        raise
     except Exception as error:
-        raise damaged(Path(path), error) from error
+        raise damaged(path, error) from error
     schema, version = dataset.attrs.get(WHAT), dataset.attrs.get(VERSION)
     if schema != SCHEMA or version != SCHEMA_VERSION:
         dataset.close()

@@ -28,6 +28,7 @@ from s2s_map.embeddings.georeference import (
     spatial_ref_attributes,
     variable_attributes,
 )
+from s2s_map.embeddings.objects import OutputPath, zarr_target
 from s2s_map.scoring.layers import SIMILARITY_LABEL, ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
@@ -88,23 +89,23 @@ def create_group(
     )
 
 
-def variable(path: Path, name: str) -> Any:
+def variable(path: OutputPath, name: str) -> Any:
     """Open one of the variables for writing."""
-    return zarr.open_array(store=path, path=name, mode="r+")
+    return zarr.open_array(store=zarr_target(path), path=name, mode="r+")
 
 
 def describe_group(
-    path: Path, concepts: Sequence[ConceptLayer], grid: MapGrid, attributes: Mapping[str, Any]
+    path: OutputPath, concepts: Sequence[ConceptLayer], grid: MapGrid, attributes: Mapping[str, Any]
 ) -> None:
     """Write what the group says of itself, and consolidate its metadata.
 
     Args:
-        path: Folder of the maps.
+        path: Where the maps lie.
         concepts: Its layers, in order.
         grid: The cells.
         attributes: Provenance, anything JSON can hold.
     """
-    group = zarr.open_group(store=path, mode="r+", use_consolidated=False)
+    group = zarr.open_group(store=zarr_target(path), mode="r+", use_consolidated=False)
     described = {
         layer.name: {**layer.described(), "summary": layer.summary.as_dict()} for layer in concepts
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def write_item(
     grid: MapGrid,
     time_slots: Sequence[str],
     description: str = "",
+    elsewhere: Mapping[str, str] | None = None,
 ) -> None:
     """Write the STAC item of a run.
 
@@ -50,12 +51,13 @@ def write_item(
         grid: The cells.
         time_slots: Labels of the time slots.
         description: What the run is about, for a person.
+        elsewhere: Addresses by asset key of what does not lie beside the item as it is written.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
     target = Path(path)
-    item = make_item(provenance, layers, grid, time_slots, target.parent, description)
+    item = make_item(provenance, layers, grid, time_slots, target.parent, description, elsewhere)
     with replacing_file(target) as partial:
         text = json.dumps(item.to_dict(include_self_link=False), indent=2, ensure_ascii=False)
         partial.write_text(text + "\n", encoding="utf-8")
@@ -68,6 +70,7 @@ def make_item(
     time_slots: Sequence[str],
     folder: Path,
     description: str = "",
+    elsewhere: Mapping[str, str] | None = None,
 ) -> pystac.Item:
     """Return the STAC item of a run whose outputs lie in `folder`; see `write_item`."""
     geometry, bounds = footprint(grid)
@@ -82,7 +85,7 @@ def make_item(
     )
     for key, asset in {
         **layer_assets(layers, time_slots, grid.cell_m),
-        **other_assets(folder),
+        **other_assets(folder, elsewhere or {}),
     }.items():
         item.add_asset(key, asset)
     for link in _links(provenance):

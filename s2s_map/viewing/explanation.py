@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.scoring.codes import CodeInUse
 from s2s_map.viewing.text import wrap
@@ -26,7 +27,7 @@ _ROW = 0.52
 
 
 def draw_explanation(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | ObjectPath,
     pixels: NDArray[np.uint8],
     heat: NDArray[np.float32],
     codes: Sequence[CodeInUse],

@@ -1,0 +1,133 @@
+"""The connection to an object store: settings from the environment, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from s2s_map.config.secrets import redacted, remember
+from s2s_map.errors import OutputError
+
+_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+)
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
+_SERVER_LINE = re.compile(r"status code: (\d+)")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+# Where machines of a cloud are asked for credentials when the environment has none.
+_MACHINES = ("169.254.169.254", "169.254.170.2", "/latest/api/token", "/latest/meta-data")
+_NOT_ACCEPTED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
+_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_RIGHTS = "let these credentials list, read, write and delete below that prefix"
+_KEPT = "finished blocks are kept; start the same run again later"
+
+
+def object_client(url: str, *, patient: bool = True) -> Any:
+    """Return obstore's client of a bucket or prefix, one per process and settings.
+
+    Credentials, region and endpoint are those of the environment. Plain http is allowed only to
+    an endpoint that is named there as such. The client must not be pickled or kept: who needs it
+    elsewhere asks for it there.
+
+    Args:
+        url: Such as ``s3://bucket``; keys are counted from there.
+        patient: Whether to try again for minutes, as in the middle of a run, or for seconds.
+    """
+    settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_PREFIXES)))
+    return _client(url, patient, settings, os.getpid())
+
+
+@lru_cache(maxsize=16)
+def _client(url: str, patient: bool, settings: tuple[tuple[str, str], ...], _: int) -> Any:
+    from obstore.store import from_url
+
+    known = dict(settings)
+    for name in _SECRETS:
+        if name in known:
+            remember(name, known[name])
+    endpoint = next((known[name] for name in _ENDPOINTS if known.get(name)), None)
+    options: dict[str, Any] = {}
+    if url.startswith("s3://") and endpoint:
+        options["endpoint"] = endpoint
+    return from_url(
+        url,
+        client_options={
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=60),
+        },
+        retry_config={
+            "max_retries": 12 if patient else 2,
+            "retry_timeout": timedelta(seconds=180 if patient else 20),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=15),
+                "base": 2.0,
+            },
+        },
+        **options,
+    )
+
+
+@contextmanager
+def object_errors(where: object) -> Iterator[None]:
+    """Turn what the client raises into one line that says what to do, without request or keys.
+
+    Raises:
+        FileNotFoundError: For an object that is not there.
+        FileExistsError: If a condition on a put was not met.
+        OutputError: For anything else.
+    """
+    from obstore import exceptions
+
+    try:
+        yield
+    except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+        # Nothing of the client's error is kept: it may quote the key's name.
+        raise FileExistsError(str(where)) from None
+    except (exceptions.BaseError, FileNotFoundError) as error:
+        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+            raise FileNotFoundError(str(where)) from None
+        reason, remedy = _explained(error)
+        raise OutputError(f"cannot use {where}: {reason}", remedy=remedy) from None
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """Return reason and remedy, whose words are ours: the client's quote requests and keys."""
+    text = str(error)
+    status = next(iter(_SERVER_LINE.findall(text)), "")
+    code = next(iter(_CODE.findall(text)), "")
+    if any(place in text for place in _MACHINES):
+        return "no credentials in the environment", _CREDENTIALS
+    if status or code:
+        return _answered(status, code)
+    if "redirect" in text.partition("\n")[0]:
+        return "the bucket lies in another region", "set AWS_REGION to its region"
+    if "HTTP error" in text and "scheme is not allowed" not in text:
+        endpoint = next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), "the server")
+        return f"{redacted(endpoint)} cannot be reached", "check the network and AWS_ENDPOINT_URL"
+    line = text.partition("\n")[0].partition("Error performing")[0] or type(error).__name__
+    return redacted(line)[:200], "check the bucket and the environment"
+
+
+def _answered(status: str, code: str) -> tuple[str, str]:
+    """Return reason and remedy of a refusal by the server."""
+    answer = f"{status} {code}".strip()
+    if code == "NoSuchBucket":
+        return "there is no such bucket", "make it, or mend output:"
+    if status == "401" or code in _NOT_ACCEPTED:
+        return f"the credentials are not accepted ({answer})", _CREDENTIALS
+    if status == "403":
+        return f"access denied ({answer})", _RIGHTS
+    if status in ("429", "500", "502", "503", "504"):
+        return f"the server refuses for the time being ({answer}), tried repeatedly", _KEPT
+    return f"the server answers {answer}", "check the bucket and AWS_ENDPOINT_URL"

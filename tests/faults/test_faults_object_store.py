@@ -1,0 +1,154 @@
+"""Runs into an object store that are killed or stopped end with the bytes of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fixtures_faults import CountBlocks, KillAt, result_bytes
+from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
+from fixtures_plain_model import write_plain_job
+
+from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.pipeline.block_task import STAGES
+from s2s_map.pipeline.cluster import open_executor
+from s2s_map.pipeline.object_ledger import ObjectLedger
+from s2s_map.pipeline.run import run
+from s2s_map.pipeline.status import run_status, verify
+
+pytestmark = pytest.mark.faults
+
+TIMES = int(os.environ.get("S2S_MAP_FAULTS", "1"))
+TESTS = Path(__file__).parents[1]
+BLOCKS = 16
+S2S_MAP = Path(sys.executable).with_name("s2s-map")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    # For the module: worker processes keep the environment that they were started with.
+    with serve_s3() as url, pytest.MonkeyPatch.context() as patch:
+        use_s3(patch, url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    made = write_plain_job(tmp_path_factory.mktemp("faults") / "job", blocks=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(Path(made["output"]).parent)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
+    folder = run(RunConfig(**job)).folder
+    assert isinstance(folder, Path)
+    return result_bytes(folder)
+
+
+@pytest.fixture
+def root(server: str) -> ObjectPath:
+    return ObjectPath(f"s3://{new_bucket(server)}", "out")
+
+
+def config_for(job: dict[str, Any], root: ObjectPath, **changes: Any) -> dict[str, Any]:
+    return {**job, "output": str(root), **changes}
+
+
+def nth(*about: object) -> int:
+    # Not for secrets: which block is struck.
+    seed = os.environ.get("S2S_MAP_FAULTS_SEED", time.time_ns())
+    return random.Random(f"{about} {seed}").randint(1, BLOCKS)  # noqa: S311
+
+
+@pytest.mark.parametrize("again", range(TIMES))
+@pytest.mark.parametrize("stage", STAGES)
+def test_client_killed(
+    job: dict[str, Any],
+    undisturbed: dict[str, bytes],
+    root: ObjectPath,
+    tmp_path: Path,
+    stage: str,
+    again: int,
+) -> None:
+    config = tmp_path / "job.yaml"
+    config.write_text(yaml.safe_dump(config_for(job, root)))
+    script = [sys.executable, TESTS / "faults" / "run_plain.py", config, stage]
+    killed = subprocess.run(
+        [*script, str(nth(stage, again)), tmp_path / "count"],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        timeout=120,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert run_status(str(root)).state == "killed"
+    finished = len(ObjectLedger(root).state().records)
+    seen = CountBlocks("read", tmp_path / "resumed")
+    run(config, on_stage=seen)
+    assert seen.count.stat().st_size == BLOCKS - finished
+    assert object_bytes(root) == undisturbed
+    assert verify(str(root)) == []
+
+
+@pytest.mark.parametrize("again", range(TIMES))
+def test_worker_killed(
+    job: dict[str, Any],
+    undisturbed: dict[str, bytes],
+    root: ObjectPath,
+    tmp_path: Path,
+    again: int,
+) -> None:
+    plain = RunConfig(output="x", source="x", queries=[{"text": "x"}]).cluster
+    local = plain.model_copy(update={"use": "local", "workers": 2})
+    with open_executor(local, "objects") as cluster:
+        for stage in STAGES if TIMES > 1 else random.sample(STAGES, 1):
+            place = root / stage
+            kill = KillAt(stage, nth(stage, again), tmp_path / stage)
+            done = run(RunConfig(**config_for(job, place)), executor=cluster, on_stage=kill)
+            assert kill.count.stat().st_size > BLOCKS
+            assert done.record.failed == {}
+            assert object_bytes(place) == undisturbed
+
+
+@pytest.mark.parametrize("again", range(TIMES))
+def test_sigterm(
+    job: dict[str, Any],
+    undisturbed: dict[str, bytes],
+    root: ObjectPath,
+    tmp_path: Path,
+    again: int,
+) -> None:
+    config = tmp_path / "job.yaml"
+    config.write_text(yaml.safe_dump(config_for(job, root)))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(TESTS),
+        "OMP_NUM_THREADS": "1",
+        "S2S_TEST_COST_MS": "5",
+    }
+    process = subprocess.Popen(
+        [S2S_MAP, "run", config], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until = time.monotonic() + 60
+    while not (root / "blocks").is_dir() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert run_status(str(root)).state == "running"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 4, err.decode()
+    status = run_status(str(root))
+    assert status.state == "stopped"
+    assert 0 < status.blocks_done < BLOCKS
+    run(RunConfig(**config_for(job, root)))
+    assert object_bytes(root) == undisturbed

@@ -1,0 +1,165 @@
+"""The lease on a prefix of an object store."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+
+import pytest
+from fixtures_objects import new_bucket, proxied, serve_s3, use_s3
+
+from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.errors import OutputError
+from s2s_map.pipeline.lock import Owner
+from s2s_map.pipeline.object_lock import LOCK, ObjectLock, read_lease, store_weaknesses, this_host
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with serve_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def root(server: str, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    use_s3(monkeypatch, server)
+    return ObjectPath(f"s3://{new_bucket(server)}", "run")
+
+
+def leave_lock(root: ObjectPath, **changes: object) -> Owner:
+    owner = replace(Owner.myself(), **{"host": "elsewhere", **changes})  # type: ignore[arg-type]
+    (root / LOCK).write_bytes(json.dumps(asdict(owner)).encode())
+    return owner
+
+
+def test_held_and_given_back(root: ObjectPath) -> None:
+    lock = ObjectLock(root, beat_s=0.05, lease_s=5)
+    lock.acquire()
+    first = read_lease(root)
+    assert first is not None
+    time.sleep(0.3)
+    lock.check()
+    later = read_lease(root)
+    assert later is not None
+    assert later.owner.run == first.owner.run
+    assert later.owner.beat > first.owner.beat
+    lock.release()
+    assert read_lease(root) is None
+    assert [path.name for path in root.iterdir()] == []
+
+
+def test_another_run_of_this_host_is_refused_while_it_lives(root: ObjectPath) -> None:
+    # Process 1 lives, and is not this one.
+    from s2s_map.pipeline.lock import process_start
+
+    leave_lock(root, host=this_host(), pid=1, process_start=process_start(1))
+    with pytest.raises(OutputError, match=r"another run is writing to s3://.* \(process 1 on"):
+        ObjectLock(root).acquire()
+
+
+def test_a_dead_process_of_this_host_is_succeeded_at_once(root: ObjectPath) -> None:
+    leave_lock(root, host=this_host(), pid=1, process_start="of an earlier boot")
+    notes: list[str] = []
+    lock = ObjectLock(root, notes.append)
+    lock.acquire()
+    assert "took" in notes[0]
+    lock.release()
+
+
+def test_a_lease_elsewhere_that_runs_out_is_taken_over(root: ObjectPath) -> None:
+    leave_lock(root)
+    notes: list[str] = []
+    lock = ObjectLock(root, notes.append, beat_s=0.1, lease_s=1.5)
+    began = time.monotonic()
+    lock.acquire()
+    assert time.monotonic() - began < 4
+    assert "which is gone" in notes[-1]
+    lock.release()
+
+
+def test_a_lease_elsewhere_that_is_renewed_is_kept(root: ObjectPath) -> None:
+    leave_lock(root)
+    renewed = threading.Timer(0.3, lambda: leave_lock(root, beat=2))
+    renewed.start()
+    with pytest.raises(OutputError, match="another run is writing"):
+        ObjectLock(root, beat_s=0.1, lease_s=3).acquire()
+    renewed.join()
+
+
+def test_of_many_who_come_after_one_gets_it(root: ObjectPath) -> None:
+    leave_lock(root, host=this_host(), pid=1, process_start="of an earlier boot")
+    start = threading.Barrier(6)
+    got: list[ObjectLock] = []
+    refused: list[str] = []
+
+    def come() -> None:
+        lock = ObjectLock(root, beat_s=0.1, lease_s=4)
+        start.wait()
+        try:
+            lock.acquire()
+            got.append(lock)
+        except OutputError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=come) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(got), len(refused)) == (1, 5)
+    got[0].check()
+    got[0].release()
+
+
+def test_who_lost_it_must_not_go_on(root: ObjectPath) -> None:
+    lock = ObjectLock(root, beat_s=0.05, lease_s=5)
+    lock.acquire()
+    other = leave_lock(root)
+    time.sleep(0.3)
+    with pytest.raises(OutputError, match="another run took"):
+        lock.check()
+    lock.release()
+    found = read_lease(root)
+    assert found is not None
+    assert found.owner == other
+
+
+def test_who_cannot_renew_must_not_go_on(
+    server: str, root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxied(server) as proxy:
+        lock = ObjectLock(root, beat_s=0.05, lease_s=0.4)
+        lock.acquire()
+        proxy.answer = lambda method, path, n: (403, "AccessDenied")
+        time.sleep(0.8)
+        with pytest.raises(OutputError, match=r"could not be renewed for 0.4 s; check the network"):
+            lock.check()
+        lock.release()
+
+
+def test_weaknesses(server: str, root: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store_weaknesses(root) == []
+    with proxied(server) as proxy:
+        proxy.drop = ("If-None-Match",)
+        assert "does not heed conditions" in store_weaknesses(root)[0]
+        proxy.drop = ("If-Match",)
+        assert "does not heed conditions" in store_weaknesses(root)[0]
+        proxy.drop, proxy.reply = (), {"last-modified": "Mon, 02 Nov 2026 00:00:00 GMT"}
+        assert "the clock of" in store_weaknesses(root)[0]
+        proxy.answer = lambda m, p, n: (403, "AccessDenied") if m == "PUT" else None
+        with pytest.raises(OutputError, match="access denied"):
+            store_weaknesses(root)
+    assert [path.name for path in root.iterdir()] == []
+
+
+def test_an_answer_that_gets_lost(root: ObjectPath) -> None:
+    # The put arrives, its answer does not; tried again, its condition is no longer met.
+    lock = ObjectLock(root, beat_s=10, lease_s=30)
+    (root / LOCK).write_bytes(lock._content())
+    lock.acquire()
+    lock.check()
+    lock.release()
+    assert read_lease(root) is None
