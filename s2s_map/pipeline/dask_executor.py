@@ -31,7 +31,7 @@ _SAME = "workers need the same packages, device, models, imagery and output"
 _WATCH_S = 2.0
 """How often the number of workers is looked up, seconds."""
 _INSTALL_ATTEMPTS = 10
-_INSTALL_PAUSE_S = 0.5
+_PAUSE_S = 0.5
 _CONNECT_S = 10.0
 """How long one attempt to reach a scheduler may take, seconds."""
 
@@ -98,7 +98,7 @@ class DaskExecutor:
                 # It has kept the task for those that join; tell the others again.
                 if attempt == _INSTALL_ATTEMPTS - 1:
                     raise
-                time.sleep(_INSTALL_PAUSE_S)
+                time.sleep(_PAUSE_S)
             except Exception as refusal:
                 # Unpacking the task failed there, as where the output is not to be seen. Dask hands
                 # on the text alone.
@@ -138,9 +138,10 @@ class DaskExecutor:
                     continue
                 try:
                     result = _result(future)
-                except (TimeoutError, CancelledError):
-                    # What it returned is lost with its worker, and is computed anew.
+                except (OSError, CancelledError):
+                    # What it returned went with its worker or the scheduler, and is computed anew.
                     flight.done.put(future)
+                    time.sleep(_PAUSE_S)
                     continue
                 item = flight.running.pop(future.key)[1]
                 if isinstance(result, StoppedError):
@@ -331,7 +332,7 @@ def _result(future: Future[Any]) -> Any:
     """What a task returned or raised.
 
     Raises:
-        TimeoutError, CancelledError: If it is not to be had at this moment.
+        OSError, CancelledError: If it is not to be had at this moment.
     """
     error = future.exception(timeout=_WATCH_S) if future.status == "error" else None
     result = error if error is not None else future.result(timeout=_WATCH_S)

@@ -202,12 +202,12 @@ def test_a_host_that_is_not_there_is_said_and_left_alone() -> None:
 def test_a_host_that_comes_back_is_asked_again(server: WebTileServer) -> None:
     server.answer = lambda tile, request: Response("boom", 500)
     manners = {"breaker_failures": 3, "breaker_rests": 0, "attempts": 1, "connections": 1}
-    manners |= {"breaker_rest_s": 0.2}
+    manners |= {"breaker_rest_s": 1.0}
     check_holes(read(server.template, manners=manners), "left alone")
     asked = server.requests
     assert asked < 9
     server.answer = lambda tile, request: None
-    time.sleep(0.3)
+    time.sleep(1.1)
     assert read(server.template, manners=manners).valid.all()
 
 
