@@ -5,6 +5,7 @@ A dataset of GDAL serves one thread at a time: as many of a file are open as are
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -91,3 +92,11 @@ def _give(uri: str, version: Version, dataset: DatasetReader) -> None:
         spare = [_idle.popitem(last=False)[1] for _ in range(len(_idle) - _MOST_IDLE)]
     for old in spare:
         old.close()
+
+
+@atexit.register
+def close_idle() -> None:
+    """Close what is open and idle: GDAL says something when it is left to the end of Python."""
+    with _lock:
+        while _idle:
+            _idle.popitem()[1].close()
