@@ -326,8 +326,8 @@ def test_command_line(
 ) -> None:
     for arguments, says in (
         (["run", "job.yaml", "--output", str(root)], f"s2s-map query {root}"),
-        (["status", str(root)], "complete on threads: 100.0% done"),
-        (["verify", str(root)], "every block is as recorded"),
+        (["status", str(root)], "complete on threads: 100.0% embedded"),
+        (["verify", str(root)], f"{BLOCKS} of {BLOCKS} needed blocks verified"),
         (["query", str(root), "birds"], f"added birds to {root}"),
         (["validate", "job.yaml"], "is valid"),
     ):
