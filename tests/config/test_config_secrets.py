@@ -81,3 +81,9 @@ def test_a_token_leaves_no_trace_out_of_its_query_either() -> None:
         "signature ${sig} is bad: ${sig}"
     )
     assert secrets.redacted("until 2999-01-01") == "until 2999-01-01"
+
+
+def test_what_is_hidden_stays_as_it_is() -> None:
+    once = secrets.redacted("GET https://a.test/1.png?key=abc&x=1 [token=abc]")
+    assert secrets.redacted(once) == once
+    assert "abc" not in once
