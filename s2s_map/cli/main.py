@@ -29,7 +29,7 @@ from s2s_map.cli import (
     validate,
 )
 from s2s_map.cli.stopping import BATCH_STOP_S, STOP_S, hard_deadline
-from s2s_map.config.secrets import redacted, redacted_traceback
+from s2s_map.config.secrets import redact_logs, redacted, redacted_traceback
 from s2s_map.errors import S2SMapError
 
 INTERRUPTED = 4
@@ -90,9 +90,12 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    redact_logs()
     if not debug:
         warnings.simplefilter("ignore")
-        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+        # They say what an error of ours says in a line.
+        for library in ("rasterio", "odc.loader"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _as_interrupt)
     log_json = "--log-json" in given
     # A batch waits for its runs, each of which has a deadline of its own.
