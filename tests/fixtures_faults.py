@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
-from s2s_map.errors import ImageryError
+from s2s_map.errors import ImageryError, ModelError
 from s2s_map.tiling.blocks import Block
 
 
@@ -93,6 +95,17 @@ class DieAt:
     def __call__(self, stage: str, block: Block) -> None:
         if stage == "encode" and block.key == self.block:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class NeedsModel:
+    """A task of a cluster that fails where the environment says that there is no model."""
+
+    def __call__(self, item: int, stop: Event) -> int:
+        time.sleep(0.05)
+        if os.environ.get("S2S_TEST_NO_MODEL"):
+            raise ModelError("there is no model here")
+        return 2 * item
 
 
 def result_bytes(out: Path) -> dict[str, bytes]:

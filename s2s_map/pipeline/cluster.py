@@ -73,7 +73,8 @@ def open_executor(
                     reporter.note(skew)
         if reporter is not None and cluster.dashboard is not None:
             reporter.note(f"Dask's status page: {client.dashboard_link}")
-        executor = DaskExecutor(client, kind, name, cluster.in_flight, cluster.wait_s)
+        note = None if reporter is None else reporter.note
+        executor = DaskExecutor(client, kind, name, cluster.in_flight, cluster.wait_s, note)
         # The client may have been replaced when a scheduler came back.
         stack.callback(lambda: executor.client.close(timeout=5))
         if performance_report is not None:
@@ -217,6 +218,12 @@ def version_differences(
         theirs = there.get(name)
         if (theirs or "").partition("+")[0] != (mine or "").partition("+")[0]:
             found.append(f"{name} {theirs or 'missing'} there, {mine or 'missing'} here")
+    return found
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Return the versions of `CHECKED` in this process; None for what is missing."""
+    found: dict[str, str | None] = _probe()(CHECKED)
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,17 +17,27 @@ from queue import Empty, SimpleQueue
 from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING, Any
 
-from distributed import KilledWorker
+from distributed import KilledWorker, get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from s2s_map.config.secrets import remember, remembered
 from s2s_map.errors import ClusterError, S2SMapError
-from s2s_map.pipeline.executor import Outcome, StoppedError, Task, Tried, reason_of, twice
+from s2s_map.pipeline.cluster import installed_versions, version_differences
+from s2s_map.pipeline.executor import (
+    FATAL,
+    Outcome,
+    StoppedError,
+    Task,
+    Tried,
+    reason_of,
+    twice,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Worker
 
 _SAME = "workers need the same packages, device, models, imagery and output"
+_STARTED_HERE = ("local", "cuda")
 _WATCH_S = 2.0
 """How often the number of workers is looked up, seconds."""
 _INSTALL_ATTEMPTS = 10
@@ -45,12 +55,19 @@ class DaskExecutor:
         name: What runs are called on the cluster; one run per name at a time, such as the output.
         in_flight: Items at work at a time per worker.
         wait_s: How long to wait for a lost scheduler or for workers, seconds.
+        note: Told of workers that were sent away.
     """
 
     local = False
 
     def __init__(
-        self, client: Client, kind: str, name: str, in_flight: int = 2, wait_s: float = 300.0
+        self,
+        client: Client,
+        kind: str,
+        name: str,
+        in_flight: int = 2,
+        wait_s: float = 300.0,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         self.client = client
         self.kind = kind
@@ -59,6 +76,8 @@ class DaskExecutor:
         self._in_flight = in_flight
         self._wait_s = wait_s
         self._token, self._number, self._careful, self._missed = "", 0, False, 0
+        self._note = note or (lambda _: None)
+        self._refused: dict[str, Exception] = {}
 
     def run[Item, Result](
         self, task: Task[Item, Result], items: Iterable[Item], stop: Event
@@ -68,7 +87,7 @@ class DaskExecutor:
         Raises:
             ClusterError: If a worker cannot run the task, or the cluster stays away.
         """
-        self._task, self._careful = task, False
+        self._task, self._careful, self._refused = task, False, {}
         try:
             self._install(task)
             outcome: Outcome[Item, Result]
@@ -81,12 +100,18 @@ class DaskExecutor:
             with suppress(Exception):
                 self.client.unregister_worker_plugin(self._name)
 
-    def _install(self, task: Any) -> None:
+    def _install(self, task: Any, *, late: bool = False) -> None:
         """Bring the task to the workers and let them load what it needs.
+
+        Args:
+            task: The task.
+            late: Whether work has begun: who cannot then is sent away, if others can.
 
         Raises:
             ClusterError: If one of them cannot.
         """
+        unfit: dict[str, Exception] = {}
+        refused: Exception | None = None
         self._token = uuid.uuid4().hex
         plugin = _TaskPlugin(self._token, task, self._in_flight)
         for attempt in range(_INSTALL_ATTEMPTS):
@@ -102,17 +127,46 @@ class DaskExecutor:
             except Exception as refusal:
                 # Unpacking the task failed there, as where the output is not to be seen. Dask hands
                 # on the text alone.
-                raise ClusterError(
-                    f"a worker cannot work on this run: {reason_of(refusal)}", remedy=_SAME
-                ) from refusal
+                if not late:
+                    raise ClusterError(
+                        f"a worker cannot work on this run: {reason_of(refusal)}", remedy=_SAME
+                    ) from refusal
+                # The others have it all the same.
+                refused = refusal
+                break
         answers = self.client.run(_prepare, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
             if isinstance(error, S2SMapError | ImportError):
+                unfit[worker] = error
+            elif refused is not None and isinstance(error, KeyError):
+                unfit[worker] = refused
+        for worker, error in unfit.items():
+            if not late or self.kind in _STARTED_HERE or len(unfit) == len(answers):
                 raise ClusterError(
-                    f"worker {worker} cannot work on this run: {error}",
-                    remedy=_SAME,
+                    f"worker {worker} cannot work on this run: {reason_of(error)}", remedy=_SAME
                 )
+            self._send_away(worker, error)
+
+    def _judge(self, refusal: _Refusal) -> None:
+        """Decide whether a worker alone is at fault, and send it away then.
+
+        Raises:
+            S2SMapError: What it said, if another one says so too or there is no other.
+        """
+        known = self._refused.get(refusal.worker)
+        self._refused.setdefault(refusal.worker, refusal.error)
+        # Those of a cluster that was started here are alike.
+        alone = self.kind in _STARTED_HERE or not set(self.client.nthreads()) - set(self._refused)
+        if alone or len(self._refused) > 1:
+            raise refusal.error
+        if known is None:
+            self._send_away(refusal.worker, refusal.error)
+
+    def _send_away(self, worker: str, error: Exception) -> None:
+        self._note(f"worker {worker} is sent away: {reason_of(error)}; {_SAME}")
+        with suppress(Exception):
+            self.client.retire_workers([worker])
 
     def _once[Item, Result](self, items: Iterable[Item]) -> Iterator[Tried[Item, Result]]:
         waiting, flight = iter(items), _Flight[Item]()
@@ -149,6 +203,10 @@ class DaskExecutor:
                     flight.lose()
                     self._install_again()
                     continue
+                if isinstance(result, _Refusal):
+                    self._judge(result)
+                    flight.lost.append(item)
+                    continue
                 self._missed = 0
                 yield item, result
         finally:
@@ -183,7 +241,7 @@ class DaskExecutor:
                 "another run of the same output took this one's place on the cluster",
                 remedy="wait for it to end",
             )
-        self._install(self._task)
+        self._install(self._task, late=True)
 
     def _reconnect(self) -> None:
         """Wait for the scheduler to come back, and give it the task again.
@@ -280,12 +338,18 @@ class _TaskPlugin(WorkerPlugin):
         self._token, self._task, self._in_flight = token, task, in_flight
         # Keys are in the task's addresses: the worker's own logs and errors must not show them.
         self._secrets = remembered()
+        self._versions = installed_versions()
 
     def setup(self, worker: Worker) -> None:
         """Install the task, also on workers that join later."""
         for name, value in self._secrets:
             remember(name, value)
-        _INSTALLED.setdefault(self._token, (self._task, Event(), BoundedSemaphore(self._in_flight)))
+        task = self._task
+        differences = version_differences(installed_versions(), self._versions)
+        if differences:
+            # Those that were there at the start have been compared; this one has joined since.
+            task = _Unfit(differences)
+        _INSTALLED.setdefault(self._token, (task, Event(), BoundedSemaphore(self._in_flight)))
 
     def teardown(self, worker: Worker) -> None:
         """Stop the task."""
@@ -298,6 +362,27 @@ class _TaskPlugin(WorkerPlugin):
 _INSTALLED: dict[str, tuple[Any, Event, BoundedSemaphore]] = {}
 
 
+@dataclass(frozen=True)
+class _Unfit:
+    """Stands for the task on a worker that has other versions."""
+
+    differences: list[str]
+
+    def __call__(self, item: Any, stop: Event) -> Any:
+        self.prepare()
+
+    def prepare(self) -> None:
+        raise ClusterError(f"other versions: {', '.join(self.differences)}")
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """What a worker answers that cannot do the work, for a reason that may be its own."""
+
+    worker: str
+    error: Exception
+
+
 def _call(token: str, item: Any) -> Any:
     try:
         task, stop, slots = _INSTALLED[token]
@@ -306,7 +391,10 @@ def _call(token: str, item: Any) -> Any:
     with slots:
         if stop.is_set():
             raise StoppedError("the run has ended")
-        return task(item, stop)
+        try:
+            return task(item, stop)
+        except (*FATAL, ClusterError) as error:
+            return _Refusal(get_worker().address, error)
 
 
 def _prepare(token: str) -> Exception | None:

@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures_faults import result_bytes
+from fixtures_faults import NeedsModel, result_bytes
 from fixtures_job import write_job
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
-from s2s_map.errors import ClusterError, OutputError
+from s2s_map.errors import ClusterError, ModelError, OutputError
 from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline import dask_executor
 from s2s_map.pipeline.cluster import check_versions, open_executor, version_differences
@@ -281,6 +281,74 @@ class Double:
 
     def __call__(self, item: int, stop: Event) -> int:
         return 2 * item
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_worker_that_joins_late_and_cannot_work_is_sent_away(fits: bool) -> None:
+    from distributed import Client, LocalCluster
+
+    quiet = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+    notes = Notes()
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, host="127.0.0.1", **quiet) as here,
+        Client(here, set_as_default=False) as client,
+    ):
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", here.scheduler_address]
+        environment = {**os.environ, "PYTHONPATH": str(TESTS), "S2S_TEST_NO_MODEL": "1"}
+        if fits:
+            del environment["S2S_TEST_NO_MODEL"]
+        worker = subprocess.Popen(
+            [*command, "--nthreads", "2", "--no-dashboard"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+
+            def items() -> Iterator[int]:
+                """More, until the late worker is there and has had its share."""
+                until = time.monotonic() + 60
+                joined, item = 0.0, 0
+                while time.monotonic() < until and not (joined and time.monotonic() > joined + 2):
+                    yield item
+                    item += 1
+                    if not joined and len(client.nthreads()) == 2:
+                        joined = time.monotonic()
+
+            executor = DaskExecutor(client, "tcp", "late", note=notes.note)
+            outcomes = list(executor.run(NeedsModel(), items(), Event()))
+            assert [o.error for o in outcomes if o.error] == []
+            assert sorted(o.result for o in outcomes) == [2 * i for i in range(len(outcomes))]
+            assert len(client.nthreads()) == (2 if fits else 1)
+            assert [("no model here" in said) for said in notes.said] == ([] if fits else [True])
+        finally:
+            worker.terminate()
+            worker.wait(timeout=20)
+
+
+def test_a_worker_that_joins_late_with_other_versions_does_not_work() -> None:
+    plugin: Any = dask_executor._TaskPlugin("late", Double(), 2)
+    plugin._versions = {**plugin._versions, "zarr": "1.0"}
+    plugin.setup(None)
+    try:
+        assert "other versions: zarr" in str(dask_executor._prepare("late"))
+    finally:
+        plugin.teardown(None)
+
+
+def test_what_two_workers_say_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setenv("S2S_TEST_NO_MODEL", "1")
+    notes = Notes()
+    with (
+        LocalCluster(n_workers=2, processes=False, dashboard_address="127.0.0.1:0") as here,
+        Client(here, set_as_default=False) as client,
+    ):
+        executor = DaskExecutor(client, "tcp", "none", note=notes.note)
+        with pytest.raises(ModelError, match="no model here"):
+            list(executor.run(NeedsModel(), range(10), Event()))
+    assert len(notes.said) == 1
 
 
 def test_however_many_blocks_few_are_in_flight() -> None:
