@@ -72,3 +72,9 @@ def test_what_each_process_finds_by_itself_is_not_sent() -> None:
     assert sent["ADDRESS_KEY"] == "k3y-of-an-address"
     assert "OWN_KEY" not in sent
     assert secrets.redacted("own-k3y-of-the-environment") == "${OWN_KEY}"
+
+
+def test_what_is_hidden_stays_as_it_is() -> None:
+    once = secrets.redacted("GET https://a.test/1.png?key=abc&x=1 [token=abc]")
+    assert secrets.redacted(once) == once
+    assert "abc" not in once
