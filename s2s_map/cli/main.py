@@ -28,7 +28,7 @@ from s2s_map.cli import (
     train,
     validate,
 )
-from s2s_map.config.secrets import redacted, redacted_traceback
+from s2s_map.config.secrets import redact_logs, redacted, redacted_traceback
 from s2s_map.errors import S2SMapError
 
 INTERRUPTED = 4
@@ -88,9 +88,12 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    redact_logs()
     if not debug:
         warnings.simplefilter("ignore")
-        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+        # They say what an error of ours says in a line.
+        for library in ("rasterio", "odc.loader"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _as_interrupt)
     error = Console(stderr=True, highlight=False, soft_wrap=True)
     log_json = "--log-json" in given

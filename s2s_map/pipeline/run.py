@@ -108,7 +108,7 @@ def run(
                 )
             results = building.target.parent
             with _timed(record, "write"):
-                write_quicklook(job, results)
+                write_quicklook(job, results, watch)
                 write_results(out, building, questions, record, watch, where)
         record.write(results / names.RECORD)
         lock.check()

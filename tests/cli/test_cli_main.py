@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -149,3 +150,10 @@ def test_explain_takes_western_longitudes(job: Path, capsys: pytest.CaptureFixtu
     assert code == 2
     assert len(err.strip().splitlines()) == 1
     assert call(capsys, "explain", "out", lon, lat, "--qery", "waves")[0] == 2
+
+
+def test_libraries_say_nothing_beside_our_own_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["catalog", "list"])
+    for name in ("rasterio._env", "odc.loader._reader"):
+        assert not logging.getLogger(name).isEnabledFor(logging.ERROR)
