@@ -21,6 +21,7 @@ from s2s_map.imagery.lattice import Bounds, Lattice
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.requests import Requests
 from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.web.content import content_digest
 from s2s_map.imagery.web.webtile import WebTile, WebTileRange, choose_zoom, pixel_size
 from s2s_map.imagery.web.zone import (
     declared_range,
@@ -137,13 +138,14 @@ class XyzSource(Source):
         ]
 
     def identity(self) -> dict[str, Any]:
-        """Return address, level and what counts as no imagery.
+        """Return address, level and what counts as no imagery; the template whole, as a hash.
 
         What a server shows under an address may change; that is not known here.
         """
         entry = self.entry
         return {
             "url": redacted(entry.url),
+            "content": content_digest(entry),
             "level": self.level,
             "tile_px": entry.tile_px,
             "bounds": None if entry.bounds is None else list(entry.bounds),
