@@ -60,7 +60,9 @@ def redacted(text: str) -> str:
 
 def _hide(match: re.Match[str]) -> str:
     name, _, value = match[0].partition("=")
-    return match[0] if _PLACE.match(value) else f"{name}=[hidden]"
+    # A text may pass here twice; the pattern leaves the closing bracket out.
+    hidden = _PLACE.match(value) or value == "[hidden"
+    return match[0] if hidden else f"{name}=[hidden]"
 
 
 def redacted_traceback() -> str:

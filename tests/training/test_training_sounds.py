@@ -136,33 +136,33 @@ def test_a_small_real_set_is_learnt_by_heart(
 
 
 def test_what_was_killed_goes_on_as_if_it_had_not_been(sounds: Path, tmp_path: Path) -> None:
-    whole = config_of(sounds, tmp_path / "whole", optimiser=SLOW, precision="bf16")
-    train_sounds(whole, tmp_path / "cache")
-    file = tmp_path / "train.yaml"
-    file.write_text(
-        yaml.safe_dump(values(sounds, tmp_path / "killed", optimiser=SLOW, precision="bf16"))
-    )
-    # In a process of its own: a real SIGKILL, as soon as there is a checkpoint.
-    program = "from s2s_map.cli.main import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "train", str(file)],
-        env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache")},
-    )
+    # In processes of their own: a real SIGKILL, and the same number of threads for all.
+    train_elsewhere(sounds, tmp_path, "whole").wait()
+    process = train_elsewhere(sounds, tmp_path, "killed")
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    train_sounds(config_of(sounds, tmp_path / "killed", **GO_ON), tmp_path / "cache")
+    assert train_elsewhere(sounds, tmp_path, "killed").wait() == 0
     assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
     assert len(curve(tmp_path / "whole")) == SLOW["steps"]
     hashes = {load_model(tmp_path / name).sha256 for name in ("whole", "killed")}
     assert len(hashes) == 1
 
 
+def train_elsewhere(sounds: Path, folder: Path, name: str) -> subprocess.Popen[bytes]:
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(values(sounds, folder / name, optimiser=SLOW, precision="bf16")))
+    program = "from s2s_map.cli.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "train", str(file)],
+        env=os.environ | {"HF_DATASETS_CACHE": str(folder / "cache")},
+    )
+
+
 SLOW = {"steps": 24, "batch": 4, "rate": 1e-3, "accumulate": 2, "restart_every": 7}
-GO_ON: dict[str, Any] = {"optimiser": SLOW, "precision": "bf16"}
 
 
 @pytest.mark.parametrize(
