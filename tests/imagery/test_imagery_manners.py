@@ -108,10 +108,11 @@ def test_turns_without_a_file_are_each_process_s_own() -> None:
 
 
 def test_a_warning_only_beyond_a_day() -> None:
-    assert Requests(10, 10, "web tiles").warning is None
-    warning = Requests(25_000_000, 1_728_000, "web tiles of level 18").warning
-    assert warning is not None
+    assert Requests(10, 10, "web tiles", kept=10).warnings == ()
+    (warning,) = Requests(25_000_000, 1_728_000, "web tiles of level 18").warnings
     assert "14.5 days" in warning
+    (warning,) = Requests(10, 10, "web tiles", kept=9).warnings
+    assert "cache: max_gb" in warning
 
 
 def test_turns_that_cannot_be_kept_any_more_go_on_alone(

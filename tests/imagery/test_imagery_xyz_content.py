@@ -141,7 +141,7 @@ def test_blank_web_tiles_do_not_fill_memory(
 ) -> None:
     from s2s_map.imagery.web import fetcher
 
-    monkeypatch.setattr(fetcher, "_HELD_BYTES", 10 * 300)
+    monkeypatch.setattr(fetcher, "HELD_BYTES", 10 * 300)
     server.answer = lambda tile, request: Response(status_code=404)
     made = Fetcher(make_entry(server.template), tmp_path / "web")
     made.fetch(WebTile(10, x, y) for x in range(6) for y in range(6))

@@ -28,14 +28,13 @@ from s2s_map.errors import ImageryError
 from s2s_map.imagery.web.content import path_digest
 from s2s_map.imagery.web.gate import BLANK, PIXELS, Gate
 from s2s_map.imagery.web.judging import FetchError, TransientError, decode
-from s2s_map.imagery.web.manners import wait_s
+from s2s_map.imagery.web.manners import HELD_BYTES, wait_s
 from s2s_map.imagery.web.turns import DayIsUsedUpError, Turns
 from s2s_map.imagery.web.webtile import WebTile
 
 Pixels = NDArray[np.uint8]
 """Red, green, blue, alpha of one web tile, (4, y, x)."""
 
-_HELD_BYTES = 256_000_000
 # What a web tile takes in memory besides its file.
 _ITEM_BYTES = 300
 _STRIPES = 512
@@ -207,7 +206,7 @@ class Fetcher:
                 self._held_bytes -= _size(self._held.pop(webtile))
             self._held[webtile] = body
             self._held_bytes += _size(body)
-            while self._held_bytes > _HELD_BYTES:
+            while self._held_bytes > HELD_BYTES:
                 _, gone = self._held.popitem(last=False)
                 self._held_bytes -= _size(gone)
 

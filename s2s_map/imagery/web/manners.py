@@ -8,6 +8,9 @@ from email.utils import parsedate_to_datetime
 
 from s2s_map.config.webtiles import MannersConfig
 
+HELD_BYTES = 256_000_000
+"""What a process holds of web tiles in memory, whatever may be kept on disk."""
+
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for; None if it says nothing.
