@@ -15,6 +15,7 @@ The tree::
     ├── OutputError              an output folder that cannot be used
     │   └── OutputMismatchError  an output folder that belongs to a different config
     ├── ClusterError             a cluster that cannot be reached or cannot do the work
+    ├── FailedRunError           a run that ended without maps
     ├── DataError                training or evaluation data that cannot be used
     ├── IncompleteRunError       exit code 3: the run ended with holes
     └── InterruptedRunError      exit code 4: stopped by the user, can be resumed
@@ -102,6 +103,10 @@ class OutputMismatchError(OutputError):
 
 class ClusterError(S2SMapError):
     """A cluster that cannot be reached or cannot do the work."""
+
+
+class FailedRunError(S2SMapError):
+    """A run that ended without maps, as every block failed."""
 
 
 class DataError(S2SMapError):

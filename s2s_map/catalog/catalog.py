@@ -44,7 +44,7 @@ def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
 
     Args:
         paths: Catalog files that must exist, or http(s) addresses. Entries of a fetched catalog
-            may not name files of this machine.
+            may not name files of this machine or environment variables.
 
     Raises:
         CatalogError: For a file that is missing or not a mapping of entries.
@@ -174,6 +174,13 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
             expected=f"type: {' or '.join(ENTRY_TYPES)}",
         )
     entry = parse_model(ENTRY_TYPES[kind], fields, where)
+    if isinstance(path, str) and entry.env:
+        # It could send any variable to any host.
+        raise CatalogError(
+            f"{redacted(where)} was fetched and asks for the environment variable"
+            f"{'s' * (len(entry.env) > 1)} {', '.join(entry.env)}",
+            remedy="copy the entry into your own catalog file to allow it",
+        )
     if not isinstance(entry, RasterEntry | ZarrEntry):
         return entry
     return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})

@@ -44,6 +44,7 @@ class Cube:
         times: The times chosen, ISO 8601; empty for a cube without.
         steps: Their places along the dimension of time.
         is_eopf: Whether it is laid out as an EOPF product.
+        has_classes: Whether it has the scene classification of an EOPF product.
         is_8bit: Whether values are 0 to 255 as stored.
         dark: What the store's mark of no data, read as NaN, is as a value; None if it is none.
         void: The value that means no data where all bands have it, read as it is; None if none.
@@ -61,6 +62,7 @@ class Cube:
     times: tuple[str, ...]
     steps: tuple[int, ...]
     is_eopf: bool
+    has_classes: bool
     is_8bit: bool
     dark: float | None
     void: float | None
@@ -106,6 +108,7 @@ def inspect_cube(uri: str, entry: ZarrEntry) -> Cube:
             times=times,
             steps=steps,
             is_eopf=is_eopf,
+            has_classes=is_eopf and f"{EOPF_CLASSES}/scl" in root,
             is_8bit=is_8bit,
             dark=_dark(first),
             void=_void(first, open_group(uri, group)[variables[0]].metadata, entry),

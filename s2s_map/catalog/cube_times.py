@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from s2s_map.catalog.redacting import redacted
 from s2s_map.config.cube import LATEST
-from s2s_map.config.times import parse_time
+from s2s_map.config.times import in_utc, parse_time
 from s2s_map.errors import ImageryError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def chosen_times(
     elif time == LATEST:
         steps = [int(index.argmax())]
     else:
-        start, end = (instant.replace(tzinfo=None) for instant in parse_time(time))
-        steps = [i for i, t in enumerate(index) if start <= t.to_pydatetime() <= end]
+        start, end = (in_utc(instant).replace(tzinfo=None) for instant in parse_time(time))
+        steps = [i for i, t in enumerate(index) if start <= t.to_pydatetime(warn=False) <= end]
         if not steps:
             raise ImageryError(
                 f"{redacted(uri)} has nothing of {time}", expected=span, remedy="correct time:"

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from s2s_map.catalog.redacting import redacted
-from s2s_map.config.secrets import remember
+from s2s_map.config.secrets import remember, remember_query
 from s2s_map.errors import ImageryError
 
 SUBSCRIPTION_ENV = "PC_SDK_SUBSCRIPTION_KEY"
 """Environment variable of Planetary Computer's optional key; more requests are served with it."""
 
+_SUBSCRIPTION_HOST = "planetarycomputer.microsoft.com"
 _MARGIN = timedelta(seconds=90)
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
@@ -60,7 +61,10 @@ def _fetch(token_url: str) -> _Token:
     import httpx
     from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-    key = os.environ.get(SUBSCRIPTION_ENV)
+    # To its own host alone: a catalog from elsewhere may name any.
+    host = httpx.URL(token_url).host
+    is_theirs = host == _SUBSCRIPTION_HOST or host.endswith(f".{_SUBSCRIPTION_HOST}")
+    key = os.environ.get(SUBSCRIPTION_ENV) if is_theirs else None
     if key:
         remember(SUBSCRIPTION_ENV, key)
     headers = {"Ocp-Apim-Subscription-Key": key} if key else {}
@@ -79,6 +83,7 @@ def _fetch(token_url: str) -> _Token:
         response.raise_for_status()
         content = response.json()
         text = str(content["token"]).lstrip("?")
+        remember_query(text)
         expires = datetime.fromisoformat(str(content["msft:expiry"]).replace("Z", "+00:00"))
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         reason = redacted(str(error)).splitlines()[0] if str(error) else type(error).__name__

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.uris import is_remote
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
 
@@ -36,9 +37,22 @@ def kept(item: Mapping[str, Any], entry: StacEntry) -> Item:
     """Return the parts of an item that decide its pixels; still a valid STAC item.
 
     Addresses lose their queries: signatures expire and are secret.
+
+    Raises:
+        ImageryError: For an address that is not one of the network: an API does not name files
+            of this machine.
     """
     properties, assets = item.get("properties", {}), item.get("assets", {})
     wanted = (*entry.assets.colours, entry.assets.scl)
+    for name in wanted:
+        href = str(assets.get(name, {}).get("href", ""))
+        if name in assets and not is_remote(href):
+            raise ImageryError(
+                f"the STAC item {item['id']} of {redacted(entry.url)} has its {name} at "
+                f"{redacted(href)!r}",
+                expected="an address of the network: https://, s3://, gs:// or az://",
+                remedy="use another API; name local files in an entry of type raster",
+            )
     return {
         "type": "Feature",
         "stac_version": item.get("stac_version", "1.0.0"),

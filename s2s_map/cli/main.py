@@ -28,10 +28,12 @@ from s2s_map.cli import (
     train,
     validate,
 )
-from s2s_map.config.secrets import redacted, redacted_traceback
+from s2s_map.cli.stopping import BATCH_STOP_S, STOP_S, hard_deadline
+from s2s_map.config.secrets import redact_logs, redacted, redacted_traceback
 from s2s_map.errors import S2SMapError
 
 INTERRUPTED = 4
+_TYPERS_INTERRUPTED = 130
 
 app = typer.Typer(
     name="s2s-map",
@@ -88,12 +90,22 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    redact_logs()
     if not debug:
         warnings.simplefilter("ignore")
-        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+        # They say what an error of ours says in a line.
+        for library in ("rasterio", "odc.loader"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _as_interrupt)
-    error = Console(stderr=True, highlight=False, soft_wrap=True)
     log_json = "--log-json" in given
+    # A batch waits for its runs, each of which has a deadline of its own.
+    allowance_s = BATCH_STOP_S if "batch" in given else STOP_S
+    with hard_deadline(allowance_s, INTERRUPTED, log_json=log_json):
+        _call(given, debug=debug, log_json=log_json)
+
+
+def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
+    error = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         # --debug may stand anywhere, as one adds it to the line that failed.
         app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
@@ -106,11 +118,12 @@ def main(arguments: list[str] | None = None) -> None:
         error.print(f"[bold red]error:[/] {_escaped(redacted(str(problem)))}")
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
-        remedy = "stopped; start the same command again to go on where it stopped"
-        if log_json:
-            _logged("error", remedy, INTERRUPTED)
-        error.print(remedy)
-        sys.exit(INTERRUPTED)
+        _stopped(error, log_json=log_json)
+    except SystemExit as end:
+        # What Typer makes of KeyboardInterrupt.
+        if end.code != _TYPERS_INTERRUPTED:
+            raise
+        _stopped(error, log_json=log_json)
     except Exception as problem:
         # A fault of the program: its traceback is wanted, the keys in it are not.
         if log_json:
@@ -118,6 +131,14 @@ def main(arguments: list[str] | None = None) -> None:
             _logged("error", reason, 1, traceback=redacted_traceback())
         error.print(_escaped(redacted_traceback()))
         sys.exit(1)
+
+
+def _stopped(error: Console, *, log_json: bool) -> NoReturn:
+    remedy = "stopped; start the same command again to go on where it stopped"
+    if log_json:
+        _logged("error", remedy, INTERRUPTED)
+    error.print(f"[bold red]error:[/] {remedy}")
+    sys.exit(INTERRUPTED)
 
 
 def _logged(event: str, reason: str, exit_code: int, **about: object) -> NoReturn:

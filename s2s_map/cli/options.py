@@ -29,6 +29,14 @@ OutputFolder = Annotated[
         show_default=False,
     ),
 ]
+AnyOutput = Annotated[
+    str,
+    typer.Argument(
+        metavar="OUT",
+        help="Output of a run, finished or not: a folder or s3://BUCKET/PREFIX.",
+        show_default=False,
+    ),
+]
 FurtherTexts = Annotated[
     list[str] | None,
     typer.Option("--and", help="A further text, averaged with the others; repeatable."),
@@ -38,7 +46,8 @@ Cluster = Annotated[
     typer.Option(
         "--cluster",
         metavar="USE",
-        help="Where to compute: threads, local, cuda or tcp://HOST:PORT; instead of the config's.",
+        help="Where to compute: threads, local, cuda, tcp://HOST:PORT or tls://HOST:PORT; "
+        "instead of the config's.",
     ),
 ]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import OutputFolder
+from s2s_map.cli.options import AnyOutput
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -17,7 +17,7 @@ _SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
-def status_command(out: OutputFolder, as_json: Json = False) -> None:
+def status_command(out: AnyOutput, as_json: Json = False) -> None:
     """Show how far a run is: progress, rate, time left, failures and holes.
 
     It may be asked from anywhere that sees the folder, while the run goes on or afterwards.
@@ -31,14 +31,17 @@ def status_command(out: OutputFolder, as_json: Json = False) -> None:
     console = Console(highlight=False, soft_wrap=True)
     left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
     holed = " with holes" if status.holes else ""
+    at = ", maps being made" if status.stage == "maps" and status.state == "running" else ""
+    at = ", maps not finished" if status.stage == "maps" and not at else at
     console.print(
-        f"[bold]{status.state}[/]{holed} on {status.cluster}: {status.share:.1%} done{left}"
+        f"[bold]{status.state}[/]{holed} on {status.cluster}: {status.share:.1%} embedded{left}{at}"
     )
     console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
     idle = "" if status.encoder_idle is None else f", encoder idle {status.encoder_idle:.0%}"
     console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s{idle}")
     console.print(f"  last word {_duration(status.silent_s)} ago")
-    console.print(f"  maps: {'written' if status.maps else 'not written yet'}")
+    there = "written" if status.maps_current else "of an earlier run"
+    console.print(f"  maps: {there if status.maps else 'not written yet'}")
     for title, lines in (
         ("blocks failed", [f"{block}: {why}" for block, why in status.failed.items()]),
         (
@@ -55,7 +58,7 @@ def status_command(out: OutputFolder, as_json: Json = False) -> None:
 
 
 def verify_command(
-    out: OutputFolder,
+    out: AnyOutput,
     repair: Annotated[
         bool,
         typer.Option("--repair", help="Forget bad blocks, so that the next run makes them anew."),
@@ -64,27 +67,36 @@ def verify_command(
 ) -> None:
     """Read every block of the embeddings again and compare it with its recorded checksum.
 
-    Exit code 3 if some are bad.
+    Exit codes: 0 every block that the region needs is as recorded; 2 there is nothing to verify, or
+    it cannot be read; 3 blocks are bad, or not embedded yet.
     """
     from s2s_map.cli.reporting import reporter
-    from s2s_map.pipeline.status import verify
+    from s2s_map.pipeline.status import run_status, verify
 
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     bad = verify(out, repair=repair, reporter=reporter(console))
+    after = run_status(out)
+    needed = after.blocks
+    verified = after.blocks_done - (0 if repair else len(bad))
     if as_json:
         listed = [{"block": one.block, "reason": one.reason} for one in bad]
-        sys.stdout.write(json.dumps({"bad": listed, "repaired": repair}, indent=2) + "\n")
+        found = {"bad": listed, "repaired": repair, "verified": verified, "needed": needed}
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         for one in bad:
             console.print(f"{one.block}: {one.reason}", markup=False)
-        if not bad:
-            console.print("every block is as recorded")
+        console.print(f"{verified:,} of {needed:,} needed blocks verified")
     if bad:
         remedy = f"s2s-map verify {out} --repair, then the same run again"
         raise IncompleteRunError(
             f"{len(bad)} bad block{'s' * (len(bad) != 1)}"
             + (" dropped from the ledger" if repair else ""),
             remedy="start the same run again" if repair else remedy,
+        )
+    if verified < needed:
+        raise IncompleteRunError(
+            f"{needed - verified} of {needed} needed blocks are not embedded",
+            remedy="start the same run again",
         )
 
 

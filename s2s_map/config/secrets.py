@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 import traceback
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 _PLACE = re.compile(r"\$\{([^}]*)\}")
 # Signatures and keys that servers hand out, which no variable names.
@@ -25,17 +25,34 @@ _SHORTEST = 6
 
 _known: dict[str, str] = {}
 _lock = threading.Lock()
+_factories: list[object] = []
+# What httpx leaves as it is in a query.
+_HTTPX_SAFE = "/+=:@"
 
 
 def remember(name: str, value: str) -> None:
     """Have a secret taken out of texts from now on, logs of every library included."""
     if len(value) < _SHORTEST:
         return
+    redact_logs()
+    forms = (
+        value,
+        quote(value, safe=""),
+        quote(value, safe=_HTTPX_SAFE),
+        quote_plus(value),
+        repr(value)[1:-1],
+    )
     with _lock:
-        if not _known:
-            _redact_logs()
-        for form in (value, quote(value, safe=""), quote_plus(value), repr(value)[1:-1]):
+        for form in forms:
             _known[form] = name
+
+
+def remember_query(query: str) -> None:
+    """Have the signatures of a query, such as a token of Azure's, taken out of texts."""
+    for match in _SIGNED.finditer(query):
+        name, _, value = match[0].partition("=")
+        for form in {value, unquote(value)}:
+            remember(name, form)
 
 
 def remembered() -> tuple[tuple[str, str], ...]:
@@ -70,6 +87,13 @@ def redacted_traceback() -> str:
     return redacted(traceback.format_exc())
 
 
+def redact_logs() -> None:
+    """Have every log record of this process redacted from now on, signatures included."""
+    with _lock:
+        if not _factories:
+            _redact_logs()
+
+
 def _redact_logs() -> None:
     # Where records are made, not at a handler: libraries bring handlers of their own.
     make = logging.getLogRecordFactory()
@@ -88,4 +112,5 @@ def _redact_logs() -> None:
             record.exc_text = redacted("".join(traceback.format_exception(*record.exc_info))[:-1])
         return record
 
+    _factories.append(make_redacted)
     logging.setLogRecordFactory(make_redacted)

@@ -21,6 +21,9 @@ from s2s_map.imagery.resampling import (
 )
 from s2s_map.imagery.scaling import to_8bit
 
+PART_PX = 2048
+"""Rows and columns of a source read at a time, about: 12 bytes a pixel, and as much at work."""
+
 # Rows resampled at a time: bounds memory to a few megabytes beyond the result.
 _ROWS = 128
 _HALF = 0.5 - 1e-6
@@ -60,7 +63,33 @@ def read_aligned(
 def resample_aligned(
     scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: ValueScale | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Resample an aligned scene, of which `fetch` returns rows and columns, to 8 bit."""
+    """Resample an aligned scene, of which `fetch` returns rows and columns, to 8 bit.
+
+    Windows of many source pixels are read in parts: a pixel depends on its place alone.
+    """
+    pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
+    valid = np.zeros((window.height, window.width), dtype=np.bool_)
+    ratio = max(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
+    for part in _parts(window, ratio):
+        inside = part.slices_in(window)
+        pixels[:, *inside], valid[inside] = _resample_part(scene, lattice, part, fetch, scale)
+    return pixels, valid
+
+
+def _parts(window: PixelWindow, ratio: float) -> Iterator[PixelWindow]:
+    """Yield parts of about equal size, each of `PART_PX` source pixels along a side at most."""
+    side = max(1, int(PART_PX / ratio))
+    count_y, count_x = -(-window.height // side), -(-window.width // side)
+    high, wide = -(-window.height // count_y), -(-window.width // count_x)
+    for top in range(window.top, window.bottom, high):
+        for left in range(window.left, window.right, wide):
+            height, width = min(high, window.bottom - top), min(wide, window.right - left)
+            yield PixelWindow(top, left, height, width)
+
+
+def _resample_part(
+    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: ValueScale | None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
     y = Taps.along(window.top, window.height, *lattice.source_rows(scene))
@@ -119,8 +148,9 @@ def _shared(
 ) -> Parts:
     # Weights of source pixels beyond the scene are void: a mean over what there is.
     y, x = _within(y, rows), _within(x, cols)
-    known = observed.astype(np.float32)
-    layers = np.concatenate([np.where(observed, values, np.float32(0.0)), known[None]])
+    layers = np.zeros((4, *observed.shape), dtype=np.float32)
+    np.copyto(layers[:3], values, where=observed)
+    layers[3] = observed
     across = weighted_columns(layers, x, cols.start)
     if is_8bit:
         rounded = across[:3].copy()

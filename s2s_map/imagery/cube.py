@@ -107,6 +107,8 @@ class ZarrSource(Source):
         times = sorted({time for cube in self.cubes for time in cube.times})
         steps = max(len(cube.steps) for cube in self.cubes)
         what = f"{count} cube{'s' * (count != 1)}"
+        if self.entry.clear and any(c.is_eopf and not c.has_classes for c in self.cubes):
+            what += " (no scene classification: clouds count as seen)"
         if not times:
             return what
         span = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
@@ -167,6 +169,8 @@ def _cube_identity(cube: Cube) -> dict[str, Any]:
         "variables": list(cube.variables),
         "indices": list(cube.indices),
         "times": list(cube.times),
+        "crs": str(cube.scene.crs),
+        "transform": list(cube.scene.transform)[:6],
         "shape": list(cube.scene.shape),
         "metadata_sha256": cube.metadata_sha256,
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from s2s_map.arrays import Hole
@@ -19,6 +21,7 @@ from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.sensor import ValueScale
 from s2s_map.config.stac import TRUE_COLOUR
 from s2s_map.errors import ImageryError
+from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 STRIP_BYTES = 256_000_000
 """Times of a place held at once, decoded; medians of more are made in strips."""
 
+_PART_PX = 2048
 _BYTES = 3 * 4 * 3  # Values of three bands, sorted, and where they are masked.
 
 
@@ -43,12 +47,24 @@ class CubeZone:
     entry: ZarrEntry
 
     def native_pixel(self, wanted_m: float) -> float:
-        """Return the cube's own pixel: it has no other."""
-        return self.cube.scene.res[0]
+        """Return the cube's own pixel; doubled to half the wanted one where that is a mean."""
+        scene = self.cube.scene
+        pixel = scene.res[0]
+        if wanted_m < AVERAGE_FROM * scene.gsd_m:
+            return pixel
+        return math.ldexp(pixel, math.floor(math.log2(wanted_m / scene.gsd_m / 2.0)))
 
     def scene(self, pixel_m: float) -> Scene:
-        """Return the cube as one image."""
-        return self.cube.scene
+        """Return the cube as one image, of squares of its pixels where larger ones are asked."""
+        scene = self.cube.scene
+        times = round(pixel_m / scene.res[0])
+        if times == 1:
+            return scene
+        rows, cols = (-(-size // times) for size in scene.shape)
+        t = scene.transform
+        transform = Affine(t.a * times, 0.0, t.c, 0.0, t.e * times, t.f)
+        bounds = (t.c, t.f + t.e * times * rows, t.c + t.a * times * cols, t.f)
+        return replace(scene, shape=(rows, cols), transform=transform, bounds=bounds)
 
     def read(
         self, scene: Scene, rows: slice, cols: slice
@@ -57,7 +73,38 @@ class CubeZone:
 
         Returns:
             Pixels (3, rows, columns), the mask of what was seen, and a hole if it cannot be read.
+            Those of squares are the mean of what was seen, where that is half of them.
         """
+        times = round(scene.res[0] / self.cube.scene.res[0])
+        if times == 1:
+            return self._read(rows, cols)
+        pixels = np.zeros((3, rows.stop - rows.start, cols.stop - cols.start), np.uint8)
+        seen = np.zeros(pixels.shape[1:], np.bool_)
+        step = max(1, _PART_PX // times)
+        for top in range(rows.start, rows.stop, step):
+            for left in range(cols.start, cols.stop, step):
+                down, along = (
+                    slice(top, min(top + step, rows.stop)),
+                    slice(left, min(left + step, cols.stop)),
+                )
+                own = self._own(down, times, 0), self._own(along, times, 1)
+                values, known, holes = self._read(*own)
+                if holes:
+                    return np.zeros_like(pixels), np.zeros_like(seen), holes
+                inside = (
+                    slice(down.start - rows.start, down.stop - rows.start),
+                    slice(along.start - cols.start, along.stop - cols.start),
+                )
+                pixels[:, *inside], seen[inside] = _means(values, known, times)
+        return pixels, seen, []
+
+    def _own(self, squares: slice, times: int, axis: int) -> slice:
+        size = self.cube.scene.shape[axis]
+        return slice(squares.start * times, min(squares.stop * times, size))
+
+    def _read(
+        self, rows: slice, cols: slice
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[Hole]]:
         shape = (rows.stop - rows.start, cols.stop - cols.start)
         pixels, seen = np.zeros((3, *shape), np.uint8), np.zeros(shape, np.bool_)
         try:
@@ -154,3 +201,21 @@ class CubeZone:
         c = (np.arange(cols.start, cols.stop) / ratio).astype(np.int64)
         part = np.asarray(classes[r[0] : r[-1] + 1, c[0] : c[-1] + 1])
         return np.isin(part, self.entry.clear)[np.ix_(r - r[0], c - c[0])]
+
+
+def _means(
+    values: NDArray[np.uint8], known: NDArray[np.bool_], times: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the means of squares of pixels, and where at least half of a square is known."""
+    rows, cols = known.shape
+    tops, lefts = np.arange(0, rows, times), np.arange(0, cols, times)
+
+    def sums(layer: NDArray[np.integer] | NDArray[np.bool_]) -> NDArray[np.uint32]:
+        down = np.add.reduceat(layer, tops, axis=0, dtype=np.uint32)
+        return np.add.reduceat(down, lefts, axis=1, dtype=np.uint32)
+
+    count = sums(known)
+    seen = 2 * count >= times * times
+    totals = np.stack([sums(np.where(known, band, np.uint8(0))) for band in values])
+    means = np.rint(totals / np.maximum(count, 1)).astype(np.uint8)
+    return np.where(seen, means, np.uint8(0)), seen

@@ -23,6 +23,8 @@ from s2s_map.imagery.warped import scene_window, warp_onto
 Pixels = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 _PART_PX = 2048
+# Source pixels along the side of what is warped in one go, about; as many of the lattice at least.
+_SOURCE_PX, _LEAST_PX = 4096, 16
 # Source pixels around a window that a kernel may reach, at the pixel size of the source.
 _REACH_PX = 4
 
@@ -63,7 +65,7 @@ def read_zones(
     pixel = float(lattice.pixel_m)
     scenes = [(zone, zone.scene(zone.native_pixel(pixel))) for zone in zones]
     scenes.sort(key=lambda pair: not is_aligned(pair[1], crs))
-    for part in _parts(window):
+    for part in _parts(window, _PART_PX):
         inside = part.slices_in(window)
         for zone, scene in scenes:
             known = valid[inside]
@@ -77,11 +79,11 @@ def read_zones(
     return ImageBlock(pixels, valid, tuple(holes))
 
 
-def _parts(window: PixelWindow) -> Iterator[PixelWindow]:
-    first_row, first_col = window.top // _PART_PX, window.left // _PART_PX
-    for row in range(first_row, -(-window.bottom // _PART_PX)):
-        for col in range(first_col, -(-window.right // _PART_PX)):
-            part = PixelWindow(row * _PART_PX, col * _PART_PX, _PART_PX, _PART_PX) & window
+def _parts(window: PixelWindow, side: int) -> Iterator[PixelWindow]:
+    first_row, first_col = window.top // side, window.left // side
+    for row in range(first_row, -(-window.bottom // side)):
+        for col in range(first_col, -(-window.right // side)):
+            part = PixelWindow(row * side, col * side, side, side) & window
             if part is not None:
                 yield part
 
@@ -101,17 +103,25 @@ def _read_zone(
         return pixels, valid, holes
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
-    part = scene_window(scene, lattice, window, crs) & window
-    if part is None:
-        return pixels, valid, holes
-    needed = _needed(scene, lattice, part, crs)
-    if needed is None:
-        return pixels, valid, holes
-    rows, cols = needed
-    values, seen, missing = zone.read(scene, rows, cols)
-    if seen.any():
-        pixels, valid = _warp(values, seen, scene, (rows, cols), lattice, window, crs)
-    return pixels, valid, missing
+    covered = scene_window(scene, lattice, window, crs) & window
+    for part in () if covered is None else _parts(covered, _side(scene, lattice)):
+        needed = _needed(scene, lattice, part, crs)
+        if needed is None:
+            continue
+        values, seen, missing = zone.read(scene, *needed)
+        holes.extend(missing)
+        if seen.any():
+            inside = part.slices_in(window)
+            pixels[:, *inside], valid[inside] = _warp(
+                values, seen, scene, needed, lattice, part, crs
+            )
+    return pixels, valid, holes
+
+
+def _side(scene: Scene, lattice: Lattice) -> int:
+    """Return how many pixels of the lattice to warp along a side: many source pixels lie under."""
+    ratio = max(float(lattice.pixel_m) / scene.gsd_m, 1.0)
+    return max(_LEAST_PX, min(_PART_PX, 1 << math.floor(math.log2(_SOURCE_PX / ratio))))
 
 
 def _needed(

@@ -17,6 +17,7 @@ from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.catalog.stac_items import Item, digest, epsg
 from s2s_map.catalog.stac_search import search_items
+from s2s_map.catalog.uris import is_remote
 from s2s_map.config.stac import StacEntry
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
@@ -150,6 +151,9 @@ class StacSource(Source):
         if len(there) != 4 or not all(map(math.isclose, there, area)):
             return None
         if digest(items) != search.get("items_sha256"):
+            return None
+        hrefs = [str(asset["href"]) for item in items for asset in item["assets"].values()]
+        if not all(map(is_remote, hrefs)):
             return None
         return self._with(str(search["interval"]), items, area)
 

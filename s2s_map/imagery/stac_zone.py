@@ -15,6 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+from rasterio.errors import RasterioError
 
 from s2s_map.arrays import Hole
 from s2s_map.catalog.opening import remote_environment
@@ -133,15 +134,20 @@ class StacZone:
         absent = [name for name in wanted if name not in item["assets"]]
         if absent:
             return Hole(f"no asset {', '.join(absent)}", f"{item['collection']}/{item['id']}")
+        from pystac.errors import STACError, STACTypeError
+
+        # A file that breaks while it is warped is no OSError; an item may lack what STAC asks for.
+        own = (OSError, ValueError, KeyError, ImageryError)
+        faults = (*own, RasterioError, STACError, STACTypeError)
         try:
             return self._open(item, box, renew=False)
-        except (OSError, ValueError, ImageryError) as error:
+        except faults as error:
             failure: Exception = error
         if self.entry.token_url is not None:
             # The signature may have expired between fetching and reading.
             try:
                 return self._open(item, box, renew=True)
-            except (OSError, ValueError, ImageryError) as error:
+            except faults as error:
                 failure = error
         reason = redacted(str(failure.__cause__ or failure)).splitlines() or ["not readable"]
         return Hole(reason[0], f"{item['collection']}/{item['id']}")

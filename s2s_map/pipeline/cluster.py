@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2s_map.config.cluster import ClusterConfig
-from s2s_map.errors import ClusterError
-from s2s_map.pipeline.executor import Executor, ThreadsExecutor
+from s2s_map.errors import ClusterError, OutputError
+from s2s_map.pipeline.executor import Executor, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import usable_cores
 from s2s_map.pipeline.progress import Reporter
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from s2s_map.pipeline.dask_executor import DaskExecutor
 
 CHECKED = (
     "s2s-map",
@@ -51,6 +53,7 @@ def open_executor(
 
     Raises:
         ClusterError: If there is no such cluster, or its workers are of other versions.
+        OutputError: If the performance report cannot be written.
     """
     _check_report(cluster, performance_report)
     if cluster.use == "threads":
@@ -70,15 +73,42 @@ def open_executor(
                     reporter.note(skew)
         if reporter is not None and cluster.dashboard is not None:
             reporter.note(f"Dask's status page: {client.dashboard_link}")
-        if performance_report is not None:
-            from distributed import performance_report as report
-
-            stack.enter_context(client.as_current())
-            stack.enter_context(report(filename=str(performance_report)))
         executor = DaskExecutor(client, kind, name, cluster.in_flight, cluster.wait_s)
         # The client may have been replaced when a scheduler came back.
         stack.callback(lambda: executor.client.close(timeout=5))
+        if performance_report is not None:
+            # After the client's end is registered, so that the report is made before it.
+            stack.enter_context(_reported(executor, performance_report, reporter or Reporter()))
         yield executor
+
+
+@contextmanager
+def _reported(executor: DaskExecutor, path: Path, reporter: Reporter) -> Iterator[None]:
+    """Write Dask's report when the work ends; one that cannot be made is worth a note, no more."""
+    from distributed import performance_report
+
+    report = performance_report(filename=str(path))
+    try:
+        with executor.client.as_current():
+            report.__enter__()
+    except Exception as error:
+        reporter.note(f"no performance report: {reason_of(error)}")
+        yield
+        return
+    try:
+        yield
+    except Exception:
+        _write_report(executor, report, path, reporter)
+        raise
+    _write_report(executor, report, path, reporter)
+
+
+def _write_report(executor: DaskExecutor, report: Any, path: Path, reporter: Reporter) -> None:
+    try:
+        with executor.client.as_current():
+            report.__exit__(None, None, None)
+    except Exception as error:
+        reporter.note(f"no performance report in {path}: {reason_of(error)}")
 
 
 @contextmanager
@@ -261,3 +291,14 @@ def _check_report(cluster: ClusterConfig, report: Path | None) -> None:
             "a performance report needs bokeh, which is not installed",
             remedy="pip install 's2s-map[dashboard]'",
         )
+    made = not report.exists()
+    try:
+        with report.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"the performance report {report} cannot be written: {error.strerror}",
+            remedy="name another --performance-report",
+        ) from None
+    if made:
+        report.unlink()

@@ -10,18 +10,25 @@ from threading import Event
 
 from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import IncompleteRunError, InterruptedRunError
+from s2s_map.errors import FailedRunError, InterruptedRunError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
 from s2s_map.pipeline.executor import Executor, Outcome, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import Job
-from s2s_map.pipeline.ledger import BlockFailure, BlockRecord, Ledger, RunStart, missing_blocks
+from s2s_map.pipeline.ledger import (
+    EMBEDDED,
+    BlockFailure,
+    BlockRecord,
+    Ledger,
+    RunStart,
+    missing_blocks,
+)
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.needed import CountedBlock, needed_blocks
 from s2s_map.tiling.region import region_mask
 
 _HOPELESS = 20
-"""So many blocks failing before one succeeds means that none will."""
+"""So many blocks failing before one succeeds, in this run or before, means that none will."""
 
 
 @dataclass
@@ -58,11 +65,13 @@ def embed_missing(
     reporter: Reporter,
     executor: Executor | None = None,
     on_stage: StageWatcher | None = None,
+    *,
+    anew: bool = False,
 ) -> EmbeddingCounts:
     """Embed every block that the ledger does not have, and record it.
 
     A block that fails is recorded with the reason, tried again when the others are through, and
-    then left out.
+    then left out. In the end the ledger says "embedded": the run goes on with the maps.
 
     Args:
         job: The job.
@@ -71,10 +80,11 @@ def embed_missing(
         reporter: Told of the progress.
         executor: Where blocks are computed; threads of this process if None.
         on_stage: Called where a block is computed, as it enters each stage.
+        anew: Whether the run began by removing what was there.
 
     Raises:
         InterruptedRunError: On Ctrl-C or SIGTERM; finished blocks are kept.
-        IncompleteRunError: If the first blocks all fail.
+        FailedRunError: If the first blocks all fail and none is done.
         ModelError: For a model that cannot be used where blocks are computed.
         ClusterError: For a cluster that is lost.
         OutputError: For a full disk and the like.
@@ -88,7 +98,7 @@ def embed_missing(
         blocks, total = blocks + 1, total + count
         if counted.block.key not in done:
             todo, left = todo + 1, left + count
-    ledger.start(RunStart(blocks, total, left, executor.kind))
+    ledger.start(RunStart(blocks, total, left, executor.kind, anew=anew))
     reporter.start("Embedding", total, "patches", total - left)
     # Where tasks run here, patches are counted as they are done, elsewhere with their block.
     advance = reporter.advance if executor.local else None
@@ -99,6 +109,12 @@ def embed_missing(
         try:
             for outcome in executor.run(task, missing_blocks(needed, done), stop):
                 _note(outcome, ledger, counts, reporter)
+                if not done and not counts.blocks and len(counts.failed) >= _HOPELESS:
+                    raise FailedRunError(
+                        f"the first {len(counts.failed)} blocks all failed, the last with: "
+                        f"{counts.failed[outcome.item.key]}",
+                        remedy="mend that and run again",
+                    )
                 counts.seconds = time.monotonic() - began
                 if outcome.result is not None and advance is None:
                     inside = region_mask(job.region, job.grid, outcome.item)
@@ -107,7 +123,7 @@ def embed_missing(
             stop.set()
             reporter.finish()
         if counts.blocks + len(counts.failed) != todo:
-            raise IncompleteRunError(
+            raise FailedRunError(
                 f"{todo - counts.blocks - len(counts.failed)} blocks got lost",
                 remedy="run again, and report this",
             )
@@ -137,11 +153,6 @@ def _note(
     ledger.fail(BlockFailure(key, reason, outcome.final))
     counts.failed[key] = reason
     reporter.block_failed(key, reason, outcome.final)
-    if not counts.blocks and len(counts.failed) >= _HOPELESS:
-        raise IncompleteRunError(
-            f"the first {len(counts.failed)} blocks all failed, the last with: {reason}",
-            remedy="mend that and run again",
-        )
 
 
 @contextmanager
@@ -150,7 +161,7 @@ def _ending(ledger: Ledger, counts: EmbeddingCounts, needed: int, found: int) ->
     how = "failed"
     try:
         yield
-        how = "incomplete" if counts.failed else "complete"
+        how = EMBEDDED
     except KeyboardInterrupt:
         how = "stopped"
         raise InterruptedRunError(

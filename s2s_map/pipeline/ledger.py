@@ -23,6 +23,10 @@ from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.tiling.blocks import Block
 
+EMBEDDED = "embedded"
+"""How embedding ends when the run goes on with the maps."""
+FINISHED = ("complete", "incomplete")
+"""How a run ends that has written its maps."""
 _FORCE_EVERY_S = 1.0
 
 
@@ -88,6 +92,7 @@ class RunStart:
         todo: Patches that were not embedded yet.
         cluster: Where blocks are computed.
         at: When, seconds since 1970.
+        anew: Whether it removed what was there before: the same command then goes on with it.
     """
 
     blocks: int
@@ -95,6 +100,7 @@ class RunStart:
     todo: int
     cluster: str
     at: float = 0.0
+    anew: bool = False
 
 
 @dataclass
@@ -109,8 +115,8 @@ class LedgerState:
         encode_s: Time that its encoders were at work, all workers together, seconds.
         workers: Names of the processes that encoded in it.
         last: When the last line was written, seconds since 1970.
-        ended: How the last run ended: "complete", "incomplete", "stopped" or "failed"; None while
-            it goes on, or if it was killed.
+        ended: How the last run ended: "complete", "incomplete", "stopped" or "failed"; "embedded"
+            while its maps are made, None before that; either also if it was killed then.
     """
 
     records: dict[str, BlockRecord] = field(default_factory=dict)

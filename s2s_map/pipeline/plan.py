@@ -26,6 +26,9 @@ _BASE_BYTES = 1_300_000_000
 _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
 
+_QUICKLOOK_BYTES = 2048**2 * (12 + 16 + 12)
+"""A part of the imagery as it is stored, as floats, and with the weights of its pixels."""
+
 _SAMPLED = 200
 
 
@@ -122,7 +125,7 @@ def make_plan(job: Job) -> Plan:
         maps_bytes=frame * layers * 8,
         # Two blocks are in flight; layers are held whole, twice while they are written.
         memory_bytes=_BASE_BYTES
-        + 2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots)
+        + max(2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots), _QUICKLOOK_BYTES)
         + 2 * frame * layers * 8,
         seconds=patches / rate,
         rate=rate,

@@ -6,13 +6,18 @@ import tempfile
 
 import numpy as np
 import shapely
+from odc.geo.crs import CRS
 from pyproj import Proj
 from shapely.geometry.base import BaseGeometry
 
+from s2s_map.catalog.coverage import Covers
 from s2s_map.catalog.extent import sample_points
 from s2s_map.catalog.projecting import is_finite, project
+from s2s_map.catalog.region import Outline
 from s2s_map.catalog.scene import Scene
+from s2s_map.config.webtiles import XyzEntry
 from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.pipeline.job import Job
 from s2s_map.tiling.splitting import SplitBox, split_boxes
 
@@ -22,6 +27,7 @@ FAR = 0.03
 _AREA = 0.01
 # Ground sample distances that differ less than this are those of one sensor.
 _SAME_GSD = 1.2
+_NEXT_LEVEL = 2.0
 _OUTSIDE = 0.001
 _LAYERS_AT_WORK = 2
 
@@ -56,7 +62,7 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
             f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
             "leave grid: {crs: ...} out, or name an equal-area one"
         )
-    return (*said, *_sample_distance(job), *_outside(job), *_temporary_disk(job))
+    return (*said, *_sample_distance(job), *_webtiles(job), *_outside(job), *_temporary_disk(job))
 
 
 def _temporary_disk(job: Job) -> list[str]:
@@ -92,16 +98,51 @@ def _sample_distance(job: Job) -> list[str]:
     return said
 
 
-def _outside(job: Job) -> list[str]:
-    outlines = [project(part.footprint, part.crs, job.grid.crs) for part in job.source.coverage]
-    if not outlines or not all(map(is_finite, outlines)):
+def _webtiles(job: Job) -> list[str]:
+    if not isinstance(job.entry, XyzEntry):
         return []
+    from s2s_map.imagery.xyz import XyzSource
+
+    if not isinstance(job.source, XyzSource):
+        return []
+    wanted, tile_px, level = job.entry.sensor.gsd_m, job.entry.tile_px, job.source.level
+    _, south, _, north = job.outline.extent.bounds
+    nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
+    found = pixel_size(level, nearest, tile_px)
+    # Levels are a factor of two apart: what choosing one leaves is no mistake.
+    if wanted / _NEXT_LEVEL <= found <= wanted * _SAME_GSD:
+        return []
+    return [
+        f"web tiles of level {level} have {found:.3g} m a pixel here, but the entry's sensor says "
+        f"{wanted:g} m: correct sensor: or zoom:, min_zoom: and max_zoom:"
+    ]
+
+
+def _outside(job: Job) -> list[str]:
     region = job.region.polygon or shapely.box(*job.region.bounds)
-    covered: BaseGeometry = shapely.union_all([shapely.make_valid(part) for part in outlines])
-    share = 1.0 - region.intersection(covered).area / region.area
+    parts = [_covered(job.outline, part, job.grid.crs) for part in job.source.coverage]
+    known = [part for part in parts if part is not None]
+    if not parts or len(known) < len(parts):
+        return []
+    share = 1.0 - region.intersection(shapely.union_all(known)).area / region.area
     if share < _OUTSIDE:
         return []
     return [
         f"{share:.1%} of the region lies outside the imagery of {job.config.source}, and will have "
         "no data"
     ]
+
+
+def _covered(outline: Outline, part: Covers, crs: CRS) -> BaseGeometry | None:
+    """Return what of a region lies in a part of the imagery, in `crs`; None if it cannot be said.
+
+    Compared in the part's CRS: an outline of the whole Earth does not fit into that of a map.
+    """
+    there = project(outline.geometry, outline.crs, part.crs)
+    if not is_finite(there):
+        return None
+    inside = shapely.make_valid(there).intersection(part.footprint)
+    if inside.is_empty:
+        return shapely.Polygon()
+    back = shapely.make_valid(project(inside, part.crs, crs))
+    return back if is_finite(back) else None

@@ -11,7 +11,13 @@ from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.vector_cache import vectors_folder
-from s2s_map.errors import ImageryError, IncompleteRunError
+from s2s_map.errors import (
+    FailedRunError,
+    ImageryError,
+    InterruptedRunError,
+    OutputMismatchError,
+    StoreError,
+)
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
@@ -22,7 +28,7 @@ from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.generations import next_results, publish
 from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
-from s2s_map.pipeline.ledger import LedgerState
+from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
@@ -49,7 +55,8 @@ def run(
 
     Args:
         config: A run config, or the path of one.
-        overwrite: Remove the results of another config from the output folder.
+        overwrite: Remove what is in the output folder, such as the results of another config.
+            A run that began so and was stopped goes on instead.
         catalogs: Catalog files that come before the usual ones.
         reporter: Told of the progress.
         executor: Where blocks are computed; what the config's `cluster:` says if None.
@@ -86,32 +93,69 @@ def run(
             model, job.card, config.queries, config.probability, vectors_folder()
         )
     with names.locked(out, watch.note) as lock:
-        if overwrite:
+        if overwrite and not _goes_on(job, out, watch):
             names.clear_folder(out)
         names.check_folder(out, job.identity())
         keep_search(job)
         store = _open_store(job, out)
-        with _executor(job, executor, watch, performance_report) as where:
-            with names.open_ledger(out, lock.check) as ledger:
-                with (
-                    _timed(record, "embed"),
-                    lent_model(config.model, config.device, job.precision, model),
-                ):
-                    embedded = embed_missing(job, store, ledger, watch, where, on_stage)
+        with (
+            names.open_ledger(out, lock.check) as ledger,
+            _executor(job, executor, watch, performance_report) as where,
+        ):
+            with (
+                _timed(record, "embed"),
+                lent_model(config.model, config.device, job.precision, model),
+            ):
+                embedded = embed_missing(job, store, ledger, watch, where, on_stage, anew=overwrite)
+            with _ending(ledger, embedded):
                 state = ledger.state()
-            _count(record, state, embedded)
-            with _timed(record, "score"):
-                building = score_maps(
-                    out, store, questions, state.content, config.zarr_format, watch, where
-                )
-            results = next_results(out)
-            with _timed(record, "write"):
-                write_quicklook(job, results)
-                write_results(out, building, questions, record, watch, where)
-        record.write(results / names.RECORD)
-        lock.check()
-        publish(out, results)
+                _count(record, state, embedded)
+                with _timed(record, "score"):
+                    building = score_maps(
+                        out, store, questions, state.content, config.zarr_format, watch, where
+                    )
+                results = next_results(out)
+                with _timed(record, "write"):
+                    write_quicklook(job, results, watch)
+                    write_results(out, building, questions, record, watch, where)
+                record.write(results / names.RECORD)
+                lock.check()
+                publish(out, results)
     return open_run(out)
+
+
+@contextmanager
+def _ending(ledger: Ledger, embedded: EmbeddingCounts) -> Iterator[None]:
+    """Note in the ledger how a run ended that has embedded its blocks."""
+    how = "failed"
+    try:
+        yield
+        how = "incomplete" if embedded.failed else "complete"
+    except (KeyboardInterrupt, InterruptedRunError):
+        how = "stopped"
+        raise
+    finally:
+        ledger.end(how)
+
+
+def _goes_on(job: Job, out: OutputPath, watch: Reporter) -> bool:
+    """Whether a run that began by removing what was there was stopped, and this is the same."""
+    if not EmbeddingsStore.exists(out / names.EMBEDDINGS):
+        return False
+    try:
+        names.check_folder(out, job.identity())
+        state = names.open_ledger(out).state()
+    except (OutputMismatchError, StoreError):
+        return False
+    unfinished = state.run is not None and state.run.anew and state.ended not in FINISHED
+    # Where all imagery was missing, starting anew is the remedy.
+    useful = any(record.valid_cells for record in state.records.values())
+    if unfinished and useful:
+        watch.note(
+            f"--overwrite began this run before: it goes on with {len(state.records)} blocks done; "
+            f"remove {out} to start once more"
+        )
+    return unfinished and useful
 
 
 def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
@@ -147,12 +191,12 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
     if record.counts["valid_cells"] == 0:
         if now.failed:
-            raise IncompleteRunError(
+            raise FailedRunError(
                 f"no block could be embedded: {next(iter(now.failed.values()))}",
                 remedy="mend that and run again",
             )
         if record.holes:
-            raise IncompleteRunError(
+            raise FailedRunError(
                 f"no cell of the region has valid imagery: {say_holes(record.holes)}",
                 remedy="mend that and run again with --overwrite",
             )

@@ -16,12 +16,13 @@ from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import RunHole, holes_of
-from s2s_map.pipeline.ledger import Ledger, LedgerState
+from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState
 from s2s_map.pipeline.lock import process_start, read_owner
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
 from s2s_map.pipeline.progress import Reporter
 
 State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
+Stage = Literal["embedding", "maps"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class RunStatus:
         failed: Blocks without embeddings and why.
         holes: Imagery that was missing in finished blocks: block, uri, reason, count.
         merged_holes: The same, those of one URI and reason as one.
-        maps: Whether the maps are written.
+        maps: Whether maps are there, of this run or an earlier one.
+        maps_current: Whether they are those of the last run.
+        stage: What the run is at, or was at when it ended without maps; None once it is finished.
     """
 
     state: State
@@ -63,6 +66,8 @@ class RunStatus:
     holes: tuple[dict[str, Any], ...] = ()
     merged_holes: tuple[RunHole, ...] = ()
     maps: bool = False
+    maps_current: bool = False
+    stage: Stage | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -85,7 +90,8 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     if run is None:
         raise StoreError(f"no run was started in {folder}", remedy="s2s-map run CONFIG")
     now = time.time()
-    running = state.ended is None and _alive(folder)
+    running = state.ended in (None, EMBEDDED) and _alive(folder)
+    maps = (finished_results(folder) / names.RECORD).exists()
     until = now if running else state.last
     rate = state.finished_now / (until - run.at) if until > run.at else 0.0
     left = max(0, run.todo - state.finished_now)
@@ -111,7 +117,9 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
             for hole in record.holes
         ),
         merged_holes=holes_of(state.records.values()),
-        maps=(finished_results(folder) / names.RECORD).exists(),
+        maps=maps,
+        maps_current=maps and state.ended in FINISHED,
+        stage=_stage(state),
     )
 
 
@@ -200,6 +208,13 @@ def _alive(folder: OutputPath) -> bool:
 def _idle(state: LedgerState, seconds: float) -> float | None:
     whole = seconds * len(state.workers)
     return round(max(0.0, 1.0 - state.encode_s / whole), 3) if whole > 0 else None
+
+
+def _stage(state: LedgerState) -> Stage | None:
+    if state.ended in FINISHED:
+        return None
+    whole = state.run is not None and len(state.records) >= state.run.blocks
+    return "maps" if whole or state.ended == EMBEDDED else "embedding"
 
 
 def _ending(how: str | None) -> State:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.staging import local_copy, staged
+from s2s_map.errors import ImageryError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.generations import next_results
@@ -40,13 +41,25 @@ _IN_A_GENERATION = {
 _READ_CELLS = 512
 
 
-def write_quicklook(job: Job, out: OutputPath) -> None:
-    """Keep the imagery, averaged onto the cells or squares of them, for previews."""
+def write_quicklook(job: Job, out: OutputPath, reporter: Reporter) -> None:
+    """Keep the imagery, averaged onto the cells or squares of them, for previews.
+
+    Imagery that cannot be read is left out and noted: the maps do not depend on it.
+
+    Args:
+        job: The job.
+        out: Where the results go.
+        reporter: Told what is left out.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+    """
     geobox = imagery_geobox(job.grid)
     ny, nx = (int(n) for n in geobox.shape)
     t = geobox.transform
     pixels = np.zeros((3, ny, nx), dtype=np.uint8)
     valid = np.zeros((ny, nx), dtype=np.bool_)
+    failures: list[str] = []
     # Nothing is asked of a server that the maps do not show.
     metered = job.source.requests([], job.grid.crs) is not None
     step = METERED_CELLS if metered else _READ_CELLS
@@ -60,8 +73,17 @@ def write_quicklook(job: Job, out: OutputPath) -> None:
             left_x, top_y = t.c + t.a * left, t.f + t.e * top
             bounds = (left_x, t.f + t.e * rows.stop, t.c + t.a * columns.stop, top_y)
             shape = (rows.stop - top, columns.stop - left)
-            image = job.source.read(bounds, shape, job.grid.crs)
+            try:
+                image = job.source.read(bounds, shape, job.grid.crs)
+            except ImageryError as error:
+                failures.append(error.found)
+                continue
             pixels[:, rows, columns], valid[rows, columns] = image.pixels, image.valid
+    if failures:
+        reporter.note(
+            f"the pictures show no imagery in {len(failures)} "
+            f"part{'s' * (len(failures) != 1)}, the maps are whole: {failures[0]}"
+        )
     tags = {"attribution": job.entry.attribution, "licence": job.entry.licence}
     with staged(out) as folder:
         write_imagery(folder / names.IMAGERY, pixels, valid, geobox, tags)

@@ -157,3 +157,14 @@ def test_order_newest_and_finest(tmp_path: Path, make_raster: MakeRaster) -> Non
 def test_secrets_go_out_of_messages() -> None:
     text = "GET /vsicurl/https://h/a.tif?sig=abc&se=1 failed; token=xyz https://u:p@h/"
     assert redacted(text) == "GET /vsicurl/https://h/a.tif failed; token=[hidden] https://h/"
+
+
+def test_a_fetched_catalog_asks_for_no_variables(tmp_path: Path) -> None:
+    text = entry_text('"https://a.test/${AWS_SECRET_ACCESS_KEY}.tif"')
+    (tmp_path / "c.yaml").write_text(text + "  env: [AWS_SECRET_ACCESS_KEY]\n")
+    with (
+        serve_folder(tmp_path) as files,
+        pytest.raises(CatalogError, match=r"AWS_SECRET_ACCESS_KEY; copy the entry into your own"),
+    ):
+        load_catalog([f"{files.url}/c.yaml"])
+    assert load_catalog([tmp_path / "c.yaml"])["a"].env == ("AWS_SECRET_ACCESS_KEY",)

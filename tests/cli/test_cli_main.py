@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -109,6 +110,27 @@ def test_unknown_option_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> No
     assert call(capsys, "run", "--nonsense")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        (("run",), ("Exit codes: 0", "tls://HOST:PORT")),
+        (("status",), ("finished or not",)),
+        (("verify",), ("finished or not", "Exit codes: 0", "2 there is nothing")),
+        (("batch", "run"), ("1 a bug",)),
+    ],
+)
+def test_help_says_what_scripts_need(
+    verb: tuple[str, ...],
+    says: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    text = " ".join(call(capsys, *verb, "--help")[1].split())
+    for part in says:
+        assert part in text
+
+
 def test_new_config_runs_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,3 +171,10 @@ def test_explain_takes_western_longitudes(job: Path, capsys: pytest.CaptureFixtu
     assert code == 2
     assert len(err.strip().splitlines()) == 1
     assert call(capsys, "explain", "out", lon, lat, "--qery", "waves")[0] == 2
+
+
+def test_libraries_say_nothing_beside_our_own_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["catalog", "list"])
+    for name in ("rasterio._env", "odc.loader._reader"):
+        assert not logging.getLogger(name).isEnabledFor(logging.ERROR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from pydantic import ValidationError
@@ -83,12 +83,12 @@ def test_entries_are_frozen() -> None:
 
 
 def test_times() -> None:
-    day = (datetime(2020, 5, 18), datetime(2020, 5, 18, 23, 59, 59))
+    day = (datetime(2020, 5, 18), datetime(2020, 5, 18, 23, 59, 59, 999_999))
     assert parse_time("2020-05-18") == day
     assert entry(time=date(2020, 5, 18)).interval == day
     assert entry(time="2020-05-18/2020-06-01").interval == (
         datetime(2020, 5, 18),
-        datetime(2020, 6, 1, 23, 59, 59),
+        datetime(2020, 6, 1, 23, 59, 59, 999_999),
     )
     instant = datetime(2020, 5, 18, 13, 30)
     assert parse_time("2020-05-18T13:30") == (instant, instant)
@@ -103,3 +103,11 @@ def test_every_field_says_what_it_is() -> None:
 def test_entries_come_back_from_their_json() -> None:
     full = entry(uri=["a.tif", "b.tif"], scale={"min": 0, "max": 3000}, time="2020-05-18")
     assert RasterEntry.model_validate_json(full.model_dump_json()) == full
+
+
+def test_times_with_and_without_a_zone_go_together() -> None:
+    start, end = parse_time("2020-05-18T10:00+02:00/2020-05-18")
+    assert start == datetime(2020, 5, 18, 8, tzinfo=UTC)
+    assert end == datetime(2020, 5, 18, 23, 59, 59, 999_999, tzinfo=UTC)
+    with pytest.raises(ValueError, match="ends before it starts"):
+        parse_time("2020-05-18T01:00/2020-05-18T01:30+02:00")

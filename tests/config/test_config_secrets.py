@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +64,23 @@ def test_signatures_of_servers_are_hidden(signed: str) -> None:
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     once = secrets.redacted(text)
     assert secrets.redacted(once) == once
+
+
+def test_the_form_that_httpx_writes_leaves_no_trace() -> None:
+    value = "s3cret key+of=mine/é"
+    secrets.remember("MAP_KEY", value)
+    asked = str(httpx.URL("https://a.test/", params={"k": value}))
+    inline = str(httpx.URL(f"https://a.test/?k={value}"))
+    assert "s3cret" not in secrets.redacted(asked)
+    assert "s3cret" not in secrets.redacted(inline)
+
+
+def test_a_token_leaves_no_trace_out_of_its_query_either() -> None:
+    secrets.remember_query("se=2999-01-01&sig=s3cret%2Fsig%3D&sp=r")
+    assert secrets.redacted("signature s3cret%2Fsig%3D is bad: s3cret/sig=") == (
+        "signature ${sig} is bad: ${sig}"
+    )
+    assert secrets.redacted("until 2999-01-01") == "until 2999-01-01"
 
 
 def test_what_is_hidden_stays_as_it_is() -> None:

@@ -26,7 +26,7 @@ from fixtures_faults import CountBlocks, DieAt, FailAt, FillAt, KillAt, result_b
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
-from s2s_map.errors import IncompleteRunError, OutputError
+from s2s_map.errors import FailedRunError, OutputError
 from s2s_map.pipeline.block_task import STAGES
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.dask_executor import DaskExecutor
@@ -238,8 +238,9 @@ def test_a_worker_that_the_cluster_gave_up_is_replaced(
 
 def test_nothing_works(job: dict[str, Any], tmp_path: Path) -> None:
     every = tuple(f"r{row:03d}-c{col:03d}" for row in range(4) for col in range(4))
-    with pytest.raises(IncompleteRunError, match=r"no imagery for r0"):
+    with pytest.raises(FailedRunError, match=r"no imagery for r0") as failed:
         run(config_for(job, tmp_path / "out"), on_stage=FailAt(every))
+    assert failed.value.exit_code == 2
     assert not (tmp_path / "out" / "maps.zarr").exists()
 
 
@@ -282,7 +283,7 @@ def test_exit_code_3_names_the_block(
     run(config, on_stage=FailAt(("r001-c001",)))
     for arguments, code, says in (
         (["status", config.output], 0, "r001-c001: no imagery for r001-c001"),
-        (["verify", config.output], 0, "every block is as recorded"),
+        (["verify", config.output], 3, "15 of 16 needed blocks verified"),
     ):
         with pytest.raises(SystemExit) as end:
             main([*arguments])

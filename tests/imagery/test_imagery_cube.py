@@ -30,6 +30,7 @@ from fixtures_cubes import (
 from fixtures_sentinel import pattern_at
 from fixtures_servers import serve_folder
 from pydantic import ValidationError
+from pyproj import CRS
 
 from s2s_map.catalog import zarr_group
 from s2s_map.catalog.catalog import load_catalog
@@ -378,3 +379,41 @@ def test_unconsolidated_metadata_will_do_here(tmp_path: Path) -> None:
     plain_cube().to_zarr(path, consolidated=False, zarr_format=3)
     assert opened(path).read(BOUNDS, SHAPE, UTM).valid.all()
     consolidate(path, 3)
+
+
+def test_where_a_cube_lies_is_part_of_its_identity(tmp_path: Path) -> None:
+    moved = plain_cube().assign_coords(x=plain_cube()["x"] + 1000.0)
+    zoned = plain_cube().assign_coords(spatial_ref=xr.DataArray(0, attrs=CRS("EPSG:32631").to_cf()))
+    stores = [
+        write_cube(cube, tmp_path / name / "c.zarr")
+        for name, cube in {"a": plain_cube(), "b": moved, "c": zoned}.items()
+    ]
+    told = {json.dumps(opened(store).identity()) for store in stores}
+    assert len(told) == 3
+
+
+def test_times_of_an_interval_are_those_of_its_zone_and_whole_days(tmp_path: Path) -> None:
+    values = np.rint(np.stack([reflectance()] * 3) * 255.0).astype(np.uint8)
+    times = ["2024-05-01T22:30", "2024-05-02T10:00", "2024-05-02T23:59:59.700000123"]
+    dataset = xr.Dataset(
+        {"rgb": (("time", "band", "y", "x"), values)},
+        {"time": np.array(times, "datetime64[ns]"), **coordinates()},
+        {"proj:code": UTM},
+    )
+    store = write_cube(dataset, tmp_path / "c.zarr")
+
+    def steps(time: str) -> tuple[int, ...]:
+        return opened(store, variable="rgb", time=time).cubes[0].steps
+
+    assert steps("2024-05-02") == (1, 2)
+    # Midnight in Berlin is 22:00 UTC.
+    assert steps("2024-05-02T00:00+02:00/2024-05-02T12:00+02:00") == (0, 1)
+
+
+def test_a_product_without_classes_says_that_clouds_count(tmp_path: Path) -> None:
+    store = write_eopf(tmp_path / "e.zarr")
+    assert "clouds count" not in opened(store).describe()
+    shutil.rmtree(store / "conditions/mask/l2a_classification/r20m")
+    (store / ".zmetadata").unlink()
+    assert "no scene classification: clouds count as seen" in opened(store).describe()
+    assert "clouds count" not in opened(store, clear=[]).describe()

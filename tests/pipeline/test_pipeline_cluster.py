@@ -25,13 +25,14 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
-from s2s_map.errors import ClusterError
+from s2s_map.errors import ClusterError, OutputError
 from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline import dask_executor
 from s2s_map.pipeline.cluster import check_versions, open_executor, version_differences
 from s2s_map.pipeline.dask_executor import DaskExecutor
 from s2s_map.pipeline.executor import ThreadsExecutor
 from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.run import run
 
 TESTS = Path(__file__).parents[1]
@@ -151,6 +152,16 @@ def test_a_query_on_a_cluster_gives_the_same_bytes(
     assert result_bytes(tmp_path / "there") == result_bytes(tmp_path / "here")
 
 
+class Notes(Reporter):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
 def clusters_of(folder: Path) -> str:
     started = JournalLedger(folder / "ledger.jsonl").state().run
     assert started is not None
@@ -175,6 +186,34 @@ def test_the_command_line_starts_a_cluster_and_ends_it(
     assert done.returncode == 0, done.stderr
     assert clusters_of(tmp_path / "out") == "local"
     assert json.loads((tmp_path / "out" / "run.json").read_text())["counts"]["blocks"] == 9
+
+
+def test_the_performance_report_is_written(tmp_path: Path) -> None:
+    report, notes = tmp_path / "report.html", Notes()
+    local = ClusterConfig(use="local", workers=1)
+    with open_executor(local, "report", notes, report) as executor:
+        found = sorted(o.result for o in executor.run(Double(), range(5), Event()))
+    assert found == [0, 2, 4, 6, 8]
+    assert "<html" in report.read_text(encoding="utf-8")
+    assert notes.said == []
+
+
+def test_a_performance_report_that_fails_is_a_note(cluster: DaskExecutor, tmp_path: Path) -> None:
+    report, notes = tmp_path / "report.html", Notes()
+    with clusters._reported(cluster, report, notes):
+        report.mkdir()
+    assert len(notes.said) == 1
+    assert "no performance report in" in notes.said[0]
+
+
+def test_a_performance_report_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    report = tmp_path / "none" / "report.html"
+    local = ClusterConfig(use="local", workers=1)
+    with (
+        pytest.raises(OutputError, match=r"report\.html cannot be written"),
+        open_executor(local, "report", None, report),
+    ):
+        pytest.fail("the cluster was started")
 
 
 def test_a_scheduler_that_is_not_there_is_refused_in_a_line(

@@ -164,3 +164,28 @@ def test_kenya_by_level_18_is_more_than_a_day_allows(
     said = " ".join(capsys.readouterr().out.split())
     assert "to fetch about" in said
     assert "web tiles of level 18" in said
+
+
+def test_web_tiles_around_the_earth_cover_a_region_but_may_be_of_another_level(
+    tmp_path: Path,
+) -> None:
+    def warnings_of(**fields: object) -> str:
+        entry = {
+            "type": "xyz",
+            "title": "t",
+            "url": "https://a.test/{z}/{x}/{y}.png",
+            "bounds": [-180, -85, 180, 85],
+            "sensor": {"gsd_m": 10.0, "patch_m": 2560.0},
+            "licence": "l",
+            "attribution": "a",
+        }
+        (tmp_path / "catalog.yaml").write_text(json.dumps({"mine": entry | fields}))
+        config = load_run_config(WORKFLOWS / "demo.yaml")
+        config = config.model_copy(update={"source": "mine", "region": [6.0, 46.0, 6.4, 46.3]})
+        return " ".join(make_plan(resolve(config, [tmp_path / "catalog.yaml"])).warnings)
+
+    assert warnings_of() == ""
+    assert "% of the region lies outside" in warnings_of(bounds=[6.2, 46, 7, 47])
+    for fields, size in (({"zoom": 10}, 106), ({"zoom": 17}, 0.83), ({"max_zoom": 11}, 53.1)):
+        said = warnings_of(**fields)
+        assert f"have {size:.3g} m a pixel here, but the entry's sensor says 10 m" in said

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_faults import CountBlocks, result_bytes
+from fixtures_faults import CountBlocks, FailAt, result_bytes
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import OutputError, StoreError
+from s2s_map.errors import FailedRunError, InterruptedRunError, OutputError, StoreError
+from s2s_map.pipeline.executor import Outcome, Task, ThreadsExecutor
 from s2s_map.pipeline.folder import locked
 from s2s_map.pipeline.ledger import BlockRecord, JournalLedger, RunStart
 from s2s_map.pipeline.run import run
@@ -99,5 +102,108 @@ def test_status_of_each_ending(tmp_path: Path) -> None:
         for how in ("stopped", "failed", "incomplete", "complete"):
             ledger.end(how)
             assert run_status(tmp_path).state == how
+        ledger.end("embedded")
+        with locked(tmp_path):
+            assert run_status(tmp_path).state == "running"
+        assert run_status(tmp_path).state == "killed"
     assert run_status(tmp_path).blocks_done == 1
     assert run_status(tmp_path).maps is False
+
+
+class _Watched(ThreadsExecutor):
+    """Calls something after each task of some kind."""
+
+    def __init__(self, task: str, after: Callable[[int], None]) -> None:
+        super().__init__(in_flight=1)
+        self._task, self._after = task, after
+
+    def run(self, task: Task, items: Iterable[Any], stop: threading.Event) -> Iterator[Outcome]:
+        for done, outcome in enumerate(super().run(task, items, stop), start=1):
+            yield outcome
+            if type(task).__name__ == self._task:
+                self._after(done)
+
+
+def _stop_after(task: str, count: int) -> _Watched:
+    def stop(done: int) -> None:
+        if done == count:
+            raise KeyboardInterrupt
+
+    return _Watched(task, stop)
+
+
+def test_a_run_is_not_complete_while_its_maps_are_made(job: dict[str, Any], tmp_path: Path) -> None:
+    out, seen = Path(job["output"]), []
+
+    def look(_: int) -> None:
+        seen.append(run_status(out))
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError):
+        run(RunConfig(**job), executor=_Watched("RegionTask", look))
+    assert [(s.state, s.stage, s.share, s.maps) for s in seen] == [("running", "maps", 1.0, False)]
+    stopped = run_status(out)
+    assert (stopped.state, stopped.stage, stopped.maps) == ("stopped", "maps", False)
+    run(RunConfig(**job))
+    done = run_status(out)
+    assert (done.state, done.stage, done.maps_current) == ("complete", None, True)
+    # The maps of before are still there when a later run stops.
+    with pytest.raises(InterruptedRunError):
+        run(RunConfig(**job), overwrite=True, executor=_stop_after("EmbedTask", 1))
+    assert run_status(out).maps_current is False
+
+
+def test_verify_counts_what_is_not_embedded(
+    job: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = job["output"]
+    with pytest.raises(InterruptedRunError):
+        run(RunConfig(**job), executor=_stop_after("EmbedTask", 1))
+    with pytest.raises(SystemExit) as end:
+        main(["verify", out])
+    said = capsys.readouterr()
+    assert end.value.code == 3
+    assert "1 of 4 needed blocks verified" in said.out
+    assert "3 of 4 needed blocks are not embedded" in said.err
+    run(RunConfig(**job))
+    with pytest.raises(SystemExit) as end:
+        main(["verify", out, "--json"])
+    assert end.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verified"], found["needed"]) == (4, 4)
+
+
+def test_a_stopped_overwrite_goes_on_with_the_same_command(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    run(RunConfig(**job))
+    with pytest.raises(InterruptedRunError, match="1 of 4"):
+        run(RunConfig(**job), overwrite=True, executor=_stop_after("EmbedTask", 1))
+    seen = CountBlocks("read", tmp_path / "count")
+    run(RunConfig(**job), overwrite=True, on_stage=seen)
+    assert seen.count.stat().st_size == 3
+    # It is finished now, so the next one starts anew; as it does after a run that did not.
+    run(RunConfig(**job), overwrite=True, on_stage=seen)
+    assert seen.count.stat().st_size == 3 + 4
+    with pytest.raises(InterruptedRunError):
+        run(
+            RunConfig(**{**job, "output": str(tmp_path / "other")}),
+            executor=_stop_after("EmbedTask", 1),
+        )
+    run(RunConfig(**{**job, "output": str(tmp_path / "other")}), overwrite=True, on_stage=seen)
+    assert seen.count.stat().st_size == 3 + 4 + 4
+
+
+def test_many_blocks_that_fail_do_not_end_a_run_that_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = write_plain_job(tmp_path / "job", blocks=5)
+    monkeypatch.chdir(tmp_path / "job")
+    every = [f"r{row:03d}-c{col:03d}" for row in range(5) for col in range(5)]
+    with pytest.raises(FailedRunError, match="the first 20 blocks all failed"):
+        run(RunConfig(**job), on_stage=FailAt(tuple(every)))
+    with pytest.raises(InterruptedRunError, match="3 of 25"):
+        run(RunConfig(**job), executor=_stop_after("EmbedTask", 3))
+    done = run(RunConfig(**job), on_stage=FailAt(tuple(every)))
+    assert len(done.record.failed) == 22
+    assert done.geotiffs()

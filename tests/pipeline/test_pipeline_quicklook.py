@@ -1,0 +1,49 @@
+"""The imagery kept for pictures: it is no reason to lose a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fixtures_job import write_job
+
+from s2s_map.catalog.handles import forget
+from s2s_map.config.run import load_run_config
+from s2s_map.pipeline import writing
+from s2s_map.pipeline.job import resolve
+from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.writing import write_quicklook
+from s2s_map.rasters.quicklook import read_imagery
+
+
+class Notes(Reporter):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_scene_that_breaks_after_it_was_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = resolve(load_run_config(write_job(tmp_path)))
+    assert job.entry.on_missing == "fail"
+    out, notes = tmp_path / "out", Notes()
+    out.mkdir()
+    write_quicklook(job, out, notes)
+    assert notes.said == []
+    good = read_imagery(out / "imagery.tif")
+    assert good.valid.any()
+    scene = tmp_path / "scene.tif"
+    scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    forget(str(scene))
+    monkeypatch.setattr(writing, "_READ_CELLS", 20)
+    write_quicklook(job, out, notes)
+    assert not read_imagery(out / "imagery.tif").valid.any()
+    (note,) = notes.said
+    assert "no imagery in 4 parts, the maps are whole" in note
+    assert "scene.tif cannot be read" in note
