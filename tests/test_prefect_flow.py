@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import rasterio.warp
 import yaml
+from filelock import FileLock
 from fixtures_plain_model import MODEL, write_plain_job
 
 # Not importorskip: importing Prefect makes a folder in the user's home.
@@ -37,7 +39,7 @@ if name == "stopped" and len(count.read_text()) == 1:
 if name == "stopped":
     code = "from s2s_map.cli.main import main; main()"
     sys.exit(subprocess.call([sys.executable, "-c", code, *sys.argv[1:]]))
-sys.exit({"bad": 2, "holes": 3}[name])
+sys.exit({"bad": 2, "holes": 3, "never": 4}[name])
 """
 CALL = (
     "import importlib.util, pathlib, sys\n"
@@ -48,6 +50,34 @@ CALL = (
     "state = flow.map_batch(pathlib.Path(sys.argv[2]), retry_delay_s=0.1,\n"
     "    program=(sys.executable, sys.argv[3]), return_state=True)\n"
     "print('FLOW', state.name, state.message)\n"
+    "sys.exit(flow.exit_code(state))\n"
+)
+# Without a flow: a run whose thread comes just too late for `stop` to see its process, then states.
+UNIT = (
+    CALL.partition("state =")[0]
+    + """
+from prefect.logging import disable_run_logger
+from prefect.states import Cancelled, Crashed
+
+class Late(set):
+    def add(self, process):
+        flow._children.stop()
+        assert process.poll() is None
+        super().add(process)
+
+flow._children.alive = Late()
+program = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(120)")
+try:
+    with disable_run_logger():
+        flow.map_region.fn("late", pathlib.Path("late.yaml"), program)
+except flow.RunEndedError as error:
+    print("ENDED", error.code)
+codes = [flow.exit_code(state) for state in (
+    Cancelled(), Crashed(), flow.Completed(), flow.Completed(name=flow.HOLES_STATE),
+    flow.Failed(data=flow.RunEndedError(4, "stopped")), flow.Failed(data=ValueError("x")),
+)]
+print("CODES", *codes)
+"""
 )
 
 
@@ -197,7 +227,9 @@ def starts(folder: Path) -> dict[str, int]:
 
 def test_exit_codes_decide_what_is_tried_again(tmp_path: Path, server: dict[str, str]) -> None:
     batch = write_batch(tmp_path, ["stopped", "bad", "holes"])
-    said = start(batch, server).communicate(timeout=120)[0]
+    process = start(batch, server)
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, said
     assert "FLOW Failed 1 of 3 runs failed: bad-noise-python-fixtures_plain_model-PLAIN" in said, (
         said
     )
@@ -221,6 +253,53 @@ def test_exit_codes_decide_what_is_tried_again(tmp_path: Path, server: dict[str,
     serve_once(batch, server)
     assert starts(tmp_path) == {"stopped": 2, "bad": 2, "holes": 2}
     assert (finished / "run.json").stat().st_mtime_ns == before
+
+
+def test_holes_and_stopped_runs_are_told_each_night(tmp_path: Path, server: dict[str, str]) -> None:
+    batch = write_batch(tmp_path, ["stopped"])
+    (tmp_path / "maps").mkdir()
+    with FileLock(tmp_path / "maps" / ".batch.lock"):
+        process = start(batch, server)
+        said = process.communicate(timeout=150)[0]
+        assert process.returncode == 2, said
+        assert "another start of the batch is at work" in said
+        assert starts(tmp_path) == {}
+    process = start(batch, server)
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode == 0, said
+    # As if imagery had been missing.
+    record = tmp_path / "maps" / "stopped-noise-python-fixtures_plain_model-PLAIN" / "run.json"
+    content = json.loads(record.read_text())
+    content["holes"] = [{"reason": "gone", "uri": "scene.tif", "count": 1, "blocks": 1}]
+    record.write_text(json.dumps(content))
+    process = start(batch, server)
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode == 3, said
+    assert "FLOW CompletedWithHoles with holes: stopped-noise" in said
+    assert starts(tmp_path) == {"stopped": 2}
+
+
+def test_what_is_stopped_each_time_ends_with_4(tmp_path: Path, server: dict[str, str]) -> None:
+    process = start(write_batch(tmp_path, ["never", "bad"]), server)
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode == 4, said
+    assert starts(tmp_path) == {"never": 4, "bad": 1}
+
+
+def test_a_run_that_starts_while_the_flow_is_cancelled_is_stopped(
+    tmp_path: Path, server: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNIT, FLOW],
+        cwd=tmp_path,
+        env=server,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert f"ENDED {-signal.SIGTERM}" in done.stdout, done.stderr
+    assert "CODES 4 1 0 3 4 1" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_cancelled_flow_leaves_no_run_behind(tmp_path: Path, server: dict[str, str]) -> None:

@@ -56,6 +56,8 @@ def test_kubernetes_retries_what_was_stopped_not_bad_input_or_holes() -> None:
     assert manifest["spec"]["concurrencyPolicy"] == "Forbid"
     job = manifest["spec"]["jobTemplate"]["spec"]
     rules = {rule["action"]: rule for rule in job["podFailurePolicy"]["rules"]}
+    # The first that fits decides, and a drained pod ends with 4, too.
+    assert next(iter(rules)) == "Ignore"
     rule = rules["FailJob"]
     assert rule["onExitCodes"]["values"] == [2, 3]
     assert rules["Count"]["onExitCodes"]["values"] == [4]
@@ -97,6 +99,19 @@ def test_systemd_starts_again_what_was_stopped_not_bad_input_or_holes() -> None:
     assert program.endswith("/s2s-map")
     parses(arguments)
     assert unit("timer")["Timer"]["OnCalendar"]
+
+
+def test_systemd_runs_as_a_user_that_owns_what_is_written() -> None:
+    service = unit("service")["Service"]
+    # A user made up for the time could not write to a folder that was there before.
+    assert "DynamicUser" not in service
+    (folder,) = service["ReadWritePaths"].split()
+    assert service["WorkingDirectory"] == folder
+    said = (WORKFLOWS.parent / "docs" / "scheduling.md").read_text()
+    user = service["User"]
+    assert re.search(rf"^ +useradd .* {user}$", said, re.MULTILINE)
+    assert f"chown --recursive {user}: {folder}\n" in said
+    assert service["Environment"] == f"S2S_MAP_CACHE=%C/{service['CacheDirectory']}"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")

@@ -32,16 +32,27 @@ def check_vrt(path: Path) -> None:
         raise ImageryError(
             f"{path} holds {refused.strip('<!')}", expected="a VRT that mosaics or warps images"
         )
-    sources = [
-        (name.strip(), 'relativetovrt="1"' in attributes.lower().replace(" ", ""))
-        for _, attributes, name in _SOURCES.findall(text)
-    ]
+    sources = _named_in(text, path)
     if not sources:
         raise ImageryError(f"{path} names no source", expected="a VRT over image files")
-    for name, relative in sources:
-        file = path.parent / name if relative else Path(name)
+    for name, file in sources:
         if not file.is_file() or is_vrt(file) or is_remote(name) or name.startswith("/vsi"):
             raise ImageryError(
                 f"{path} names {name[:100]}",
                 expected="image files that are there, no virtual ones",
             )
+
+
+def vrt_sources(path: Path) -> list[Path]:
+    """Return the files that a checked VRT names, each once, in its order."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return list(dict.fromkeys(file for _, file in _named_in(text, path)))
+
+
+def _named_in(text: str, path: Path) -> list[tuple[str, Path]]:
+    found = []
+    for _, attributes, given in _SOURCES.findall(text):
+        name = given.strip()
+        relative = 'relativetovrt="1"' in attributes.lower().replace(" ", "")
+        found.append((name, path.parent / name if relative else Path(name)))
+    return found

@@ -13,6 +13,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.encoding.audio_file import read_recording
     from s2s_map.encoding.queries import check_names, query_name
     from s2s_map.pipeline.folder import check_access, check_folder
+    from s2s_map.pipeline.freezing import thaw
     from s2s_map.pipeline.job import resolve
 
     settings = load_run_config(config)
@@ -22,5 +23,8 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
         if query.audio is not None:
             read_recording(query.audio)
     check_access(job.output)
-    check_folder(job.output, job.identity())
+    job = thaw(job)
+    # A search that is still to be made cannot be compared.
+    if not job.source.needs_freezing:
+        check_folder(job.output, job.identity())
     Console().print(f"{config} is valid", highlight=False)

@@ -64,6 +64,25 @@ def read_recording(path: str | Path) -> Recording:
         return _read(file, str(path))
 
 
+def recording_sha256(path: str | Path) -> str:
+    """Return the hash of a recording's bytes, hexadecimal, without decoding it.
+
+    Args:
+        path: As of `read_recording`.
+
+    Raises:
+        AudioError: If it is missing or cannot be read.
+    """
+    try:
+        with _located(path) as file, file.open("rb", buffering=0) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise AudioError(f"no recording at {path}", remedy="check the path") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AudioError(f"cannot read {path}: {reason}", expected=FORMATS) from None
+
+
 def decode_recording(content: bytes, name: str) -> Recording:
     """Read a recording out of memory; see `read_recording`.
 

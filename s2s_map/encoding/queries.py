@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.encoding.audio_file import Recording, read_recording
+from s2s_map.encoding.audio_file import Recording, read_recording, recording_sha256
 from s2s_map.encoding.query_model import QueryKind, QueryModel, encoder_key
 from s2s_map.encoding.vector_cache import cache_key, load_cached, store_cached
 from s2s_map.errors import QueryError
@@ -212,6 +212,19 @@ def query_name(query: Query) -> str:
             remedy="give it another name:",
         )
     return name
+
+
+def content_hashes(query: Query) -> list[str]:
+    """Return the hash of every part of a query as `QueryPart.sha256`, without a model.
+
+    Raises:
+        QueryError: For an empty query.
+        AudioError: For a recording that is missing.
+    """
+    return [
+        recording_sha256(part.given) if part.kind == "audio" else _sha256(part.given)
+        for part in _stated(query)
+    ]
 
 
 def safe_name(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from s2s_map.catalog.uris import is_remote
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.estimate import bytes_estimate
+from s2s_map.imagery.fingerprint import fingerprint
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
 from s2s_map.imagery.source import Source
@@ -76,16 +78,26 @@ class RasterSource(Source):
         return bytes_estimate(self.scenes, bounds, crs)
 
     def identity(self) -> dict[str, Any]:
-        """Return names, sizes and settings: hashing a country's imagery would take hours."""
+        """Return names, sizes, settings and a hash of samples: all would take hours to hash.
+
+        Raises:
+            ImageryError: For a file that has become unreadable.
+        """
         entry = self.entry
         return {
             "scenes": [_scene_identity(scene) for scene in self.scenes],
+            "sampled_sha256": self._sampled_sha256,
             "bands": list(entry.bands),
             "scale": None if entry.scale is None else entry.scale.model_dump(),
             "nodata": entry.nodata,
             **({"order": entry.order} if entry.order != "declared" else {}),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
         }
+
+    @cached_property
+    def _sampled_sha256(self) -> str:
+        # Once: a run is of the imagery as it was when it started.
+        return fingerprint(self.scenes, tolerant=self.entry.on_missing == "nodata")
 
     def describe(self) -> str:
         """Return how many scenes there are."""

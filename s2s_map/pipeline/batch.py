@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,13 +18,15 @@ from filelock import FileLock, Timeout
 
 from s2s_map.config.batch import BatchConfig, BatchRun
 from s2s_map.embeddings.replacing import output_errors, replacing_file
+from s2s_map.encoding.queries import content_hashes, query_name
 from s2s_map.errors import IncompleteRunError, OutputError, S2SMapError, StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.folder import check_folder
+from s2s_map.pipeline.freezing import thaw
 from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
-from s2s_map.pipeline.record import read_record
+from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.rasters.stac_collection import write_collection
 
 REPORT, COLLECTION, LOCK = "batch.json", "collection.json", ".batch.lock"
@@ -96,9 +98,15 @@ def plan_batch(
 def is_up_to_date(job: Job) -> bool:
     """Return whether a job's folder holds complete results of the same inputs, model, questions.
 
+    Nothing is searched: a source that searches is as its folder's search left it.
+
     Raises:
+        AudioError: For a recording that is missing.
         OutputError: If it holds something else.
     """
+    job = thaw(job)
+    if job.source.needs_freezing:
+        return False
     check_folder(job.output, job.identity())
     try:
         record = read_record(job.output / names.RECORD)
@@ -106,7 +114,17 @@ def is_up_to_date(job: Job) -> bool:
         return False
     there, here = (c.model_dump(exclude=set(_HOW)) for c in (record.config, job.config))
     written = (job.output / names.MAPS).is_dir() and (job.output / names.ITEM).is_file()
-    return not record.failed and there == here and written
+    return not record.failed and there == here and written and _same_questions(record, job)
+
+
+def _same_questions(record: RunRecord, job: Job) -> bool:
+    # The config names recordings by their paths; a file may have changed, or `query` a layer.
+    for query in job.config.queries:
+        about = record.concepts.get(query_name(query), {}).get("query", {})
+        parts = about.get("parts", [about])
+        if [part.get("sha256") for part in parts] != content_hashes(query):
+            return False
+    return True
 
 
 def run_batch(
@@ -137,7 +155,7 @@ def run_batch(
         OutputError: If another start of the batch is at work, or the folder cannot be written.
     """
     folder = Path(batch.output).expanduser()
-    with _locked(folder):
+    with locked_batch(folder):
         planned = plan_batch(runs, catalogs)
         outcomes = [outcome for _, outcome in planned]
         for outcome in outcomes:
@@ -152,7 +170,7 @@ def run_batch(
             for outcome in outcomes:
                 if outcome.state == "planned":
                     outcome.state, outcome.exit_code = "interrupted", 4
-        code = max((outcome.exit_code for outcome in outcomes), key=_gravity)
+        code = gravest(outcome.exit_code for outcome in outcomes)
         _write_report(folder, outcomes, code)
         items = [
             item
@@ -162,6 +180,11 @@ def run_batch(
         if items:
             write_collection(folder / COLLECTION, batch.title or folder.name, items)
     return outcomes, code
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """Return the exit code of a batch whose runs ended with these: 4, 1, 2, 3, 0; 0 for none."""
+    return max(codes, key=_gravity, default=0)
 
 
 def _run_all(
@@ -184,7 +207,8 @@ def _run_all(
                     _settle(folder, process.returncode, outcome, began)
                     told(outcome)
             time.sleep(0.05)
-    except KeyboardInterrupt:
+    except BaseException:
+        # Also when a run cannot be started: none is left behind.
         for process, _, _ in running.values():
             process.terminate()
         for process, outcome, began in running.values():
@@ -253,7 +277,12 @@ def _write_report(folder: Path, outcomes: Sequence[Outcome], code: int) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked_batch(folder: Path) -> Iterator[None]:
+    """Hold a batch's folder, made if missing, for one start of the batch.
+
+    Raises:
+        OutputError: If another start is at work, or the folder cannot be written.
+    """
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

@@ -25,6 +25,7 @@ from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryE
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.freezing import thaw
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.nearest import Cell, cell_at
@@ -106,7 +107,7 @@ def explain(
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
-    job = resolve(record.config, catalogs)
+    job = thaw(resolve(record.config, catalogs))
     _check_unchanged(store, job)
     model = load_model(record.config.model)
     if not isinstance(model, LoadedModel):

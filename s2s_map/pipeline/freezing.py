@@ -29,12 +29,26 @@ def freeze(job: Job, *, again: bool = False) -> Job:
         StoreError: For a kept search that cannot be read.
     """
     check_environment(job.entry)
+    if not again:
+        job = thaw(job)
     if not job.source.needs_freezing:
         return job
-    area = job.outline.extent.bounds
-    kept = None if again else _kept(job)
-    source = None if kept is None else job.source.thaw(kept, area)
-    return replace(job, source=source or job.source.freeze(area))
+    return replace(job, source=job.source.freeze(job.outline.extent.bounds))
+
+
+def thaw(job: Job) -> Job:
+    """Return the job with its source as the search kept in its folder left it, if there is one.
+
+    Nothing is searched: without a search of the same kind the source still needs freezing.
+
+    Raises:
+        StoreError: For a kept search that cannot be read.
+    """
+    if not job.source.needs_freezing:
+        return job
+    kept = _kept(job)
+    source = None if kept is None else job.source.thaw(kept, job.outline.extent.bounds)
+    return job if source is None else replace(job, source=source)
 
 
 def keep_search(job: Job) -> None:

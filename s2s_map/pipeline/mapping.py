@@ -29,6 +29,21 @@ from s2s_map.scoring.probability import score_concepts
 
 _READ_BYTES = 64 << 20
 _KEPT_BYTES = 128 << 20
+_IN_FLIGHT = 2
+
+
+def scoring_bytes(queries: int, cells: int) -> int:
+    """Return the bytes that threads of one process take to score, roughly.
+
+    Regions are scored one by one: only so far does the size of the maps matter.
+
+    Args:
+        queries: How many questions.
+        cells: Of the whole map.
+    """
+    answers = min(max(_KEPT_BYTES, 8 * CHUNK_CELLS**2), queries * 8 * min(cells, CHUNK_CELLS**2))
+    # What is read, and the same again while it is compared.
+    return _IN_FLIGHT * (answers + 2 * _READ_BYTES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from s2s_map.config.model import ModelCard
 from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
+from s2s_map.pipeline.mapping import scoring_bytes
 from s2s_map.pipeline.plan_warnings import plan_warnings, proposed_split
 from s2s_map.rasters.quicklook import imagery_reads
 from s2s_map.tiling.needed import needed_blocks
@@ -96,7 +97,7 @@ def make_plan(job: Job) -> Plan:
     cells, dim = sum(counted.cells for counted in needed), job.card.config.dim
     frame = int(np.prod(job.grid.shape))
     slots = len(job.time_slots)
-    layers = len(job.config.queries) * slots
+    queries = len(job.config.queries)
     # Of a large region some hundred blocks stand for all.
     some = sets[:: max(1, len(sets) // _SAMPLED)]
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
@@ -122,11 +123,14 @@ def make_plan(job: Job) -> Plan:
         read_bytes=read,
         requests=requests,
         store_bytes=cells * dim * 2 * slots,
-        maps_bytes=frame * layers * 8,
-        # Two blocks are in flight; layers are held whole, twice while they are written.
+        maps_bytes=frame * queries * slots * 8,
+        # Two blocks are in flight; maps are scored afterwards.
         memory_bytes=_BASE_BYTES
-        + max(2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots), _QUICKLOOK_BYTES)
-        + 2 * frame * layers * 8,
+        + max(
+            2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots),
+            _QUICKLOOK_BYTES,
+            scoring_bytes(queries, frame),
+        ),
         seconds=patches / rate,
         rate=rate,
         distance_error=error,

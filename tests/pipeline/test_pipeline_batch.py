@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pystac.validation
 import pytest
 import rasterio.warp
+import soundfile
 import yaml
 from filelock import FileLock
 from fixtures_job import GSD_M, NORTH, WEST, write_job
 
 from s2s_map.config.batch import load_batch
-from s2s_map.errors import ConfigError, OutputError
-from s2s_map.pipeline.batch import plan_batch, run_batch
+from s2s_map.config.run import load_run_config
+from s2s_map.errors import AudioError, ConfigError, OutputError, OutputMismatchError
+from s2s_map.pipeline.batch import gravest, is_up_to_date, plan_batch, run_batch
+from s2s_map.pipeline.job import resolve
+from s2s_map.pipeline.run import run
 
 
 def box(left_px: int, size_px: int = 40) -> list[float]:
@@ -79,6 +87,75 @@ def test_a_batch_keeps_going_and_does_nothing_twice(
     ]
     with FileLock(tmp_path / "maps" / ".batch.lock"), pytest.raises(OutputError, match="another"):
         run_batch(batch, runs)
+
+
+def test_other_pixels_or_another_recording_are_not_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wav = tmp_path / "call.wav"
+    write_tone(wav, 440.0)
+    queries = [{"text": "traffic"}, {"name": "call", "text": "a call", "audio": str(wav)}]
+    config = load_run_config(write_job(tmp_path, model="s2s-mini", region=box(20), queries=queries))
+    run(config)
+
+    def up_to_date() -> bool:
+        return is_up_to_date(resolve(config))
+
+    assert up_to_date()
+    write_tone(wav, 880.0)
+    assert not up_to_date()
+    write_tone(wav, 440.0)
+    assert up_to_date()
+    wav.unlink()
+    with pytest.raises(AudioError, match="no recording"):
+        up_to_date()
+    write_tone(wav, 440.0)
+    scene = tmp_path / "scene.tif"
+    # A copy is the same, later or not.
+    shutil.copyfile(scene, tmp_path / "copy.tif")
+    (tmp_path / "copy.tif").replace(scene)
+    assert up_to_date()
+    size = scene.stat().st_size
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.write(255 - dataset.read())
+    assert scene.stat().st_size == size
+    with pytest.raises(OutputMismatchError, match=r"source\.sampled_sha256: \w+\.+ -> \w+"):
+        up_to_date()
+
+
+def write_tone(path: Path, hz: float) -> None:
+    wave = 0.5 * np.sin(np.arange(16_000) * (2 * np.pi * hz / 16_000))
+    soundfile.write(path, wave.astype(np.float32), 16_000)
+
+
+def test_a_run_that_cannot_be_started_leaves_no_other_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Kept(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Kept)
+    batch, runs = load_batch(write_batch(tmp_path))
+    # The second log cannot be written.
+    (tmp_path / "maps" / "runs" / "east-noise-model.log").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"east-noise-model\.log"):
+        run_batch(batch, runs)
+    assert [process.poll() is None for process in started] == [False]
+    assert not (tmp_path / "maps" / "west-noise-model" / "run.json").exists()
+
+
+def test_the_gravest_exit_code() -> None:
+    assert gravest([]) == 0
+    assert gravest([0, 3, 0]) == 3
+    assert gravest([3, 2]) == 2
+    assert gravest([1, 2, 139]) in (1, 139)
+    assert gravest([2, 4, 1]) == 4
 
 
 def test_what_cannot_be_a_batch(tmp_path: Path) -> None:

@@ -17,8 +17,11 @@ from fixtures_sentinel import SceneSpec, item_of, pattern_at, write_items, write
 from fixtures_servers import serve_folder, serve_stac
 from rasterio.transform import from_origin
 
+from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import CatalogError, ImageryError, OutputMismatchError
+from s2s_map.pipeline.batch import is_up_to_date
+from s2s_map.pipeline.explaining import explain
 from s2s_map.pipeline.freezing import freeze
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.plan import make_plan
@@ -126,6 +129,27 @@ def test_a_run_keeps_its_search(tmp_path: Path, url: str, monkeypatch: pytest.Mo
     longer = write_config(tmp_path, url, time="2020-01-01/2021-12-31")
     with pytest.raises(OutputMismatchError, match=r"source\.time"):
         run(longer)
+
+
+def test_what_searches_is_up_to_date_as_its_search_was(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_config(tmp_path, url)
+    assert not is_up_to_date(resolve(load_run_config(config)))
+    run(config)
+    assert is_up_to_date(resolve(load_run_config(config)))
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", str(config)])
+    assert ended.value.code == 0
+    # The middle of the region: what was embedded is looked into with the same search.
+    explained = explain(tmp_path / "out", 5.99, 46.49, "waves on a shore")
+    assert explained is not None
+    # Of another search the run itself has to say what differs.
+    longer = write_config(tmp_path, url, time="2020-01-01/2021-12-31")
+    assert not is_up_to_date(resolve(load_run_config(longer)))
+    (tmp_path / "out" / "search.json").unlink()
+    assert not is_up_to_date(resolve(load_run_config(write_config(tmp_path, url))))
 
 
 def test_a_kept_search_needs_no_api(

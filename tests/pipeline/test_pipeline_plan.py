@@ -166,6 +166,20 @@ def test_kenya_by_level_18_is_more_than_a_day_allows(
     assert "web tiles of level 18" in said
 
 
+def test_memory_does_not_grow_with_the_map_beyond_a_region() -> None:
+    config = load_run_config(SWITZERLAND)
+    job = resolve(config.model_copy(update={"region": "CH"}))
+    plan = make_plan(job)
+    many = [{"name": f"q{i}", "text": f"sound {i}"} for i in range(400)]
+    asked = config.model_validate({**config.model_dump(), "queries": many, "region": "CH"})
+    more = make_plan(resolve(asked))
+    assert more.maps_bytes == plan.maps_bytes * 400 // len(config.queries)
+    # 128 MiB of answers in each of two regions, not layers held whole.
+    assert more.memory_bytes - plan.memory_bytes < 300e6
+    chile = asked.model_copy(update={"region": "Chile"})
+    assert make_plan(resolve(chile)).memory_bytes - plan.memory_bytes < 300e6
+
+
 def test_web_tiles_around_the_earth_cover_a_region_but_may_be_of_another_level(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,9 @@
 
 What the exit codes of a run become: 0 a completed task; 2, bad input, a failed one that is not
 tried again, as the same would come out; 3, complete with holes, a completed one named so; anything
-else (4, stopped; a killed process) is tried again and goes on where it stopped.
+else (4, stopped; a killed process) is tried again and goes on where it stopped. This program ends
+with the exit code of the gravest run, as `s2s-map batch run` does; with 4 when cancelled, 1 when
+Prefect itself breaks down.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 PROGRAM = (sys.executable, "-c", "from s2s_map.cli.main import main; main()")
-BAD_INPUT, HOLES = 2, 3
+BUG, BAD_INPUT, HOLES, STOPPED = 1, 2, 3, 4
 HOLES_STATE = "CompletedWithHoles"
 RETRIES = 3
 _STOP_S = 90.0
@@ -38,16 +40,25 @@ class _Children:
         self.alive: set[subprocess.Popen[str]] = set()
         self.cancelled = False
 
+    def add(self, process: subprocess.Popen[str]) -> None:
+        self.alive.add(process)
+        # In this order: whoever is added too late for `stop` to see finds that it was called.
+        if self.cancelled:
+            _end([process])
+
     def stop(self) -> None:
         self.cancelled = True
-        stopped = list(self.alive)
-        for process in stopped:
-            process.terminate()
-        for process in stopped:
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        _end(list(self.alive))
+
+
+def _end(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 _children = _Children()
@@ -57,8 +68,11 @@ class RunEndedError(Exception):
     """A run that ended with another exit code than 0 and 3."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"exit code {code}: {reason}")
-        self.code = code
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}: {self.reason}"
 
 
 def worth_another_try(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
@@ -93,8 +107,8 @@ def map_region(name: str, config: Path, program: tuple[str, ...]) -> State[Any]:
         text=True,
         errors="replace",
     )
-    _children.alive.add(process)
     try:
+        _children.add(process)
         for line in process.stdout or ():
             if line.strip():
                 last = line.strip()
@@ -121,26 +135,33 @@ def map_batch(
         program: How s2s-map is started.
 
     Returns:
-        A completed state, named so if runs have holes; failed if a run failed.
+        A completed state, named so if runs have holes; failed, with the gravest exit code, if a
+        run failed or was stopped.
 
     Raises:
         ConfigError: If the batch file does not validate.
+        OutputError: If another start of the batch is at work.
     """
     from s2s_map.config.batch import load_batch
     from s2s_map.embeddings.replacing import replacing_file
-    from s2s_map.pipeline.batch import plan_batch
+    from s2s_map.pipeline.batch import gravest, locked_batch, plan_batch
 
     logger = get_run_logger()
     settings, runs = load_batch(batch)
-    configs = Path(settings.output).expanduser() / "runs"
-    configs.mkdir(parents=True, exist_ok=True)
-    failed, submitted = [], {}
-    with ThreadPoolTaskRunner(max_workers=settings.parallel) as runner:
+    folder = Path(settings.output).expanduser()
+    failed: dict[str, int] = {}
+    holes, submitted = [], {}
+    with locked_batch(folder), ThreadPoolTaskRunner(max_workers=settings.parallel) as runner:
+        configs = folder / "runs"
+        configs.mkdir(exist_ok=True)
         try:
             for run, outcome in plan_batch(runs):
                 if outcome.state == "failed":
                     logger.error("%s: %s", run.name, outcome.reason)
-                    failed.append(run.name)
+                    failed[run.name] = outcome.exit_code
+                elif outcome.state == "holes":
+                    logger.warning("%s: %s", run.name, outcome.reason)
+                    holes.append(run.name)
                 if outcome.state != "planned":
                     continue
                 config = configs / f"{run.name}.yaml"
@@ -156,13 +177,34 @@ def map_batch(
             # Before the runner waits for its threads: a cancelled flow leaves no run behind.
             _children.stop()
             raise
-    failed += [name for name, future in submitted.items() if not future.state.is_completed()]
-    holes = [name for name, future in submitted.items() if future.state.name == HOLES_STATE]
+    for name, future in submitted.items():
+        code = exit_code(future.state)
+        if code == HOLES:
+            holes.append(name)
+        elif code:
+            failed[name] = code
     if failed:
-        return Failed(message=f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}")
+        said = f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}"
+        return Failed(message=said, data=RunEndedError(gravest(failed.values()), said))
     if holes:
         return Completed(name=HOLES_STATE, message=f"with holes: {', '.join(holes)}")
     return Completed(message=f"{len(submitted)} of {len(runs)} runs done, the others up to date")
+
+
+def exit_code(state: State[Any]) -> int:
+    """Return the exit code of `s2s-map` that a state of a run or of the flow stands for."""
+    if state.is_completed():
+        return HOLES if state.name == HOLES_STATE else 0
+    if not state.is_failed():
+        # Crashed is Prefect's word for what went wrong around the task; all else was called off.
+        return BUG if state.is_crashed() else STOPPED
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, RunEndedError):
+        # Ended by a signal: as grave as a bug, since nobody asked for it.
+        return error.code if error.code > 0 else BUG
+    from s2s_map.errors import S2SMapError
+
+    return error.exit_code if isinstance(error, S2SMapError) else BUG
 
 
 def main() -> None:
@@ -177,9 +219,12 @@ def main() -> None:
             name="nightly", cron=given.cron, parameters={"batch": str(given.batch)}, limit=1
         )
         return
-    state = map_batch(given.batch, return_state=True)
+    try:
+        state = map_batch(given.batch, return_state=True)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
     print(f"{state.name}: {state.message}")
-    sys.exit(2 if state.is_failed() else HOLES if state.name == HOLES_STATE else 0)
+    sys.exit(exit_code(state))
 
 
 if __name__ == "__main__":
