@@ -30,7 +30,12 @@ _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
     "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
 )
 _PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _NOT_FOUND = "check the entry's uri:; a store holds zarr.json, or .zgroup"
@@ -163,7 +168,7 @@ def _store(uri: str, settings: dict[str, str]) -> Any:
 
     for name in _SECRETS:
         if name in settings:
-            remember(name, settings[name])
+            remember(name, settings[name], sent=False)
     options: dict[str, Any] = {}
     endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
     if uri.startswith("s3://"):

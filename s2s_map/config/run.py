@@ -135,8 +135,8 @@ class RunConfig(_Frozen):
 
     output: str = Field(
         min_length=1,
-        description="Folder for the results, relative to the working folder; or s3://BUCKET/PREFIX "
-        "(also gs://, az://), with credentials from the environment.",
+        description="Folder for the results, relative to the working folder; or "
+        "s3://BUCKET/PREFIX, with credentials from the environment.",
     )
     title: str | None = Field(default=None, description="Heading of the preview and the item.")
     source: str = Field(

@@ -24,14 +24,22 @@ _LOGIN = re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+@")
 _SHORTEST = 6
 
 _known: dict[str, str] = {}
+_sent: set[str] = set()
 _lock = threading.Lock()
 _factories: list[object] = []
 # What httpx leaves as it is in a query.
 _HTTPX_SAFE = "/+=:@"
 
 
-def remember(name: str, value: str) -> None:
-    """Have a secret taken out of texts from now on, logs of every library included."""
+def remember(name: str, value: str, *, sent: bool = True) -> None:
+    """Have a secret taken out of texts from now on, logs of every library included.
+
+    Args:
+        name: What is put in its place.
+        value: The secret.
+        sent: Whether processes that work for us are told, as they must for what stands in the
+            addresses that they are given; not for what each finds in its own environment.
+    """
     if len(value) < _SHORTEST:
         return
     redact_logs()
@@ -45,6 +53,8 @@ def remember(name: str, value: str) -> None:
     with _lock:
         for form in forms:
             _known[form] = name
+            if sent:
+                _sent.add(form)
 
 
 def remember_query(query: str) -> None:
@@ -56,9 +66,9 @@ def remember_query(query: str) -> None:
 
 
 def remembered() -> tuple[tuple[str, str], ...]:
-    """Return names and values of what is taken out of texts, for a process that works for us."""
+    """Return names and values of what is sent to processes that work for us."""
     with _lock:
-        return tuple((name, form) for form, name in _known.items())
+        return tuple((name, form) for form, name in _known.items() if form in _sent)
 
 
 def redacted(text: str) -> str:

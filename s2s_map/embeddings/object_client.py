@@ -17,8 +17,19 @@ _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
     "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
 )
+RETRY_S, REQUEST_S = 60.0, 60.0
+"""For how long a request is tried again, and how long one try may take, seconds.
+
+Together less than a lease holds: what a run that has lost its prefix still puts comes before
+another may take it.
+"""
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _SERVER_LINE = re.compile(r"status code: (\d+)")
@@ -40,7 +51,7 @@ def object_client(url: str, *, patient: bool = True) -> Any:
 
     Args:
         url: Such as ``s3://bucket``; keys are counted from there.
-        patient: Whether to try again for minutes, as in the middle of a run, or for seconds.
+        patient: Whether to try again for a minute, as in the middle of a run, or for seconds.
     """
     settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_PREFIXES)))
     return _client(url, patient, settings, os.getpid())
@@ -53,7 +64,7 @@ def _client(url: str, patient: bool, settings: tuple[tuple[str, str], ...], _: i
     known = dict(settings)
     for name in _SECRETS:
         if name in known:
-            remember(name, known[name])
+            remember(name, known[name], sent=False)
     endpoint = next((known[name] for name in _ENDPOINTS if known.get(name)), None)
     options: dict[str, Any] = {}
     if url.startswith("s3://") and endpoint:
@@ -63,11 +74,11 @@ def _client(url: str, patient: bool, settings: tuple[tuple[str, str], ...], _: i
         client_options={
             "allow_http": bool(endpoint and endpoint.startswith("http://")),
             "connect_timeout": timedelta(seconds=5),
-            "timeout": timedelta(seconds=60),
+            "timeout": timedelta(seconds=REQUEST_S),
         },
         retry_config={
             "max_retries": 12 if patient else 2,
-            "retry_timeout": timedelta(seconds=180 if patient else 20),
+            "retry_timeout": timedelta(seconds=RETRY_S if patient else 20),
             "backoff": {
                 "init_backoff": timedelta(milliseconds=100),
                 "max_backoff": timedelta(seconds=15),

@@ -2,7 +2,8 @@
 
 An object appears whole or not at all and is durable once put; there are no folders, renames or
 appends. What a path promises is what obstore, the library underneath, gives for S3 and what speaks
-its protocol, and for gs:// and az:// likewise.
+its protocol. gs:// and az:// are refused: the lease and the switch to new results stand on
+conditional puts, which there need a version beside the e_tag.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from typing import Any
 from s2s_map.embeddings.object_client import object_client, object_errors
 from s2s_map.errors import OutputError
 
-SCHEMES = ("s3", "gs", "az")
+_SCHEMES = ("s3",)
 _URL = re.compile(r"([a-z0-9+.-]+)://([^/]*)/*(.*)", re.IGNORECASE)
+# One letter is a drive.
+_ONE_SLASH = re.compile(r"([a-z0-9+.-]{2,}):/(?!/)", re.IGNORECASE)
 _AT_A_TIME = 16
 
 
@@ -240,7 +243,7 @@ type OutputPath = Path | ObjectPath
 
 
 def output_path(where: str | os.PathLike[str] | ObjectPath) -> OutputPath:
-    """Return a local path, or one in an object store for ``s3://bucket/prefix`` and its like.
+    """Return a local path, or one in an object store for ``s3://bucket/prefix``.
 
     Raises:
         OutputError: For another scheme, or no bucket or prefix.
@@ -254,13 +257,18 @@ def output_path(where: str | os.PathLike[str] | ObjectPath) -> OutputPath:
     if isinstance(where, ObjectPath):
         return where
     match = _URL.fullmatch(os.fspath(where))
+    slash = _ONE_SLASH.match(os.fspath(where))
+    if slash is not None:
+        raise OutputError(
+            f"{where} as an output, with one slash",
+            expected="s3://BUCKET/PREFIX, or a folder",
+            remedy=f"for a folder write ./{where}",
+        )
     if match is None:
         return Path(where).expanduser()
     scheme, bucket, key = match[1].lower(), match[2], match[3].strip("/")
-    if scheme not in SCHEMES:
-        raise OutputError(
-            f"{where} as an output", expected="a folder, or s3://, gs:// or az://BUCKET/PREFIX"
-        )
+    if scheme not in _SCHEMES:
+        raise OutputError(f"{where} as an output", expected="a folder, or s3://BUCKET/PREFIX")
     if not bucket or not key or "@" in bucket:
         raise OutputError(f"{where} as an output", expected=f"{scheme}://BUCKET/PREFIX")
     return ObjectPath(f"{scheme}://{bucket}", re.sub("/+", "/", key))
@@ -288,6 +296,17 @@ def transfer(files: Sequence[tuple[ObjectPath, Path]], *, up: bool) -> None:
 
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="transfer") as pool:
         for _ in pool.map(one, files):
+            pass
+
+
+def copy_objects(pairs: Sequence[tuple[ObjectPath, ObjectPath]]) -> None:
+    """Copy objects within a bucket, on the server, some at a time.
+
+    Raises:
+        OutputError: For the first that fails.
+    """
+    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="copy") as pool:
+        for _ in pool.map(lambda pair: pair[0].copy_to(pair[1]), pairs):
             pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ ARRAY = "embedding"
 
 ROOT = "zarr.json"
 """The metadata of the group itself."""
+
+STORE_ID = "store_id"
+"""Key of the attributes: a random name, which tells a store from one that was there before it."""
 
 SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
@@ -157,6 +161,20 @@ def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
             remedy="it is damaged: run again with --overwrite",
         )
     return StoreSchema(array, tuple(str(slot) for slot in slots), provenance)
+
+
+def read_store_id(path: OutputPath) -> str | None:
+    """Return the random name of a store; None if it has none, as older ones, or is not there.
+
+    Raises:
+        OutputError: If an object store cannot be read.
+    """
+    try:
+        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
+        found = content["attributes"][_KEYS[3]].get(STORE_ID)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.generations import finished_results, keep_files, next_results, publish
+from s2s_map.pipeline.generations import finished_results, keep_files, publish
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
@@ -91,7 +91,7 @@ def query(
             building = score_maps(
                 folder, store, questions, done, config.zarr_format, watch, executor
             )
-            results = next_results(folder)
+            results = building.target.parent
             keep_files(finished_results(folder), results, [names.IMAGERY])
             record.created = datetime.now(UTC)
             write_results(folder, building, questions, record, watch, executor)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Event
 
 from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import FailedRunError, InterruptedRunError
+from s2s_map.errors import FailedRunError, InterruptedRunError, OutputError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
 from s2s_map.pipeline.executor import Executor, Outcome, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import Job
@@ -158,15 +158,17 @@ def _note(
 @contextmanager
 def _ending(ledger: Ledger, counts: EmbeddingCounts, needed: int, found: int) -> Iterator[None]:
     """Note in the ledger how embedding ended."""
-    how = "failed"
     try:
         yield
-        how = EMBEDDED
-    except KeyboardInterrupt:
-        how = "stopped"
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        # The end of a run that may write no longer is not noted, nor is that worth more than why.
+        with suppress(OutputError):
+            ledger.end("stopped" if stopped else "failed")
+        if not stopped:
+            raise
         raise InterruptedRunError(
             f"stopped with {found + counts.blocks} of {needed} blocks done",
             remedy="start the same run again to go on where it stopped",
         ) from None
-    finally:
-        ledger.end(how)
+    ledger.end(EMBEDDED)

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
+from s2s_map.embeddings.schema import read_store_id
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError
 from s2s_map.pipeline.file_system import weaknesses
@@ -29,7 +31,8 @@ RECORD = "run.json"
 SEARCH = "search.json"
 EXPLANATIONS = "explanations"
 
-_OURS = (EMBEDDINGS, LEDGER, MAPS, IMAGERY, PREVIEW, ITEM, RECORD, SEARCH, EXPLANATIONS)
+# In the order of removal: first what says that something is finished, last whose the folder is.
+_OURS = (LEDGER, RECORD, MAPS, IMAGERY, PREVIEW, ITEM, SEARCH, EXPLANATIONS, EMBEDDINGS)
 # First what readers follow, last what says whose the prefix is.
 _OUR_OBJECTS = (LATEST, RESULTS, BLOCKS, LEDGER_FOLDER, SEARCH, EXPLANATIONS, EMBEDDINGS)
 
@@ -51,15 +54,16 @@ def check_access(folder: OutputPath, *, write: bool = False) -> None:
 
 
 def open_ledger(folder: OutputPath, guard: Callable[[], None] | None = None) -> Ledger:
-    """Return the ledger of an output.
+    """Return the ledger of an output, which hears nothing that was said of another store.
 
     Args:
         folder: The output.
         guard: Called before every entry; raises if this process may write no longer.
     """
+    store = read_store_id(folder / EMBEDDINGS)
     if isinstance(folder, ObjectPath):
-        return ObjectLedger(folder, guard)
-    return JournalLedger(folder / LEDGER, guard)
+        return ObjectLedger(folder, guard, store)
+    return JournalLedger(folder / LEDGER, guard, store)
 
 
 @contextmanager
@@ -126,6 +130,8 @@ def check_folder(folder: OutputPath, identity: Mapping[str, Any]) -> None:
 def clear_folder(folder: OutputPath) -> None:
     """Remove what a run wrote into an output, and nothing else.
 
+    The ledger goes first, durably: what is left if this is cut short must not be called finished.
+
     Raises:
         OutputError: If it holds something that no run wrote, or cannot be emptied.
     """
@@ -141,6 +147,9 @@ def clear_folder(folder: OutputPath) -> None:
     if not (folder / EMBEDDINGS).exists():
         _refuse_foreign(folder)
     with output_errors(folder):
+        for name in (LEDGER, RECORD):
+            (folder / name).unlink(missing_ok=True)
+        make_durable(folder / LEDGER, folder)
         for style in folder.glob("*.qml"):
             style.with_suffix(".tif").unlink(missing_ok=True)
             style.unlink()

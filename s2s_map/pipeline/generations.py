@@ -3,20 +3,33 @@
 In a local folder results lie beside the embeddings, each replaced when it is whole. An object store
 has no renames: there each run, and each query, writes a generation of its own below ``results/``,
 and ``latest.json`` is switched to it last. Readers follow it and so never see a half-written run.
-The generation before stays, for readers at work; older ones are removed.
+A generation's name has a random part: what a run still puts that has lost the prefix does not fall
+into another's. The generation before stays, for readers at work; the others are removed.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
-from s2s_map.errors import StoreError
+from s2s_map.errors import OutputError, StoreError
 from s2s_map.rasters.building import MARKERS
 
 LATEST, RESULTS = "latest.json", "results"
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """The generation that readers see; number 0 while there is none."""
+
+    number: int = 0
+    name: str = ""
+    e_tag: str = ""
 
 
 def finished_results(out: OutputPath) -> OutputPath:
@@ -26,16 +39,28 @@ def finished_results(out: OutputPath) -> OutputPath:
         StoreError: For a damaged ``latest.json``.
     """
     if isinstance(out, ObjectPath):
-        number = _latest(out)
-        return out / RESULTS / _name(number) if number else out
+        latest = _latest(out)
+        return out / RESULTS / latest.name if latest.number else out
     return out
 
 
 def next_results(out: OutputPath) -> OutputPath:
-    """Return where the next results are written; a run that goes on gets the same place again."""
+    """Return where the next results are written, in an object store another place each time."""
     if isinstance(out, ObjectPath):
-        return out / RESULTS / _name(_latest(out) + 1)
+        return out / RESULTS / f"{_latest(out).number + 1:04d}-{uuid.uuid4().hex[:8]}"
     return out
+
+
+def unfinished_results(out: OutputPath, results: OutputPath) -> list[ObjectPath]:
+    """Return where runs that ended before they published have left what could be gone on with."""
+    if not isinstance(out, ObjectPath):
+        return []
+    number = _number(results.name)
+    return [
+        path
+        for path in (out / RESULTS).iterdir()
+        if path.name != results.name and _number(path.name) == number
+    ]
 
 
 def keep_files(before: OutputPath, after: OutputPath, names: list[str]) -> None:
@@ -51,11 +76,11 @@ def publish(out: OutputPath, results: OutputPath) -> None:
     """Let readers see results whose every object is put.
 
     Raises:
-        OutputError: If the store refuses.
+        OutputError: If another run has published meanwhile, or the store refuses.
     """
     if not isinstance(out, ObjectPath) or not isinstance(results, ObjectPath):
         return
-    number = int(results.name)
+    number, before = _number(results.name), _latest(out)
     place = f"{RESULTS}/{results.name}"
     content = {
         "schema": SCHEMA,
@@ -67,24 +92,44 @@ def publish(out: OutputPath, results: OutputPath) -> None:
         "maps": f"{place}/maps.zarr",
         "embeddings": "embeddings.zarr",
     }
-    (out / LATEST).write_bytes((json.dumps(content, indent=2) + "\n").encode())
-    (results / MARKERS).remove_tree()
-    for old in (out / RESULTS).iterdir():
-        if old.name.isdigit() and int(old.name) < number - 1 and isinstance(old, ObjectPath):
-            old.remove_tree()
-
-
-def _latest(out: ObjectPath) -> int:
+    data = (json.dumps(content, indent=2) + "\n").encode()
+    if before.number + 1 != number:
+        raise _overtaken(out)
     try:
-        content = json.loads((out / LATEST).read_text())
-        return int(content["generation"])
+        (out / LATEST).write_bytes(data, create=not before.number, over=before.e_tag)
+    except (FileExistsError, FileNotFoundError):
+        # Ours after all, if it was put again because the answer got lost.
+        if _latest(out).name != results.name:
+            raise _overtaken(out) from None
+    (results / MARKERS).remove_tree()
+    for other in (out / RESULTS).iterdir():
+        if other.name not in (results.name, before.name) and _number(other.name):
+            other.remove_tree()
+
+
+def _overtaken(out: ObjectPath) -> OutputError:
+    return OutputError(
+        f"another run has written results to {out} meanwhile",
+        remedy="look at them, or start the same run again",
+    )
+
+
+def _latest(out: ObjectPath) -> _Latest:
+    try:
+        raw, info = (out / LATEST).read_tagged()
+        content = json.loads(raw)
+        return _Latest(
+            int(content["generation"]), PurePosixPath(content["results"]).name, info.e_tag
+        )
     except FileNotFoundError:
-        return 0
+        return _Latest()
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{out / LATEST} is damaged ({error!r})", remedy="start anew with --overwrite"
         ) from None
 
 
-def _name(number: int) -> str:
-    return f"{number:04d}"
+def _number(name: str) -> int:
+    """Return the number of a generation, 0 for what is none."""
+    digits = name.partition("-")[0]
+    return int(digits) if digits.isdigit() else 0

@@ -14,13 +14,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from s2s_map.arrays import Hole
 from s2s_map.embeddings.replacing import output_errors, replacing_file
-from s2s_map.errors import StoreError
+from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
 
 EMBEDDED = "embedded"
@@ -169,12 +170,18 @@ class JournalLedger:
     Args:
         path: The file; made with the first line.
         guard: Called before every line; raises if this process may write no longer.
+        store: Id of the store; lines of another are not believed. None for a store without one:
+            all are.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], guard: Callable[[], None] | None = None
+        self,
+        path: str | os.PathLike[str],
+        guard: Callable[[], None] | None = None,
+        store: str | None = None,
     ) -> None:
         self.path = Path(path)
+        self._store = store
         self._guard = guard or (lambda: None)
         self._file: io.FileIO | None = None
         self._forced = 0.0
@@ -182,8 +189,10 @@ class JournalLedger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        # An error that is on its way says more than that its end cannot be noted.
+        with suppress(OutputError) if any(error) else nullcontext():
+            self.close()
 
     def state(self) -> LedgerState:
         """Return what it says; lines that cannot be read say nothing.
@@ -241,7 +250,7 @@ class JournalLedger:
         with output_errors(self.path):
             if self._file is None:
                 self._file = _opened(self.path)
-            encoded = _encoded(line)
+            encoded = _encoded(stamped(line, self._store))
             if self._file.write(encoded) != len(encoded):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if force or time.monotonic() - self._forced > _FORCE_EVERY_S:
@@ -260,7 +269,7 @@ class JournalLedger:
                         line = json.loads(raw)
                     except ValueError:
                         continue
-                    if isinstance(line, dict):
+                    if isinstance(line, dict) and is_of(line, self._store):
                         yield line
         except FileNotFoundError:
             return
@@ -274,6 +283,16 @@ class JournalLedger:
 def missing_blocks(blocks: Iterable[Block], finished: Mapping[str, object]) -> Iterator[Block]:
     """Yield the blocks that are not finished, in order."""
     return (block for block in blocks if block.key not in finished)
+
+
+def stamped(line: Mapping[str, Any], store: str | None) -> dict[str, Any]:
+    """Return a line with the id of the store that it speaks of, if that has one."""
+    return {**line, "store": store} if store else dict(line)
+
+
+def is_of(line: Mapping[str, Any], store: str | None) -> bool:
+    """Return whether a line speaks of a store; without an id, of whichever is there."""
+    return store is None or line.get("store") == store
 
 
 def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:

@@ -62,6 +62,15 @@ class Owner:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(uuid.uuid4().hex, socket.gethostname(), pid, process_start(pid) or "", now)
 
+    @property
+    def of_this_boot(self) -> bool:
+        """Whether its process number means something here.
+
+        A name of a host does not say so: machines made from one image share it.
+        """
+        boot = _boot_id()
+        return boot is not None and self.process_start.partition("/")[0] == boot
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
 
@@ -136,7 +145,7 @@ class FolderLock:
         owner = read_owner(self._folder)
         if owner is None:
             return
-        if owner.host == self._owner.host:
+        if owner.host == self._owner.host and owner.of_this_boot:
             start = process_start(owner.pid)
             if start is not None and start == owner.process_start and owner.pid != os.getpid():
                 self._refuse(owner)
@@ -146,7 +155,7 @@ class FolderLock:
         self._note(f"took {self._folder} over from {owner}, which is gone")
 
     def _silent(self, owner: Owner) -> bool:
-        """Watch another host's owner file; the beat stands still, or it does not."""
+        """Watch the owner file of another host, or boot; the beat stands still, or it does not."""
         until = time.monotonic() + SILENT_BEATS * self._beat_s
         self._note(f"waiting to see whether {owner} still holds {self._folder}")
         while time.monotonic() < until:
@@ -201,9 +210,18 @@ def process_start(pid: int) -> str | None:
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
+        return None
+    boot = _boot_id()
+    if boot is None:
         return None
     # The name of the program, in brackets, may hold anything.
     fields = stat.rpartition(")")[2].split()
     return f"{boot}/{fields[19]}"
+
+
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None

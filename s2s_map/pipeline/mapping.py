@@ -17,7 +17,12 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import InterruptedRunError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor, StoppedError, ThreadsExecutor
-from s2s_map.pipeline.generations import finished_results, keep_files, next_results
+from s2s_map.pipeline.generations import (
+    finished_results,
+    keep_files,
+    next_results,
+    unfinished_results,
+)
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import QuestionGroup, Questions
 from s2s_map.rasters.building import MapsBuilding, same_cells
@@ -164,7 +169,7 @@ def score_maps(
         "questions": [questions.identity(query) for query in questions.queries],
         "kept": [[layer.described(), _modified(layer)] for layer in kept],
     }
-    building.begin(about, zarr_format)
+    building.begin(about, zarr_format, unfinished_results(out, results))
     building.carry(kept)
     todo = building.missing_regions()
     reporter.start("Scoring", len(todo), "regions")
@@ -204,7 +209,7 @@ def write_layers(
     Returns:
         The layers with their summaries.
     """
-    before, results = finished_results(out), next_results(out)
+    before, results = finished_results(out), building.target.parent
     kept = [layer for layer in layers if layer.known and not building.layer_summary(layer.name)]
     stems = [
         file_stem(layer, slot, len(building.time_slots))

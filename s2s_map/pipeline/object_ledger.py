@@ -13,15 +13,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from typing import Any, Self
 
 from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.errors import OutputError
 from s2s_map.pipeline.ledger import (
     BlockFailure,
     BlockRecord,
     LedgerState,
     RunStart,
     apply_line,
+    is_of,
+    stamped,
     without_defaults,
 )
 
@@ -36,9 +40,17 @@ class ObjectLedger:
     Args:
         folder: The prefix.
         guard: Called before every put; raises if this process may write no longer.
+        store: Id of the store; markers of another, as those that a run put late which had lost the
+            prefix, are not believed. None for a store without one: all are.
     """
 
-    def __init__(self, folder: ObjectPath, guard: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: ObjectPath,
+        guard: Callable[[], None] | None = None,
+        store: str | None = None,
+    ) -> None:
+        self._store = store
         self._blocks = folder / BLOCKS
         self._run_path = folder / LEDGER_FOLDER / "run.json"
         self._all_path = folder / LEDGER_FOLDER / "blocks.jsonl"
@@ -50,8 +62,10 @@ class ObjectLedger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        # An error that is on its way says more than that its end cannot be noted.
+        with suppress(OutputError) if any(error) else nullcontext():
+            self.close()
 
     def state(self) -> LedgerState:
         """Return what it says; markers that cannot be understood say nothing.
@@ -59,18 +73,22 @@ class ObjectLedger:
         Raises:
             OutputError: If the store cannot be read.
         """
-        run = self._run if self._run is not None else _read(self._run_path)
+        run = self._run if self._run is not None else self._read_run()
         markers = self._markers()
         state = LedgerState()
         if "start" in run:
             apply_line(state, run["start"])
         for line in markers.values():
             apply_line(state, line)
-        state.finished_now = sum(
-            state.records[key].patches
+        now = [
+            state.records[key]
             for key, line in markers.items()
             if key in state.records and line.get("run") == run.get("id")
-        )
+        ]
+        # Markers of earlier runs, too, were applied.
+        state.finished_now = sum(record.patches for record in now)
+        state.encode_s = sum(record.encode_s for record in now)
+        state.workers = {record.worker for record in now}
         for line in run.get("failures", {}).values():
             if line.get("block") not in state.records:
                 apply_line(state, line)
@@ -94,7 +112,7 @@ class ObjectLedger:
         """
         self._guard()
         run = self._run or {}
-        line = {**_line("done", record), "run": run.get("id")}
+        line = stamped({**_line("done", record), "run": run.get("id")}, self._store)
         tag = (self._blocks / f"{record.block}.json").write_bytes(_encoded(line))
         self._known[record.block] = (tag, line)
         if run.get("failures", {}).pop(record.block, None) is not None:
@@ -104,7 +122,7 @@ class ObjectLedger:
     def fail(self, failure: BlockFailure) -> None:
         """Note a block that failed."""
         if self._run is None:
-            self._run = _read(self._run_path)
+            self._run = self._read_run()
         self._run.setdefault("failures", {})[failure.block] = _line("failed", failure)
         self._dirty = True
         self._put_run_now_and_then()
@@ -112,7 +130,7 @@ class ObjectLedger:
     def end(self, how: str) -> None:
         """Note how the run ended, and put all markers together."""
         if self._run is None:
-            self._run = _read(self._run_path)
+            self._run = self._read_run()
         self._run["end"] = {"event": "end", "how": how, "at": _now()}
         self._put_run()
         lines = [{**line, "e_tag": tag} for tag, line in self._known.values()]
@@ -137,9 +155,13 @@ class ObjectLedger:
 
     def _put_run(self) -> None:
         self._guard()
-        run = {**(self._run or {}), "at": _now()}
+        run = stamped({**(self._run or {}), "at": _now()}, self._store)
         self._run_path.write_bytes(_encoded(run))
         self._put, self._dirty = time.monotonic(), False
+
+    def _read_run(self) -> dict[str, Any]:
+        run = _read(self._run_path)
+        return run if is_of(run, self._store) else {}
 
     def _markers(self) -> dict[str, dict[str, Any]]:
         tags = {
@@ -160,7 +182,7 @@ class ObjectLedger:
                 else:
                     self._known[key] = found
         self._known = {key: known for key, known in self._known.items() if key in tags}
-        return {key: line for key, (_, line) in self._known.items()}
+        return {key: line for key, (_, line) in self._known.items() if is_of(line, self._store)}
 
     def _together(self) -> dict[str, tuple[str, dict[str, Any]]]:
         try:

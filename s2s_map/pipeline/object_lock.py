@@ -25,8 +25,11 @@ from s2s_map.errors import OutputError
 from s2s_map.pipeline.lock import Owner, process_start
 
 LOCK = "lock.json"
-BEAT_S, LEASE_S = 10.0, 60.0
-"""How often the holder renews, and for how long a renewal holds, seconds."""
+BEAT_S, LEASE_S = 10.0, 150.0
+"""How often the holder renews, and for how long a renewal holds, seconds.
+
+Longer than a put may take with all its tries, see `object_client`.
+"""
 
 _PROBE = ".probe"
 _SKEW_S = 5.0
@@ -89,9 +92,11 @@ class ObjectLock:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        with suppress(OutputError):
+        with suppress(OutputError, FileExistsError, FileNotFoundError):
             found = read_lease(self._folder)
             if found is not None and found.owner.run == self._owner.run:
+                # No store removes on a condition. Renewed on one, it is nobody else's meanwhile.
+                self._path.write_bytes(self._content(), over=found.info.e_tag)
                 self._path.unlink(missing_ok=True)
 
     def check(self) -> None:
@@ -132,7 +137,7 @@ class ObjectLock:
 
     def _gone(self, found: Lease) -> bool:
         owner = found.owner
-        if owner.host == self._owner.host and owner.pid != os.getpid():
+        if owner.host == self._owner.host and owner.of_this_boot and owner.pid != os.getpid():
             start = process_start(owner.pid)
             return start is None or start != owner.process_start
         left = self._lease_s - self._age(found)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
+from s2s_map.embeddings.schema import STORE_ID
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
@@ -25,7 +27,7 @@ from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
-from s2s_map.pipeline.generations import next_results, publish
+from s2s_map.pipeline.generations import publish
 from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
@@ -114,7 +116,7 @@ def run(
                     building = score_maps(
                         out, store, questions, state.content, config.zarr_format, watch, where
                     )
-                results = next_results(out)
+                results = building.target.parent
                 with _timed(record, "write"):
                     write_quicklook(job, results, watch)
                     write_results(out, building, questions, record, watch, where)
@@ -163,6 +165,7 @@ def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
     if EmbeddingsStore.exists(path):
         return EmbeddingsStore.open(path)
     attributes = {
+        STORE_ID: uuid.uuid4().hex,
         "identity": job.identity(),
         "attribution": job.entry.attribution,
         "licence": job.entry.licence,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState
-from s2s_map.pipeline.lock import process_start, read_owner
+from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, process_start, read_owner
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
 from s2s_map.pipeline.progress import Reporter
 
@@ -194,15 +195,26 @@ def _alive(folder: OutputPath) -> bool:
         lease = read_lease(folder)
         if lease is None:
             return False
-        if lease.owner.host == this_host():
+        if lease.owner.host == this_host() and lease.owner.of_this_boot:
             return process_start(lease.owner.pid) == lease.owner.process_start
         # For the eye only: here, unlike for taking over, this machine's clock will do.
         return (datetime.now(UTC) - lease.info.modified).total_seconds() < LEASE_S
+    return _alive_on_disk(folder)
+
+
+def _alive_on_disk(folder: Path) -> bool:
     owner = read_owner(folder)
     if owner is None:
         return False
-    # Another host's process cannot be looked up: its owner file stands until it ends or is missed.
-    return owner.host != socket.gethostname() or process_start(owner.pid) == owner.process_start
+    if owner.host != socket.gethostname():
+        # Its process cannot be looked up: its owner file stands until it ends or is missed.
+        return True
+    if owner.of_this_boot:
+        return process_start(owner.pid) == owner.process_start
+    # This machine before it was started anew, or another of its name.
+    with suppress(OSError):
+        return time.time() - (folder / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S
+    return False
 
 
 def _idle(state: LedgerState, seconds: float) -> float | None:

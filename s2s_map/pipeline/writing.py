@@ -10,7 +10,6 @@ from s2s_map.embeddings.staging import local_copy, staged
 from s2s_map.errors import ImageryError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor
-from s2s_map.pipeline.generations import next_results
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.mapping import layers_of, write_layers
 from s2s_map.pipeline.progress import Reporter
@@ -111,7 +110,7 @@ def write_results(
         OutputError: For a full disk, a read-only folder and the like.
         InterruptedRunError: On Ctrl-C; finished files are kept.
     """
-    grid, slots, results = building.grid, building.time_slots, next_results(out)
+    grid, slots, results = building.grid, building.time_slots, building.target.parent
     reporter.start("Writing", len(building.names) + 3, "files")
     provenance = record.provenance(out)
     attributes = provenance.attributes()
@@ -139,8 +138,9 @@ def write_results(
             len(layers) * len(slots),
         )
         reporter.advance(1)
-        record.write(folder / names.RECORD)
         elsewhere = _IN_A_GENERATION if isinstance(results, ObjectPath) else {}
         write_item(folder / names.ITEM, provenance, layers, grid, slots, elsewhere=elsewhere)
+        # Last: it says that the run is finished.
+        record.write(folder / names.RECORD)
     reporter.advance(1)
     reporter.finish()

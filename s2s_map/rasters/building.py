@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from s2s_map.embeddings.objects import ObjectPath, OutputPath, transfer
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, copy_objects, transfer
 from s2s_map.embeddings.replacing import output_errors, replacing_file, swap_folder
 from s2s_map.embeddings.staging import upload_folder
 from s2s_map.rasters.cells import StoredCells
@@ -65,12 +65,19 @@ class MapsBuilding:
             return self.target
         return self.folder / self.target.name
 
-    def begin(self, identity: Mapping[str, Any], zarr_format: Literal[2, 3]) -> None:
+    def begin(
+        self,
+        identity: Mapping[str, Any],
+        zarr_format: Literal[2, 3],
+        unfinished: Sequence[ObjectPath] = (),
+    ) -> None:
         """Go on with what is there if it was to become the same maps, else begin anew.
 
         Args:
             identity: What decides the cells of the maps, anything JSON can hold.
             zarr_format: Version of the Zarr format.
+            unfinished: Where buildings in an object store that were given up lie; what belongs to
+                the same maps is moved here.
 
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
@@ -82,6 +89,12 @@ class MapsBuilding:
         marker = self.folder / "identity"
         if marker.exists() and marker.read_text(encoding="utf-8") == digest:
             return
+        for place in unfinished:
+            left = place / MARKERS / marker.name
+            if left.exists() and left.read_text(encoding="utf-8") == digest:
+                with output_errors(self.target):
+                    self._take_over(place)
+                return
         with output_errors(self.target):
             self._make(zarr_format)
         # Last: a folder with its identity is whole.
@@ -118,6 +131,19 @@ class MapsBuilding:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             create_group(self.path, self.names, self.grid, self.time_slots, zarr_format)
+
+    def _take_over(self, place: ObjectPath) -> None:
+        if not isinstance(self.target, ObjectPath):
+            raise TypeError(f"{self.target} is local")
+        target = self.target.parent
+        pairs = [(file, target / file.relative_to(place)) for file in place.files()]
+        # Markers last, and last of them the one that says that all is there.
+        marks = [pair for pair in pairs if pair[0].relative_to(place).parts[0] == MARKERS]
+        marks.sort(key=lambda pair: pair[0].name == "identity")
+        copy_objects([pair for pair in pairs if pair not in marks])
+        copy_objects(marks[:-1])
+        copy_objects(marks[-1:])
+        place.remove_tree()
 
     def missing_regions(self) -> list[MapRegion]:
         """Return the regions that are not marked as done."""

@@ -66,6 +66,15 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert secrets.redacted(once) == once
 
 
+def test_what_each_process_finds_by_itself_is_not_sent() -> None:
+    secrets.remember("OWN_KEY", "own-k3y-of-the-environment", sent=False)
+    secrets.remember("ADDRESS_KEY", "k3y-of-an-address")
+    sent = dict(secrets.remembered())
+    assert sent["ADDRESS_KEY"] == "k3y-of-an-address"
+    assert "OWN_KEY" not in sent
+    assert secrets.redacted("own-k3y-of-the-environment") == "${OWN_KEY}"
+
+
 def test_the_form_that_httpx_writes_leaves_no_trace() -> None:
     value = "s3cret key+of=mine/é"
     secrets.remember("MAP_KEY", value)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fixtures_objects import SECRET, new_bucket, proxied, serve_s3, use_s3
 
+from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.embeddings.staging import local_copy, staged, upload_folder
@@ -47,11 +48,24 @@ def test_output_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["ftp://host/x", "https://host/x", "s3://", "s3://bucket", "s3:///x", "s3://a:b@c/x"]
+    "where",
+    [
+        "ftp://host/x",
+        "https://host/x",
+        "s3://",
+        "s3://bucket",
+        "s3:///x",
+        "s3://a:b@c/x",
+        "s3:/b/x",
+        "gs://b/x",
+        "az://b/x",
+        "file:/x",
+    ],
 )
 def test_output_path_refuses(where: str) -> None:
-    with pytest.raises(OutputError, match=r"as an output; expected .*BUCKET/PREFIX"):
+    with pytest.raises(OutputError, match=r"as an output.*; expected .*BUCKET/PREFIX") as refused:
         output_path(where)
+    assert "\n" not in str(refused.value)
 
 
 def test_objects_are_like_files(root: ObjectPath, tmp_path: Path) -> None:
@@ -230,3 +244,21 @@ def test_throttling_passes(server: str, root: ObjectPath, monkeypatch: pytest.Mo
         (root / "a").write_bytes(b"a")
         assert (root / "a").read_bytes() == b"a"
         assert len(proxy.requests) == 5
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AZURE_STORAGE_ACCESS_KEY",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_STORAGE_SAS_KEY",
+        "AZURE_STORAGE_TOKEN",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+    ],
+)
+def test_every_kind_of_key_is_taken_out_of_texts(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, f"a-k3y-for-{name}")
+    root.check()
+    assert redacted(f"sent a-k3y-for-{name}") == f"sent ${{{name}}}"

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2s_map.arrays import Hole
+from s2s_map.errors import InterruptedRunError, OutputError
+from s2s_map.pipeline.embedding import EmbeddingCounts, _ending
 from s2s_map.pipeline.ledger import BlockFailure, BlockRecord, JournalLedger, RunStart
 
 RECORDS = [
@@ -85,6 +87,40 @@ def test_a_torn_tail_costs_the_torn_block_only(
     with JournalLedger(path) as ledger:
         ledger.record(late)
     assert JournalLedger(path).state().records == {**kept, late.block: late}
+
+
+def test_lines_of_another_store_are_not_believed(path: Path) -> None:
+    with JournalLedger(path, store="old") as ledger:
+        ledger.start(RunStart(9, 100, 90, "threads"))
+        ledger.record(RECORDS[0])
+    with JournalLedger(path, store="new") as ledger:
+        assert ledger.state().run is None
+        ledger.record(RECORDS[1])
+        ledger.drop(["r000-c004"])
+    assert list(JournalLedger(path, store="new").state().records) == ["r000-c001"]
+    # Older stores have no id, and their ledgers none either.
+    assert len(JournalLedger(path).state().records) == 1
+
+
+def test_an_older_ledger_goes_with_a_store_without_an_id(path: Path) -> None:
+    written(path)
+    assert "store" not in path.read_text()
+    assert len(JournalLedger(path).state().records) == len(RECORDS)
+    assert JournalLedger(path, store="new").state().records == {}
+
+
+def test_why_a_run_ended_is_said_though_its_end_cannot_be_noted(path: Path) -> None:
+    def lost() -> None:
+        raise OutputError("another run took it")
+
+    with (
+        pytest.raises(InterruptedRunError, match="stopped with 2 of 3 blocks done"),
+        JournalLedger(path, lost) as ledger,
+        _ending(ledger, EmbeddingCounts(), 3, 2),
+    ):
+        raise KeyboardInterrupt
+    with pytest.raises(OutputError), _ending(JournalLedger(path, lost), EmbeddingCounts(), 3, 3):
+        pass
 
 
 def test_garbage_in_the_middle_is_as_good_as_not_written(path: Path) -> None:

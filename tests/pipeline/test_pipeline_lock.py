@@ -54,9 +54,23 @@ def test_a_live_holder_is_named_and_a_dead_one_is_succeeded(tmp_path: Path) -> N
     assert read_owner(tmp_path) is None
 
 
+def boot() -> str:
+    return Owner.myself().process_start.partition("/")[0]
+
+
+def test_another_host_of_the_same_name_is_watched(tmp_path: Path) -> None:
+    owner = replace(Owner.myself(), pid=2**22 + 1, process_start="another-boot/1")
+    (tmp_path / OWNER).write_text(json.dumps(asdict(owner)))
+    notes: list[str] = []
+    lock = FolderLock(tmp_path, notes.append, beat_s=0.02)
+    lock.acquire()
+    lock.release()
+    assert "waiting to see" in notes[0]
+
+
 def test_a_later_process_of_the_same_number_does_not_hold(tmp_path: Path) -> None:
     parent = Owner.myself().pid  # Alive, but it started at another time than the owner says.
-    owner = replace(Owner.myself(), pid=parent, process_start="another start")
+    owner = replace(Owner.myself(), pid=parent, process_start=f"{boot()}/1")
     (tmp_path / OWNER).write_text(json.dumps(asdict(owner)))
     lock = FolderLock(tmp_path)
     lock.acquire()

@@ -8,13 +8,25 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
+import obstore
 import pytest
 from fixtures_objects import new_bucket, proxied, serve_s3, use_s3
 
+from s2s_map.embeddings.object_client import REQUEST_S, RETRY_S, object_client
 from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.errors import OutputError
 from s2s_map.pipeline.lock import Owner
-from s2s_map.pipeline.object_lock import LOCK, ObjectLock, read_lease, store_weaknesses, this_host
+from s2s_map.pipeline.object_lock import (
+    LEASE_S,
+    LOCK,
+    ObjectLock,
+    read_lease,
+    store_weaknesses,
+    this_host,
+)
+
+# No process of that number started then.
+OF_THIS_BOOT = f"{Owner.myself().process_start.partition('/')[0]}/1"
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +73,49 @@ def test_another_run_of_this_host_is_refused_while_it_lives(root: ObjectPath) ->
 
 
 def test_a_dead_process_of_this_host_is_succeeded_at_once(root: ObjectPath) -> None:
-    leave_lock(root, host=this_host(), pid=1, process_start="of an earlier boot")
+    leave_lock(root, host=this_host(), pid=1, process_start=OF_THIS_BOOT)
     notes: list[str] = []
     lock = ObjectLock(root, notes.append)
     lock.acquire()
     assert "took" in notes[0]
     lock.release()
+
+
+def test_another_host_of_the_same_name_is_waited_for(root: ObjectPath) -> None:
+    # Machines from one image share name and process numbers, but not the boot.
+    leave_lock(root, host=this_host(), pid=2**22 + 1, process_start="another-boot/1")
+    renewed = threading.Timer(
+        0.3, lambda: leave_lock(root, host=this_host(), process_start="another-boot/1", beat=2)
+    )
+    renewed.start()
+    with pytest.raises(OutputError, match="another run is writing"):
+        ObjectLock(root, beat_s=0.1, lease_s=3).acquire()
+    renewed.join()
+
+
+def test_a_lease_outlives_every_put() -> None:
+    assert RETRY_S + REQUEST_S < LEASE_S
+
+
+def test_giving_back_leaves_alone_who_took_it_meanwhile(server: str, root: ObjectPath) -> None:
+    lock = ObjectLock(root, lease_s=5)
+    lock.acquire()
+    direct = object_client(root.bucket)
+    with proxied(server) as proxy:
+        seen: list[str] = []
+
+        def take_it(method: str, path: str, n: int) -> None:
+            if method == "PUT" and not seen:  # Between reading the lock and removing it.
+                seen.append(path)
+                other = {**asdict(Owner.myself()), "host": "elsewhere"}
+                obstore.put(direct, f"{root.key}/{LOCK}", json.dumps(other).encode())
+
+        proxy.answer = take_it
+        lock.release()
+    found = read_lease(root)
+    assert seen
+    assert found is not None
+    assert found.owner.host == "elsewhere"
 
 
 def test_a_lease_elsewhere_that_runs_out_is_taken_over(root: ObjectPath) -> None:
@@ -90,7 +139,7 @@ def test_a_lease_elsewhere_that_is_renewed_is_kept(root: ObjectPath) -> None:
 
 
 def test_of_many_who_come_after_one_gets_it(root: ObjectPath) -> None:
-    leave_lock(root, host=this_host(), pid=1, process_start="of an earlier boot")
+    leave_lock(root, host=this_host(), pid=1, process_start=OF_THIS_BOOT)
     start = threading.Barrier(6)
     got: list[ObjectLock] = []
     refused: list[str] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import obstore
 import pystac
 import pytest
 import rasterio
@@ -22,10 +23,20 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
+from s2s_map.config.secrets import redacted
+from s2s_map.embeddings.object_client import object_client
 from s2s_map.embeddings.objects import ObjectPath, output_path, zarr_target
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
 from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.dask_executor import _TaskPlugin
+from s2s_map.pipeline.folder import open_ledger
+from s2s_map.pipeline.generations import (
+    finished_results,
+    next_results,
+    publish,
+    unfinished_results,
+)
+from s2s_map.pipeline.ledger import BlockRecord, RunStart
 from s2s_map.pipeline.object_ledger import ObjectLedger
 from s2s_map.pipeline.object_lock import LOCK, ObjectLock
 from s2s_map.pipeline.opening import open_run
@@ -70,6 +81,10 @@ def names(path: Any) -> set[str]:
     return {child.name for child in path.iterdir()}
 
 
+def generation(path: Any) -> str:
+    return str(path.name).partition("-")[0]
+
+
 def test_the_same_maps_as_in_a_folder(
     job: dict[str, Any], local: Path, root: ObjectPath, server: str, tmp_path: Path
 ) -> None:
@@ -84,7 +99,8 @@ def test_the_same_maps_as_in_a_folder(
         "item.json",
         "run.json",
     }
-    assert str(done.results) == f"{root}/results/0001"
+    assert done.results.parent == root / "results"
+    assert generation(done.results) == "0001"
     assert object_bytes(root) == result_bytes(local)
     for name in ("waves.qml", "imagery.tif", "preview.png"):
         assert (done.results / name).read_bytes() == (local / name).read_bytes()
@@ -107,7 +123,7 @@ def test_the_same_maps_as_in_a_folder(
         "AWS_VIRTUAL_HOSTING": "FALSE",
     }
     with rasterio.Env(**env):
-        vsi = f"/vsis3/{bucket}/{root.key}/results/0001"
+        vsi = f"/vsis3/{bucket}/{root.key}/results/{done.results.name}"
         with rasterio.open(f"{vsi}/waves.tif") as a, rasterio.open(local / "waves.tif") as b:
             assert a.read().tobytes() == b.read().tobytes()
             assert (a.crs, a.transform, a.shape) == (b.crs, b.transform, b.shape)
@@ -132,13 +148,13 @@ def test_asking_again_and_querying(job: dict[str, Any], root: ObjectPath, tmp_pa
             for path in here.iterdir()
             if path.name not in ("embeddings.zarr", "ledger.jsonl", ".lock")
         }
-        assert str(open_run(str(place)).results).endswith("results/0002")
+        assert generation(open_run(str(place)).results) == "0002"
     seen = CountBlocks("read", tmp_path / "seen")
     again = run(config_for(job, root / "3"), on_stage=seen)
     assert not seen.count.exists()
     assert again.concepts == ["waves", "birds"]
     # The one before stays for readers at work, older ones go.
-    assert names(root / "3/results") == {"0002", "0003"}
+    assert sorted(map(generation, (root / "3/results").iterdir())) == ["0002", "0003"]
 
 
 def test_a_changed_config_is_refused_with_the_difference(
@@ -149,7 +165,7 @@ def test_a_changed_config_is_refused_with_the_difference(
     with pytest.raises(OutputMismatchError, match=r"patches.stride_m: 80.0 -> 40.0"):
         run(other)
     done = run(other, overwrite=True)
-    assert str(done.results).endswith("results/0001")
+    assert generation(done.results) == "0001"
     assert done.record.counts["blocks"] == BLOCKS
     assert verify(str(root)) == []
 
@@ -207,6 +223,76 @@ def test_markers_are_what_counts(job: dict[str, Any], root: ObjectPath, tmp_path
     }
 
 
+def test_markers_of_another_store_are_not_believed(
+    job: dict[str, Any], root: ObjectPath, tmp_path: Path
+) -> None:
+    config = config_for(job, root)
+    run(config)
+    # As after --overwrite, when a run that has lost the prefix puts its markers late.
+    late = {path: path.read_bytes() for path in (root / "blocks").files()}
+    whole = (root / "ledger/blocks.jsonl").read_bytes()
+    run(config, overwrite=True, on_stage=FailAt(("r000-c000",)))
+    for path, content in late.items():
+        path.write_bytes(content)
+    assert open_ledger(root).state().records == {}
+    (root / "ledger/blocks.jsonl").write_bytes(whole)
+    assert open_ledger(root).state().records == {}
+    seen = CountBlocks("read", tmp_path / "seen")
+    assert run(config, on_stage=seen).record.counts["blocks"] == BLOCKS
+    assert seen.count.stat().st_size == BLOCKS
+    assert verify(str(root)) == []
+
+
+def test_only_this_runs_work_counts_as_its_own(root: ObjectPath) -> None:
+    def record(block: str, worker: str) -> BlockRecord:
+        return BlockRecord(block, "ab", 3, 4, 0.5, 16, encode_s=2.0, worker=worker)
+
+    for number, worker in enumerate(("earlier", "now")):
+        with ObjectLedger(root) as ledger:
+            ledger.start(RunStart(2, 6, 6, "threads"))
+            ledger.record(record(f"r000-c00{number}", worker))
+            ledger.end("stopped")
+    state = ObjectLedger(root).state()
+    assert len(state.records) == 2
+    assert (state.finished_now, state.encode_s, state.workers) == (3, 2.0, {"now"})
+
+
+def test_two_runs_never_write_to_the_same_generation(root: ObjectPath) -> None:
+    late, ours = next_results(root), next_results(root)
+    assert late != ours
+    (ours / "run.json").touch()
+    (late / "run.json").touch()
+    assert unfinished_results(root, ours) == [late]
+    publish(root, ours)
+    assert finished_results(root) == ours
+    assert names(root / "results") == {ours.name}
+    with pytest.raises(OutputError, match="another run has written results"):
+        publish(root, late)
+    assert finished_results(root) == ours
+
+
+def test_a_put_of_latest_that_was_tried_again_is_ours(root: ObjectPath, server: str) -> None:
+    ours = next_results(root)
+    (ours / "run.json").touch()
+    direct = object_client(root.bucket)
+    with proxied(server) as proxy:
+        seen: list[str] = []
+
+        def lose_the_answer(method: str, path: str, n: int) -> tuple[int, str] | None:
+            if method == "PUT" and path.endswith("latest.json") and not seen:
+                seen.append(path)
+                content = {"generation": 1, "results": f"results/{ours.name}"}
+                obstore.put(direct, f"{root.key}/latest.json", json.dumps(content).encode())
+                return (500, "InternalError")
+            return None
+
+        proxy.answer = lose_the_answer
+        publish(root, ours)
+    assert seen
+    assert json.loads((root / "latest.json").read_text()).keys() == {"generation", "results"}
+    assert finished_results(root) == ours
+
+
 def test_markers_are_fetched_once(
     job: dict[str, Any], root: ObjectPath, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,9 +321,12 @@ def test_readers_never_see_half_a_run(
         run(config)
         # The regions that were scored are not scored again, and latest.json comes last.
         puts = [path for method, path in proxy.requests if method == "PUT"]
-    assert not any("/probability/c/" in path or "/embedding/" in path for path in puts)
-    # But for how the run ended, which no reader of results looks at.
-    assert [path for path in puts if "/ledger/" not in path][-1].endswith("/latest.json")
+    # Scored again they would be read; what was scored is copied by the server.
+    assert not any("/embedding/c/" in path for _, path in proxy.requests)
+    # But for how the run ended, and the lock, which is renewed before it is given back.
+    told = [path for path in puts if "/ledger/" not in path and not path.endswith("lock.json")]
+    assert told[-1].endswith("/latest.json")
+    assert len(names(root / "results")) == 1
     assert object_bytes(root) == result_bytes(local)
     before = open_run(str(root)).results
     with proxied(server) as proxy:
@@ -360,6 +449,14 @@ def test_keys_are_neither_stored_nor_logged(
     assert SECRET.encode() not in pickle.dumps([done.embeddings, done.folder, done.results])
     # Nothing temporary is left either.
     assert list(tmp_path.rglob("s2s-map-*")) == []
+
+
+def test_keys_of_the_environment_do_not_go_to_the_cluster(root: ObjectPath) -> None:
+    root.check()
+    assert redacted(f"signed with {SECRET}") == "signed with ${AWS_SECRET_ACCESS_KEY}"
+    sent = pickle.dumps(_TaskPlugin("token", [root], 1))
+    assert SECRET.encode() not in sent
+    assert os.environ["AWS_ACCESS_KEY_ID"].encode() not in sent
 
 
 def test_objects_are_listed_by_the_server_itself(
