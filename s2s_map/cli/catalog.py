@@ -77,7 +77,7 @@ def check_command(
     broken = 0
     for works, what in check_source(entry, None if at is None else _place(at)):
         broken += not works
-        mark = "[green]ok[/]" if works else "[red]no[/]"
+        mark = "[green]ok[/]" if works else "[red]failed:[/]"
         console.print(f"{mark} {escape(what)}", highlight=False, soft_wrap=True)
     if broken:
         raise SystemExit(2)

@@ -13,6 +13,8 @@ from s2s_map.config.sensor import Frozen
 
 _PLACE = re.compile(r"(\$?)\{([^}]*)\}")
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_SWITCH = re.compile(r"\{switch:[^}]*\}")
+_PORTS = {"http": ":80", "https": ":443"}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PLACES = {
     "x": "x",
@@ -201,17 +203,21 @@ class XyzEntry(Entry):
 
     @property
     def host(self) -> str:
-        """Scheme, host and port that are asked; {s} as it stands."""
+        """Scheme, host and port that are asked, as turns are counted for; {s} as it stands."""
         address = urlsplit(self.url)
-        return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+        host = _SWITCH.sub("{s}", address.netloc.rpartition("@")[2].lower())
+        return f"{address.scheme}://{host.removesuffix(_PORTS.get(address.scheme, ' '))}"
 
 
 def _check_template(entry: XyzEntry) -> None:
     address = urlsplit(_PLACE.sub("x", entry.url))
     if address.scheme not in ("http", "https") or not address.hostname:
         raise ValueError("url: is no http or https address")
-    if "${" in entry.host or "{x}" in entry.host or "{y}" in entry.host:
-        raise ValueError("url: takes no variable in the name of the host")
+    for dollar, name in _PLACE.findall(urlsplit(entry.url).netloc.rpartition("@")[2]):
+        if dollar:
+            raise ValueError("url: takes no variable in the name of the host")
+        if name != "s" and not name.startswith("switch:"):
+            raise ValueError(f"url: takes {{s}} or {{switch:}} in the host's name, not {{{name}}}")
     found = set()
     for dollar, name in _PLACE.findall(entry.url):
         if dollar:

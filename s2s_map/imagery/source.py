@@ -18,6 +18,9 @@ from s2s_map.imagery.requests import Requests
 
 LonLatBounds = tuple[float, float, float, float]
 
+type Read = tuple[Bounds, tuple[int, int]]
+"""Bounds in metres, and pixels in rows and columns, of a rectangle to read."""
+
 
 class Source(ABC):
     """The imagery of one catalog entry.
@@ -96,11 +99,12 @@ class Source(ABC):
         """
         return self
 
-    def requests(self, boxes: Sequence[Bounds], crs: CRS | str) -> Requests | None:
-        """Return how many requests reading boxes takes; None for a source that is not metered.
+    def requests(self, reads: Sequence[Read], crs: CRS | str) -> Requests | None:
+        """Return how many requests reading takes; None for a source that is not metered.
 
         Args:
-            boxes: (minx, miny, maxx, maxy) in metres of `crs`; they may overlap.
+            reads: Bounds, (minx, miny, maxx, maxy) in metres of `crs`, and shape of each read;
+                they may overlap.
             crs: Projected CRS in metres.
         """
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,31 @@ from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT
 from s2s_map.catalog.redacting import redacted
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.lattice import Bounds, Lattice
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.requests import Requests
-from s2s_map.imagery.source import LonLatBounds, Source
-from s2s_map.imagery.web.webtile import WebTile, WebTileRange, choose_zoom, pixel_size
+from s2s_map.imagery.source import LonLatBounds, Read, Source
+from s2s_map.imagery.web.content import content_digest
+from s2s_map.imagery.web.manners import HELD_BYTES
+from s2s_map.imagery.web.webtile import (
+    WebTile,
+    WebTileRange,
+    choose_zoom,
+    count_webtiles,
+    pixel_size,
+)
 from s2s_map.imagery.web.zone import (
     declared_range,
     mercator_boxes,
     part_side,
     parts_of,
+    ranges_under,
     zones_under,
 )
 
 _BANDS = 3
+# JPEG of imagery in high quality; roughly, for the plan.
+_FILE_BYTES_A_PIXEL = 0.3
 
 
 @dataclass(frozen=True)
@@ -105,45 +117,55 @@ class XyzSource(Source):
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the decoded bytes of the web tiles under bounds."""
-        count = sum(found.count for found in self._ranges(bounds, CRS(crs)))
+        there = declared_range(self.entry, self.level)
+        count = sum(
+            (WebTileRange.covering(box, self.level) & there).count
+            for box in mercator_boxes(bounds, CRS(crs))
+        )
         return count * self.entry.tile_px**2 * _BANDS
 
-    def requests(self, boxes: Sequence[Bounds], crs: CRS | str) -> Requests:
-        """Return how many web tiles lie under boxes, each counted once, and how many a day may be.
+    def requests(self, reads: Sequence[Read], crs: CRS | str) -> Requests:
+        """Return how many web tiles reading takes, each counted once, and how many a day may be.
 
         Args:
-            boxes: (minx, miny, maxx, maxy) of what is read, in metres of `crs`; they may overlap.
+            reads: Bounds, (minx, miny, maxx, maxy) in metres of `crs`, and shape of each read;
+                they may overlap.
             crs: Projected CRS in metres.
         """
-        target = CRS(crs)
-        outlines = [
-            shapely.box(found.left, found.top, found.right, found.bottom)
-            for bounds in boxes
-            for found in self._ranges(bounds, target)
-            if found.count
-        ]
-        manners = self.entry.manners
+        manners, cache = self.entry.manners, self.entry.cache
         by_rate = math.floor(manners.per_second * 86400.0)
+        held = max(cache.max_gb * 1e9, HELD_BYTES)
         return Requests(
-            count=round(shapely.union_all(outlines).area) if outlines else 0,
+            count=count_webtiles(list(self._ranges(reads, CRS(crs)))),
             per_day=min(by_rate, manners.per_day or by_rate),
             what=f"web tiles of level {self.level}",
+            kept=math.floor(held / (self.entry.tile_px**2 * _FILE_BYTES_A_PIXEL)),
         )
 
-    def _ranges(self, bounds: Bounds, crs: CRS) -> list[WebTileRange]:
-        there = declared_range(self.entry, self.level)
-        return [
-            WebTileRange.covering(box, self.level) & there for box in mercator_boxes(bounds, crs)
-        ]
+    def _ranges(self, reads: Sequence[Read], crs: CRS) -> Iterator[WebTileRange]:
+        level = self.level
+        for _, alike in groupby(sorted(reads, key=_pixel), key=_pixel):
+            group = list(alike)
+            lattice, _ = Lattice.of(*group[0])
+            pixel = float(lattice.pixel_m)
+            side = self._part_side(group[0][0], pixel, crs)
+            windows = []
+            for bounds, shape in group:
+                west, north = float(lattice.west), float(lattice.north)
+                row, col = (north - bounds[3]) / pixel, (bounds[0] - west) / pixel
+                window = PixelWindow(round(row), round(col), *shape)
+                windows += [inside for _, inside in parts_of(window, side)]
+            yield from ranges_under(self.entry, level, lattice, windows, crs)
 
     def identity(self) -> dict[str, Any]:
-        """Return address, level and what counts as no imagery.
+        """Return address, level and what counts as no imagery; the template whole, as a hash.
 
         What a server shows under an address may change; that is not known here.
         """
         entry = self.entry
         return {
             "url": redacted(entry.url),
+            "content": content_digest(entry),
             "level": self.level,
             "tile_px": entry.tile_px,
             "bounds": None if entry.bounds is None else list(entry.bounds),
@@ -156,3 +178,8 @@ class XyzSource(Source):
         _, south, _, north = self.area or entry.bounds or (0.0, 0.0, 0.0, 0.0)
         size = pixel_size(self.level, (south + north) / 2.0, entry.tile_px)
         return f"web tiles of level {self.level}, pixels of {size:.2g} m"
+
+
+def _pixel(read: Read) -> float:
+    bounds, shape = read
+    return round((bounds[2] - bounds[0]) / shape[1], 6)

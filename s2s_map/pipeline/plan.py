@@ -13,6 +13,7 @@ from s2s_map.pipeline.block_task import count_patches, patches_of
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.pipeline.mapping import scoring_bytes
 from s2s_map.pipeline.plan_warnings import plan_warnings, proposed_split
+from s2s_map.rasters.quicklook import imagery_reads
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
 from s2s_map.tiling.splitting import SplitBox
@@ -102,7 +103,10 @@ def make_plan(job: Job) -> Plan:
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
     # A block is read whole, also where few of its patches are encoded.
     read = round(read * sum(s.count for s in sets) / sum(s.count for s in some))
-    requests = job.source.requests([s.read_bounds for s in sets], job.grid.crs)
+    requests = job.source.requests(
+        [*((s.read_bounds, s.read_shape) for s in sets), *imagery_reads(job.grid, job.region)],
+        job.grid.crs,
+    )
     pixels = max(int(np.prod(s.read_shape)) for s in sets)
     block_cells = max(counted.block.cells for counted in needed)
     error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))
@@ -132,13 +136,9 @@ def make_plan(job: Job) -> Plan:
         distance_error=error,
         licence=job.entry.licence,
         attribution=job.entry.attribution,
-        warnings=(*plan_warnings(job, error), *_fetching(requests)),
+        warnings=(*plan_warnings(job, error), *(requests.warnings if requests else ())),
         split=proposed_split(job, error),
     )
-
-
-def _fetching(requests: Requests | None) -> tuple[str, ...]:
-    return () if requests is None or requests.warning is None else (requests.warning,)
 
 
 def encoding_rate(card: ModelCard) -> float:

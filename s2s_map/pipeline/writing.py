@@ -18,7 +18,14 @@ from s2s_map.pipeline.scoring import Questions
 from s2s_map.rasters.building import MapsBuilding
 from s2s_map.rasters.cog import cog_paths, read_overview
 from s2s_map.rasters.maps import read_maps
-from s2s_map.rasters.quicklook import MOST_CELLS, imagery_geobox, read_imagery, write_imagery
+from s2s_map.rasters.quicklook import (
+    METERED_CELLS,
+    MOST_CELLS,
+    imagery_geobox,
+    imagery_squares,
+    read_imagery,
+    write_imagery,
+)
 from s2s_map.rasters.stac import write_item
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.viewing.preview import draw_preview, pictures
@@ -52,10 +59,16 @@ def write_quicklook(job: Job, out: OutputPath, reporter: Reporter) -> None:
     pixels = np.zeros((3, ny, nx), dtype=np.uint8)
     valid = np.zeros((ny, nx), dtype=np.bool_)
     failures: list[str] = []
-    for top in range(0, ny, _READ_CELLS):
-        for left in range(0, nx, _READ_CELLS):
-            rows = slice(top, min(top + _READ_CELLS, ny))
-            columns = slice(left, min(left + _READ_CELLS, nx))
+    # Nothing is asked of a server that the maps do not show.
+    metered = job.source.requests([], job.grid.crs) is not None
+    step = METERED_CELLS if metered else _READ_CELLS
+    wanted = {(r.start, c.start) for r, c in imagery_squares(job.grid, job.region)}
+    for top in range(0, ny, step):
+        for left in range(0, nx, step):
+            if metered and (top, left) not in wanted:
+                continue
+            rows = slice(top, min(top + step, ny))
+            columns = slice(left, min(left + step, nx))
             left_x, top_y = t.c + t.a * left, t.f + t.e * top
             bounds = (left_x, t.f + t.e * rows.stop, t.c + t.a * columns.stop, top_y)
             shape = (rows.stop - top, columns.stop - left)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
@@ -17,9 +18,14 @@ from s2s_map.arrays import ImageBlock
 from s2s_map.errors import StoreError
 from s2s_map.rasters.geotiff import CogMetadata, write_geotiff
 from s2s_map.tiling.grid import MapGrid
+from s2s_map.tiling.region import Region
 
 MOST_CELLS = 2048
 """Rows and columns of the kept imagery at most: twice what a preview can show."""
+
+
+METERED_CELLS = 32
+"""Rows and columns read at a time of imagery whose every piece is asked for at a server."""
 
 
 def imagery_geobox(grid: MapGrid) -> GeoBox:
@@ -32,6 +38,59 @@ def imagery_geobox(grid: MapGrid) -> GeoBox:
     t = grid.transform
     transform = Affine(t.a * side, 0.0, t.c, 0.0, t.e * side, t.f)
     return GeoBox((-(-ny // side), -(-nx // side)), transform, grid.crs)
+
+
+Square = tuple[slice, slice]
+"""Rows and columns of `imagery_geobox`."""
+
+
+def imagery_squares(grid: MapGrid, region: Region) -> list[Square]:
+    """Return the small squares of `imagery_geobox` that touch the region.
+
+    Of imagery whose every piece is asked for at a server no more is read.
+    """
+    geobox = imagery_geobox(grid)
+    ny, nx = (int(n) for n in geobox.shape)
+    squares = [
+        (
+            slice(top, min(top + METERED_CELLS, ny)),
+            slice(left, min(left + METERED_CELLS, nx)),
+        )
+        for top in range(0, ny, METERED_CELLS)
+        for left in range(0, nx, METERED_CELLS)
+    ]
+    if region.polygon is None:
+        return squares
+    shapely.prepare(region.polygon)
+    boxes = shapely.box(*np.array([square_bounds(geobox, square) for square in squares]).T)
+    touched = shapely.intersects(region.polygon, boxes)
+    return [square for square, hit in zip(squares, touched, strict=True) if hit]
+
+
+def square_bounds(geobox: GeoBox, square: Square) -> tuple[float, float, float, float]:
+    """Return (minx, miny, maxx, maxy) of a square in metres."""
+    rows, columns = square
+    t = geobox.transform
+    return (
+        t.c + t.a * columns.start,
+        t.f + t.e * rows.stop,
+        t.c + t.a * columns.stop,
+        t.f + t.e * rows.start,
+    )
+
+
+def imagery_reads(
+    grid: MapGrid, region: Region
+) -> list[tuple[tuple[float, float, float, float], tuple[int, int]]]:
+    """Return bounds and shape of what is read of metered imagery, for the plan."""
+    geobox = imagery_geobox(grid)
+    return [
+        (
+            square_bounds(geobox, (rows, columns)),
+            (rows.stop - rows.start, columns.stop - columns.start),
+        )
+        for rows, columns in imagery_squares(grid, region)
+    ]
 
 
 def write_imagery(

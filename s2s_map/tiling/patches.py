@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -83,7 +84,7 @@ class PatchLayout:
                 remedy="take another stride_m, or resampling: block",
             )
 
-    @property
+    @cached_property
     def _pixel(self) -> Fraction:
         # Micrometres are below any ground sample distance; this undoes decimal float noise.
         return Fraction(self.patch_m).limit_denominator(10**6) / self.input_px
@@ -93,7 +94,7 @@ class PatchLayout:
         """Side of a model pixel in metres."""
         return float(self._pixel)
 
-    @property
+    @cached_property
     def stride_px(self) -> int:
         """Distance between patch centres in model pixels."""
         return round(Fraction(self.stride_m) / self._pixel)
@@ -103,12 +104,12 @@ class PatchLayout:
         """Side of a patch in the pixels that imagery is read in."""
         return self.input_px if self.source_px is None else self.source_px
 
-    @property
+    @cached_property
     def read_stride_px(self) -> int:
         """Distance between patch centres in the pixels that imagery is read in."""
         return round(Fraction(self.stride_m) / self._read_pixel)
 
-    @property
+    @cached_property
     def _read_pixel(self) -> Fraction:
         return Fraction(self.patch_m).limit_denominator(10**6) / self.read_px
 
@@ -128,8 +129,15 @@ class PatchLayout:
 
     def edge(self, index: int) -> float:
         """Return the lower edge in metres of the patch of a lattice index along either axis."""
-        half = Fraction(self.patch_m).limit_denominator(10**6) / 2
-        return float((index + Fraction(1, 2)) * self.stride_px * self._pixel - half)
+        return float((2 * index + 1) * self._half_stride - self._half)
+
+    @cached_property
+    def _half_stride(self) -> Fraction:
+        return self.stride_px * self._pixel / 2
+
+    @cached_property
+    def _half(self) -> Fraction:
+        return Fraction(self.patch_m).limit_denominator(10**6) / 2
 
     def patches_for(self, bounds: tuple[float, float, float, float], level: Level) -> PatchSet:
         """Return all patches that a block of cells needs.

@@ -30,6 +30,10 @@ XYZ = "https://tiles.test/{z}/{x}/{y}.png"
         ("https://a.test/{z}/{x}/{y}/{quadkey}", {}, "needs {z}, {x} and {y}"),
         ("https://a.test/{z}/{x}/{y}?k=${HOME}", {}, "which env: does not list"),
         ("https://${HOST}/{z}/{x}/{y}", {"env": ["HOST"]}, "no variable in the name of the host"),
+        ("https://{z}.a.test/{x}/{y}", {}, "in the host's name, not {z}"),
+        ("https://{quadkey}.a.test/", {}, "in the host's name, not {quadkey}"),
+        ("https://a{-y}.test/{z}/{x}", {}, "in the host's name, not {-y}"),
+        ("https://{bbox}/", {}, "in the host's name, not {bbox}"),
         ("https://a.test/{z}/{x}/{y}/{colour}", {}, "unknown place {colour}"),
         ("https://{s}.a.test/{z}/{x}/{y}", {}, "no subdomains"),
         (XYZ, {"headers": {"X-Key": "${HOME}"}}, "headers: use ${HOME}"),
@@ -61,6 +65,19 @@ def test_templates() -> None:
         assert address(entry, tile) == expected
     box = address(make_entry("https://a.test/?BBOX={bbox}"), WebTile(0, 0, 0))
     assert box.endswith("BBOX=-20037508.342789,-20037508.342789,20037508.342789,20037508.342789")
+
+
+def test_turns_are_counted_by_the_host_that_is_asked() -> None:
+    hosts = {
+        make_entry(url, subdomains=["a", "b"]).host
+        for url in (
+            "https://{s}.A.test/{z}/{x}/{y}",
+            "HTTPS://me:pw@{s}.a.test:443/other/{z}/{x}/{y}",
+            "https://{switch:a,b}.a.test/{z}/{x}/{y}",
+        )
+    }
+    assert hosts == {"https://{s}.a.test"}
+    assert make_entry("http://a.test:8080/{z}/{x}/{y}").host == "http://a.test:8080"
 
 
 @given(z=st.integers(1, 22), data=st.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
         (None, None),
         ("120", 120.0),
         (" 7 ", 7.0),
+        ("\u00b2", None),
         ("Wed, 01 May 2024 12:02:00 GMT", 120.0),
         ("Wed, 01 May 2024 14:02:00 +0200", 120.0),
         ("Wed, 01 May 2024 11:00:00 GMT", 0.0),
@@ -67,11 +69,16 @@ def test_a_breaker_rests_tries_and_gives_up() -> None:
     assert breaker.wait(2.0) == 9.0
     assert not breaker.given_up(manners)
     # One request tries; others wait for what it finds.
-    trying = breaker.asked()
+    trying, token = breaker.asked(), breaker.closed_until
     assert trying.wait(11.0) is None
     assert trying.succeeded().wait(11.0) == 0.0
-    assert trying.abandoned().wait(11.0) == 0.0
-    again = trying.failed(11.0, manners, "c")
+    assert trying.abandoned(token).wait(11.0) == 0.0
+    # A request from before the rest, failing late, is not the one that tries.
+    late = trying.failed(11.0, manners, "late", token=None)
+    assert late.wait(11.0) is None
+    assert late.rests == trying.rests
+    assert trying.abandoned(None).wait(11.0) is None
+    again = trying.failed(11.0, manners, "c", token=token)
     assert again.given_up(manners)
     assert again.wait(12.0) == 19.0
     assert again.reason == "c"
@@ -101,7 +108,26 @@ def test_turns_without_a_file_are_each_process_s_own() -> None:
 
 
 def test_a_warning_only_beyond_a_day() -> None:
-    assert Requests(10, 10, "web tiles").warning is None
-    warning = Requests(25_000_000, 1_728_000, "web tiles of level 18").warning
-    assert warning is not None
+    assert Requests(10, 10, "web tiles", kept=10).warnings == ()
+    (warning,) = Requests(25_000_000, 1_728_000, "web tiles of level 18").warnings
     assert "14.5 days" in warning
+    (warning,) = Requests(10, 10, "web tiles", kept=9).warnings
+    assert "cache: max_gb" in warning
+
+
+def test_turns_that_cannot_be_kept_any_more_go_on_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manners = MannersConfig(per_second=10.0, per_day=3)
+    turns = Turns(tmp_path / "turns.sqlite")
+    turns.take("https://a.test", manners)
+    turns.take("https://a.test", manners)
+    with sqlite3.connect(tmp_path / "turns.sqlite") as database:
+        database.execute("DROP TABLE hosts")
+    turns.take("https://a.test", manners)
+    # What was counted so far still counts, and it is said once.
+    with pytest.raises(DayIsUsedUpError):
+        turns.take("https://a.test", manners)
+    assert len([r for r in caplog.records if "own account" in r.getMessage()]) == 1
+    turns.close()
+    database.close()

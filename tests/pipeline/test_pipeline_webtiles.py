@@ -16,8 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from s2s_map.cli.main import main
+from s2s_map.config.run import load_run_config
 from s2s_map.imagery.web.fetcher import close_fetchers
 from s2s_map.imagery.web.webtile import WebTile
+from s2s_map.pipeline.job import resolve
+from s2s_map.pipeline.plan import make_plan
+from s2s_map.pipeline.run import run
 
 KEY = "s3cret-key-0123456789"
 
@@ -112,4 +116,29 @@ def test_an_expired_key_with_debug_says_so_without_the_key(
         missing = capsys.readouterr().out.strip()
         assert len(missing.splitlines()) == 1
         assert "MAP_KEY" in missing
+    close_fetchers()
+
+
+@pytest.mark.parametrize("cell_m", [1280])
+def test_a_whole_run_asks_for_what_the_plan_says_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell_m: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAP_KEY", KEY)
+    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
+    body = pattern_png(14, 8464, 5818)
+    headers = {"cache-control": "max-age=86400"}
+    with serve_webtiles(lambda tile, request: Response(body, headers=headers)) as server:
+        config = write_webtile_job(tmp_path, server.url, "fail")
+        job = yaml.safe_load(config.read_text())
+        # A triangle: what lies beyond it is neither embedded nor pictured.
+        job["region"] = "POLYGON ((6 46.4, 6.08 46.4, 6.08 46.48, 6 46.4))"
+        job["grid"] = {"cell_m": cell_m, "block_cells": 16 if cell_m == 160 else 4}
+        job["patches"] = {"stride_m": min(cell_m, 320)}
+        config.write_text(yaml.safe_dump(job))
+        planned = make_plan(resolve(load_run_config(config))).requests
+        assert planned is not None
+        run(config)
+        assert max(server.asked.values()) == 1
+        assert server.requests == planned.count
     close_fetchers()

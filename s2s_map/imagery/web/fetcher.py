@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import logging
 import random
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -21,19 +22,21 @@ from numpy.typing import NDArray
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from s2s_map.catalog.redacting import redacted
-from s2s_map.config.cache_folder import cache_folder
+from s2s_map.config.cache_folder import CACHE_VARIABLE, cache_folder
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.errors import ImageryError
+from s2s_map.imagery.web.content import path_digest
 from s2s_map.imagery.web.gate import BLANK, PIXELS, Gate
 from s2s_map.imagery.web.judging import FetchError, TransientError, decode
-from s2s_map.imagery.web.manners import wait_s
+from s2s_map.imagery.web.manners import HELD_BYTES, wait_s
 from s2s_map.imagery.web.turns import DayIsUsedUpError, Turns
 from s2s_map.imagery.web.webtile import WebTile
 
 Pixels = NDArray[np.uint8]
 """Red, green, blue, alpha of one web tile, (4, y, x)."""
 
-_HELD_BYTES = 256_000_000
+# What a web tile takes in memory besides its file.
+_ITEM_BYTES = 300
 _STRIPES = 512
 # Own failures of the cache, such as a full disk, are no failures of the run: it fetches.
 logging.getLogger("hishel").setLevel(logging.CRITICAL)
@@ -60,8 +63,10 @@ class Fetcher:
         name = hashlib.sha256(_content_of(entry).encode()).hexdigest()[:24]
         self._synthetic = f"http://{name}.invalid"
         self._locks = folder / "locks" / name
-        self._locks.mkdir(parents=True, exist_ok=True)
-        transport: httpx2.BaseTransport = Gate(entry, Turns(folder / "turns.sqlite"))
+        _make(self._locks)
+        self._failed: dict[WebTile, str] = {}
+        self._gate = Gate(entry, Turns(folder / "turns.sqlite"))
+        transport: httpx2.BaseTransport = self._gate
         if entry.cache.max_gb:
             transport = CacheTransport(
                 transport,
@@ -118,6 +123,7 @@ class Fetcher:
             FetchError: If it cannot be had.
             DayIsUsedUpError: If the provider allows no more requests today.
         """
+        self._check_failed(webtile)
         held = self._look(webtile)
         if held is None:
             # One lock serves many web tiles, so that their number is bounded.
@@ -125,6 +131,7 @@ class Fetcher:
             with FileLock(self._locks / f"{stripe}.lock", poll_interval=0.01):
                 held = self._look(webtile)
                 if held is None:
+                    self._check_failed(webtile)
                     return self._request(webtile)
         body = held[0]
         return None if body is None else decode(body, self._entry.tile_px)
@@ -151,7 +158,27 @@ class Fetcher:
             wait=wait,
             reraise=True,
         )
-        return attempts(self._once, webtile)
+        try:
+            return attempts(self._once, webtile)
+        except FetchError as error:
+            self._hold_failure(webtile, str(error))
+            raise
+
+    def _check_failed(self, webtile: WebTile) -> None:
+        with self._lock:
+            reason = self._failed.get(webtile)
+        if reason is not None:
+            raise FetchError(reason)
+
+    def _hold_failure(self, webtile: WebTile, reason: str) -> None:
+        # Not asked again by every block around it. Where the host is what is wrong, its web tiles
+        # are asked for once it is well; where a failure stops the run, the next one tries again.
+        resting = self._gate.is_resting
+        with self._lock:
+            if resting:
+                self._failed.clear()
+            elif self._entry.on_missing == "nodata":
+                self._failed[webtile] = reason
 
     def _once(self, webtile: WebTile) -> Pixels | None:
         # What the cache is told: a name for the web tile, without the key that is asked with.
@@ -175,23 +202,25 @@ class Fetcher:
 
     def _hold(self, webtile: WebTile, body: bytes | None) -> None:
         with self._lock:
+            if webtile in self._held:
+                self._held_bytes -= _size(self._held.pop(webtile))
             self._held[webtile] = body
-            self._held_bytes += len(body or b"")
-            while self._held_bytes > _HELD_BYTES:
+            self._held_bytes += _size(body)
+            while self._held_bytes > HELD_BYTES:
                 _, gone = self._held.popitem(last=False)
-                self._held_bytes -= len(gone or b"")
+                self._held_bytes -= _size(gone)
 
 
 _MAKING = threading.Lock()
-_FETCHERS: dict[tuple[str, Path], Fetcher] = {}
+_FETCHERS: dict[tuple[str, str, Path], Fetcher] = {}
 
 
 def fetcher_of(entry: XyzEntry) -> Fetcher:
     """Return this process's fetcher of an entry."""
-    key = (entry.model_dump_json(), cache_folder("web"))
+    key = (entry.model_dump_json(), path_digest(entry), cache_folder("web"))
     with _MAKING:
         if key not in _FETCHERS:
-            _FETCHERS[key] = Fetcher(entry, key[1])
+            _FETCHERS[key] = Fetcher(entry, key[-1])
         return _FETCHERS[key]
 
 
@@ -205,6 +234,23 @@ def close_fetchers() -> None:
 
 def _content_of(entry: XyzEntry) -> str:
     """What decides the content of an answer: what is kept for one entry serves its like."""
-    return entry.model_dump_json(
+    said = entry.model_dump_json(
         include={"url", "subdomains", "headers", "tile_px", "blank", "cache"}
     )
+    return said + path_digest(entry)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ImageryError(
+            f"web tiles cannot be kept in {folder} ({error.strerror or error})",
+            remedy=f"name a folder that can be written in {CACHE_VARIABLE}",
+        ) from None
+
+
+def _size(body: bytes | None) -> int:
+    return len(body or b"") + _ITEM_BYTES

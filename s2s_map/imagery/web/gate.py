@@ -70,21 +70,27 @@ class Gate(httpx2.BaseTransport):
             FetchError: If there is no imagery to be had.
             DayIsUsedUpError: If the provider allows no more today.
         """
-        self._await_breaker()
+        token = self._await_breaker()
         try:
             wait = self._turns.take(self._entry.host, self._entry.manners)
             time.sleep(wait)
             answer = self._ask(request)
         except (FetchError, TransientError) as error:
-            self._failed(error)
+            self._failed(error, token)
             raise
         except BaseException:
             with self._lock:
-                self._breaker = self._breaker.abandoned()
+                self._breaker = self._breaker.abandoned(token)
             raise
         with self._lock:
             self._breaker = self._breaker.succeeded()
         return answer
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the host itself is in trouble, rather than single web tiles."""
+        with self._lock:
+            return self._breaker.rests > 0
 
     def close(self) -> None:
         """Close connections and files."""
@@ -133,7 +139,7 @@ class Gate(httpx2.BaseTransport):
                 return httpx2.Response(200, headers=kept, content=body, extensions={PIXELS: pixels})
         return httpx2.Response(200, headers=kept | {BLANK: "yes"}, content=b"")
 
-    def _await_breaker(self) -> None:
+    def _await_breaker(self) -> float | None:
         manners = self._entry.manners
         while True:
             with self._lock:
@@ -141,7 +147,7 @@ class Gate(httpx2.BaseTransport):
                 wait = breaker.wait(now)
                 if wait == 0.0:
                     self._breaker = breaker.asked()
-                    return
+                    return breaker.closed_until
                 if breaker.given_up(manners):
                     raise FetchError(
                         f"the host is left alone after {breaker.failures} failures in a row, "
@@ -149,13 +155,13 @@ class Gate(httpx2.BaseTransport):
                     )
             time.sleep(_PAUSE_S if wait is None else min(wait, 1.0))
 
-    def _failed(self, error: FetchError) -> None:
+    def _failed(self, error: FetchError, token: float | None) -> None:
         refused = isinstance(error, RefusedError)
         troubled = isinstance(error, TransientError) and error.troubled
         with self._lock:
             if refused or troubled:
                 self._breaker = self._breaker.failed(
-                    time.monotonic(), self._entry.manners, str(error), for_good=refused
+                    time.monotonic(), self._entry.manners, str(error), refused, token
                 )
             else:
                 # The host answers; this web tile is what is wrong.

@@ -53,6 +53,8 @@ def decode(body: bytes, tile_px: int) -> NDArray[np.uint8]:
                     troubled=False,
                 )
             rgba = np.asarray(image.convert("RGBA"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TransientError("an image that declares far too many pixels", troubled=False) from None
     except UnidentifiedImageError:
         raise TransientError(f"{_kind(body)} instead of an image", troubled=False) from None
     except (OSError, SyntaxError, ValueError) as error:

@@ -8,6 +8,9 @@ from email.utils import parsedate_to_datetime
 
 from s2s_map.config.webtiles import MannersConfig
 
+HELD_BYTES = 256_000_000
+"""What a process holds of web tiles in memory, whatever may be kept on disk."""
+
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for; None if it says nothing.
@@ -18,7 +21,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return float(value)
     try:
         then = parsedate_to_datetime(value)
@@ -107,12 +110,21 @@ class Breaker:
         """Return the state after an answer."""
         return Breaker()
 
-    def abandoned(self) -> Breaker:
-        """Return the state after a request that was not sent."""
-        return replace(self, trying=False)
+    def abandoned(self, token: float | None) -> Breaker:
+        """Return the state after a request that was not sent.
+
+        Args:
+            token: `closed_until` as it was when the request was let pass.
+        """
+        return replace(self, trying=False) if self._is_try(token) else self
 
     def failed(
-        self, now: float, manners: MannersConfig, reason: str, for_good: bool = False
+        self,
+        now: float,
+        manners: MannersConfig,
+        reason: str,
+        for_good: bool = False,
+        token: float | None = None,
     ) -> Breaker:
         """Return the state after no answer, or one that tells of trouble.
 
@@ -121,12 +133,17 @@ class Breaker:
             manners: Failures before a rest, and the rests.
             reason: Why.
             for_good: Whether waiting will not help, as with a wrong key: no rests are tried.
+            token: `closed_until` as it was when the request was let pass: only the one that tries
+                ends or prolongs a rest.
         """
         failures = self.failures + 1
-        if self.closed_until is not None and not self.trying:
+        if self.closed_until is not None and not self._is_try(token):
             return replace(self, failures=failures, reason=reason)  # Asked before the rest began.
         if self.closed_until is None and failures < manners.breaker_failures:
             return replace(self, failures=failures, reason=reason)
         rests = manners.breaker_rests if for_good else self.rests
         rest = manners.breaker_rest_s * 2.0 ** min(rests, manners.breaker_rests)
         return Breaker(failures, rests + 1, now + rest, reason=reason)
+
+    def _is_try(self, token: float | None) -> bool:
+        return self.trying and token is not None and token == self.closed_until

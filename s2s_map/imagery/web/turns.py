@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +19,14 @@ _TABLE = (
 )
 
 
+_log = logging.getLogger(__name__)
+
+type _State = tuple[float, str, int]
+"""When the bucket is full again, the day, and the requests made on it."""
+
+_FIRST: _State = (0.0, "", 0)
+
+
 class DayIsUsedUpError(Exception):
     """The requests that the provider allows in a day are made."""
 
@@ -24,7 +34,8 @@ class DayIsUsedUpError(Exception):
 class Turns:
     """When each host may be asked next, in a file that processes share.
 
-    Where the file cannot be written, each process keeps its own account.
+    Where the file cannot be written, also in the middle of a run, each process goes on with its
+    own account, and says so once.
 
     Args:
         path: The file.
@@ -32,7 +43,15 @@ class Turns:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._database = _open(path)
+        self._path = path
+        # As this process last saw it, to go on with.
+        self._account: dict[str, _State] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database: sqlite3.Connection | None = _connect(str(path))
+        except (OSError, sqlite3.Error) as error:
+            self._database = None
+            self._go_on_alone(error)
 
     def take(self, host: str, manners: MannersConfig) -> float:
         """Take the next turn to ask a host; return how long to wait for it, seconds.
@@ -42,28 +61,56 @@ class Turns:
         """
         now = time.time()
         today = datetime.fromtimestamp(now, UTC).date().isoformat()
-        with self._lock, self._transaction() as database:
-            free_at, day, asked = _state(database, host)
+
+        def taken(state: _State) -> tuple[_State, float]:
+            free_at, day, asked = state
             asked = asked if day == today else 0
             if manners.per_day is not None and asked >= manners.per_day:
                 raise DayIsUsedUpError
             after, wait = reserve(free_at, now, manners.per_second)
-            _keep(database, host, after, today, asked + 1)
-        return wait
+            return (after, today, asked + 1), wait
+
+        return self._change(host, taken)
 
     def hold(self, host: str, seconds: float) -> None:
         """Let nobody ask a host for a while: it said so."""
-        with self._lock, self._transaction() as database:
-            free_at, day, asked = _state(database, host)
-            _keep(database, host, max(free_at, time.time() + seconds), day, asked)
+        until = time.time() + seconds
+
+        def held(state: _State) -> tuple[_State, float]:
+            free_at, day, asked = state
+            return (max(free_at, until), day, asked), 0.0
+
+        self._change(host, held)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._database.close()
+            if self._database is not None:
+                self._database.close()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._database)
+    def _change(self, host: str, change: Callable[[_State], tuple[_State, float]]) -> float:
+        with self._lock:
+            if self._database is not None:
+                try:
+                    with _Transaction(self._database) as database:
+                        state, wait = change(_state(database, host))
+                        _keep(database, host, state)
+                except sqlite3.Error as error:
+                    self._database = None
+                    self._go_on_alone(error)
+                else:
+                    self._account[host] = state
+                    return wait
+            self._account[host], wait = change(self._account.get(host, _FIRST))
+            return wait
+
+    def _go_on_alone(self, error: Exception) -> None:
+        _log.warning(
+            "turns to ask hosts cannot be kept in %s (%s): each process keeps its own account of "
+            "manners.per_second and per_day",
+            self._path,
+            error,
+        )
 
 
 class _Transaction:
@@ -75,15 +122,10 @@ class _Transaction:
         return self._database
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _connect(str(path))
-    except (OSError, sqlite3.Error):
-        return _connect(":memory:")
+        if kind is None:
+            self._database.execute("COMMIT")
+        elif self._database.in_transaction:
+            self._database.execute("ROLLBACK")
 
 
 def _connect(name: str) -> sqlite3.Connection:
@@ -95,14 +137,12 @@ def _connect(name: str) -> sqlite3.Connection:
     return database
 
 
-def _state(database: sqlite3.Connection, host: str) -> tuple[float, str, int]:
+def _state(database: sqlite3.Connection, host: str) -> _State:
     found = database.execute(
         "SELECT free_at, day, asked FROM hosts WHERE host = ?", (host,)
     ).fetchone()
-    return (0.0, "", 0) if found is None else (float(found[0]), str(found[1]), int(found[2]))
+    return _FIRST if found is None else (float(found[0]), str(found[1]), int(found[2]))
 
 
-def _keep(database: sqlite3.Connection, host: str, free_at: float, day: str, asked: int) -> None:
-    database.execute(
-        "INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)", (host, free_at, day, asked)
-    )
+def _keep(database: sqlite3.Connection, host: str, state: _State) -> None:
+    database.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)", (host, *state))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from s2s_map.config.webtiles import XyzEntry
 
@@ -177,3 +180,26 @@ class WebTileRange:
             for y in range(self.top, self.bottom)
             for x in range(self.left, self.right)
         ]
+
+
+def count_webtiles(ranges: Sequence[WebTileRange]) -> int:
+    """Return how many web tiles ranges of one level hold together, each counted once.
+
+    Examples:
+        >>> count_webtiles([WebTileRange(3, 0, 0, 2, 2), WebTileRange(3, 1, 1, 3, 3)])
+        7
+    """
+    held = [found for found in ranges if found.count]
+    if not held:
+        return 0
+    edges = np.array([(f.left, f.top, f.right, f.bottom) for f in held], dtype=np.int64)
+    heights = edges[:, 3] - edges[:, 1]
+    which = np.repeat(np.arange(len(edges)), heights)
+    # Row by row, all rows in a line: intervals, sorted by where they begin.
+    rows = np.arange(heights.sum()) - np.repeat(np.cumsum(heights) - heights, heights)
+    start = (edges[which, 1] + rows) * (2 << held[0].z)
+    left, right = start + edges[which, 0], start + edges[which, 2]
+    order = np.argsort(left, kind="stable")
+    left, right = left[order], right[order]
+    before = np.concatenate([[-1], np.maximum.accumulate(right)[:-1]])
+    return int(np.clip(right - np.maximum(left, before), 0, None).sum())

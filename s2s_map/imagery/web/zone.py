@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from s2s_map.catalog.projecting import LONLAT, project
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
+from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.web.webtile import (
     HALF_WORLD_M,
     WebTile,
@@ -31,6 +32,9 @@ _MOST_PX = 4096
 _LARGEST_PART_PX = 2048
 _RIM_PX = 16
 _REACH_PX = 4.0
+# Rounding, and what GDAL's interpolated coordinates are off.
+_SLACK_PX = 1.5
+_METRES = HALF_WORLD_M / 180.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class WebTileZone:
             max(top // side, 0),
             min(-(-(left + shape[1]) // side), count),
             min(-(-(top + shape[0]) // side), count),
-        ) & declared_range(self.entry, self.level)
+        )
         needed = {w: None for within in self.within for w in (wanted & within).webtiles()}
         if needed:
             found = fetcher_of(self.entry).fetch(needed)
@@ -129,22 +133,45 @@ def zones_under(
         crs: CRS of the lattice.
     """
     size = 2.0 * HALF_WORLD_M / float(entry.tile_px * 2**level)
-    needs = mercator_boxes(lattice.bounds(inside), crs)
+    within = tuple(ranges_under(entry, level, lattice, [inside], crs))
     zones = []
     for minx, miny, maxx, maxy in mercator_boxes(lattice.bounds(part), crs):
         ratio = max((maxx - minx) / size / part.width, (maxy - miny) / size / part.height, 1.0)
         rim = math.ceil(_REACH_PX * ratio) + _RIM_PX
-        reach = rim * size
-        within = tuple(
-            WebTileRange.covering((w - reach, s - reach, e + reach, n + reach), level)
-            for w, s, e, n in needs
-        )
         left = math.floor((minx + HALF_WORLD_M) / size) - rim
         right = math.ceil((maxx + HALF_WORLD_M) / size) + rim
         top = math.floor((HALF_WORLD_M - maxy) / size) - rim
         bottom = math.ceil((HALF_WORLD_M - miny) / size) + rim
         zones.append(WebTileZone(entry, level, left, top, right - left, bottom - top, within))
     return zones
+
+
+def ranges_under(
+    entry: XyzEntry, level: int, lattice: Lattice, windows: Sequence[PixelWindow], crs: CRS
+) -> list[WebTileRange]:
+    """Return the web tiles that windows of a lattice need, those that a kernel reaches included.
+
+    Args:
+        entry: The catalog entry.
+        level: Level of the web tiles.
+        lattice: The lattice.
+        windows: Windows, each within one part.
+        crs: CRS of the lattice.
+    """
+    size = 2.0 * HALF_WORLD_M / float(entry.tile_px * 2**level)
+    there = declared_range(entry, level)
+    pixel = float(lattice.pixel_m)
+    found = []
+    for boxes, stretch in boxes_under([lattice.bounds(window) for window in windows], crs):
+        ratio = pixel * stretch / size
+        # A mean takes what lies under a pixel; the cubic kernel is two pixels, of the coarser
+        # lattice, to each side of a pixel's centre.
+        reach = size * (_SLACK_PX if ratio >= AVERAGE_FROM else 2.0 * max(ratio, 1.0) + _SLACK_PX)
+        for w, s, e, n in boxes:
+            box = WebTileRange.covering((w - reach, s - reach, e + reach, n + reach), level) & there
+            if box.count:
+                found.append(box)
+    return found
 
 
 def parts_of(window: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, PixelWindow]]:
@@ -171,10 +198,53 @@ def mercator_boxes(bounds: Bounds, crs: CRS) -> list[Bounds]:
 
     Two where the antimeridian lies between, none beyond what either CRS can show.
     """
+    return boxes_under([bounds], crs)[0][0]
+
+
+def boxes_under(many: Sequence[Bounds], crs: CRS) -> list[tuple[list[Bounds], float]]:
+    """Return `mercator_boxes` of many bounds, each with its metres of EPSG:3857 to a metre."""
+    edges = np.asarray(many, dtype=np.float64).reshape(-1, 4)
+    sides = np.maximum(edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1])
+    # Over 5 km an arc leaves its chord by half a metre.
+    pieces = np.clip(np.ceil(sides / 5_000.0), 4, 100).astype(int)
+    found: list[tuple[list[Bounds], float]] = [([], 1.0)] * len(edges)
+    to_lonlat = crs.transformer_to_crs(LONLAT, always_xy=True)
+    for count in np.unique(pieces):
+        chosen = np.flatnonzero(pieces == count)
+        minx, miny, maxx, maxy = (column[:, None] for column in edges[chosen].T)
+        along = np.linspace(0.0, 1.0, count + 1)[None, :]
+        x, y = minx + (maxx - minx) * along, miny + (maxy - miny) * along
+        x = np.concatenate([x, x, np.repeat(minx, count + 1, 1), np.repeat(maxx, count + 1, 1)], 1)
+        y = np.concatenate([np.repeat(miny, count + 1, 1), np.repeat(maxy, count + 1, 1), y, y], 1)
+        lon, lat = (
+            np.asarray(values).reshape(x.shape) for values in to_lonlat(x.ravel(), y.ravel())
+        )
+        west, east, south, north = lon.min(1), lon.max(1), lat.min(1), lat.max(1)
+        # Far from the poles and from the antimeridian there is one box.
+        plain = np.isfinite(lon + lat).all(1) & (east - west < 90.0) & (east > west)
+        plain &= (north > south) & (np.maximum(-south, north) < 80.0)
+        for row, index in enumerate(chosen.tolist()):
+            if not plain[row]:
+                found[index] = _far_boxes(many[index], crs)
+                continue
+            low, high = mercator_y(float(south[row])), mercator_y(float(north[row]))
+            box = (float(west[row]) * _METRES, low, float(east[row]) * _METRES, high)
+            corners = [
+                (float(lon[row, k]) * _METRES, mercator_y(float(lat[row, k])))
+                for k in (0, count, count + 1, 2 * count + 1)
+            ]
+            across = max(math.dist(*corners[:2]), math.dist(*corners[2:]))
+            down = max(math.dist(corners[0], corners[2]), math.dist(corners[1], corners[3]))
+            width, height = edges[index, 2] - edges[index, 0], edges[index, 3] - edges[index, 1]
+            found[index] = [box], float(max(across / width, down / height))
+    return found
+
+
+def _far_boxes(bounds: Bounds, crs: CRS) -> tuple[list[Bounds], float]:
     lonlat = shapely.get_coordinates(project(shapely.box(*bounds), crs, LONLAT))
     lonlat = lonlat[np.isfinite(lonlat).all(axis=1)]
     if not len(lonlat):
-        return []
+        return [], 1.0
     extent = extent_of(lonlat)
     south, north = extent.south, extent.north
     if extent.width >= 360.0:
@@ -185,9 +255,10 @@ def mercator_boxes(bounds: Bounds, crs: CRS) -> list[Bounds]:
         spans = [(extent.west, 180.0), (-180.0, extent.east)]
     low, high = mercator_y(south), mercator_y(north)
     if high <= low:
-        return []
-    metres = HALF_WORLD_M / 180.0
-    return [(west * metres, low, east * metres, high) for west, east in spans if east > west]
+        return [], 1.0
+    boxes = [(west * _METRES, low, east * _METRES, high) for west, east in spans if east > west]
+    across = sum(east - west for west, _, east, _ in boxes) / (bounds[2] - bounds[0])
+    return boxes, max(across, (high - low) / (bounds[3] - bounds[1]))
 
 
 def declared_range(entry: XyzEntry, level: int) -> WebTileRange:
@@ -195,8 +266,7 @@ def declared_range(entry: XyzEntry, level: int) -> WebTileRange:
     if entry.bounds is None:
         return WebTileRange(level, 0, 0, 2**level, 2**level)
     west, south, east, north = entry.bounds
-    metres = HALF_WORLD_M / 180.0
-    box = (west * metres, mercator_y(south), east * metres, mercator_y(north))
+    box = (west * _METRES, mercator_y(south), east * _METRES, mercator_y(north))
     return WebTileRange.covering(box, level)
 
 
