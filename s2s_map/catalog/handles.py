@@ -15,9 +15,8 @@ from threading import Lock
 
 from rasterio.io import DatasetReader
 
-from s2s_map.catalog.opening import open_dataset, reading, settings_of
+from s2s_map.catalog.opening import no_file, open_dataset, reading, settings_of
 from s2s_map.catalog.uris import is_remote
-from s2s_map.errors import ImageryError
 
 Version = tuple[int, ...]
 
@@ -39,9 +38,7 @@ def version_of(uri: str) -> Version:
     try:
         status = Path(uri).stat()
     except OSError:
-        raise ImageryError(
-            f"no file {uri}", remedy="check the entry's uri:; paths are relative to the catalog"
-        ) from None
+        raise no_file(uri) from None
     return os.getpid(), status.st_mtime_ns, status.st_size
 
 

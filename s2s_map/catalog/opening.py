@@ -110,14 +110,19 @@ def settings_of(uri: str) -> Settings:
         return Settings(gdal_path(uri), redacted(uri), DRIVERS, remote_environment)
     path = Path(uri)
     if not path.is_file():
-        raise ImageryError(
-            f"no file {uri}", remedy="check the entry's uri:; paths are relative to the catalog"
-        )
+        raise no_file(uri)
     drivers: tuple[str, ...] = DRIVERS
     if is_vrt(path):
         check_vrt(path)
         drivers = ("VRT", *DRIVERS)
     return Settings(str(path.resolve()), uri, drivers, gdal_environment)
+
+
+def no_file(uri: str) -> ImageryError:
+    """Return the error that a local file is not there."""
+    return ImageryError(
+        f"no file {uri}", remedy="check the entry's uri:; paths are relative to the catalog"
+    )
 
 
 def open_dataset(settings: Settings) -> DatasetReader:

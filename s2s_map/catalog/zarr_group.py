@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.uris import is_remote, is_web
-from s2s_map.config.secrets import remember
+from s2s_map.config.cloud import cloud_settings, remember_cloud_keys, s3_endpoint
 from s2s_map.errors import ImageryError
 
 if TYPE_CHECKING:
@@ -26,18 +26,6 @@ TIMEOUT_S = 60.0
 
 RETRIES = 4
 _CONNECT_S = 15.0
-_SECRETS = (
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_ACCESS_KEY",
-    "AZURE_STORAGE_SAS_TOKEN",
-    "AZURE_STORAGE_SAS_KEY",
-    "AZURE_STORAGE_TOKEN",
-    "AZURE_CLIENT_SECRET",
-    "GOOGLE_SERVICE_ACCOUNT_KEY",
-)
-_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _NOT_FOUND = "check the entry's uri:; a store holds zarr.json, or .zgroup"
 
 
@@ -138,7 +126,7 @@ _lock = Lock()
 
 
 def _held(uri: str, anew: bool) -> _Held:
-    settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_PREFIXES)))
+    settings = cloud_settings()
     key = (uri, settings, os.getpid())
     with _lock:
         if anew or key not in _open:
@@ -166,11 +154,9 @@ def _store(uri: str, settings: dict[str, str]) -> Any:
     from obstore.store import from_url
     from zarr.storage import ObjectStore
 
-    for name in _SECRETS:
-        if name in settings:
-            remember(name, settings[name], sent=False)
+    remember_cloud_keys(settings)
     options: dict[str, Any] = {}
-    endpoint = settings.get("AWS_ENDPOINT_URL_S3") or settings.get("AWS_ENDPOINT_URL")
+    endpoint = s3_endpoint(settings)
     if uri.startswith("s3://"):
         if endpoint:
             options["endpoint"] = endpoint

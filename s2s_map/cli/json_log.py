@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Literal
 
+from s2s_map.cli.reporting import PacedReporter
 from s2s_map.config.secrets import redacted
-from s2s_map.pipeline.progress import Reporter
 
 type LogLevel = Literal["info", "warning", "error"]
 
-_LOG_EVERY_S = 10.0
 _LINE = Lock()
 
 
@@ -39,32 +38,19 @@ def write_event(event: str, level: LogLevel = "info", **about: Any) -> None:
         sys.stderr.flush()
 
 
-class JsonReporter(Reporter):
+class JsonReporter(PacedReporter):
     """The progress of a run as events: stages, blocks, and a count every ten seconds."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._stage = self._unit = ""
-        self._total = self._done = self._found = 0
-        self._began = self._told = 0.0
+        super().__init__()
         _take_logs()
 
     def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
         """Tell of the stage."""
-        self._stage, self._unit, self._total = stage, unit, total
-        self._done = self._found = done
-        self._began = self._told = time.monotonic()
+        super().start(stage, total, unit, done)
         self._tell("stage started")
 
-    def advance(self, count: int) -> None:
-        """Tell if the last line is a while ago."""
-        with self._lock:
-            self._done += count
-            now = time.monotonic()
-            if now - self._told < _LOG_EVERY_S:
-                return
-            self._told = now
-            rate = (self._done - self._found) / (now - self._began)
+    def _progress(self, rate: float) -> None:
         self._tell("progress", per_s=round(rate, 2))
 
     def finish(self) -> None:

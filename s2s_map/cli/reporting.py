@@ -73,31 +73,23 @@ class BarReporter(Reporter):
         self._progress.console.print(text, highlight=False)
 
 
-class LogReporter(Reporter):
-    """A log line at the start and end of a stage and every ten seconds between."""
+class PacedReporter(Reporter):
+    """Counts a stage and tells of it now and then: the ground of what writes lines."""
 
     def __init__(self) -> None:
-        self._log = logging.getLogger("s2s_map")
-        if not self._log.handlers:
-            handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-            self._log.addHandler(handler)
-            self._log.setLevel(logging.INFO)
         self._lock = Lock()
-        self._stage, self._unit = "", ""
+        self._stage = self._unit = ""
         self._total = self._done = self._found = 0
         self._began = self._told = 0.0
 
     def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
-        """Log the stage."""
+        """Begin to count."""
         self._stage, self._unit, self._total = stage, unit, total
         self._done = self._found = done
         self._began = self._told = time.monotonic()
-        resumed = f" ({done:,} done before)" if done else ""
-        self._log.info("%s: %s %s%s", stage, f"{total:,}", unit, resumed)
 
     def advance(self, count: int) -> None:
-        """Log if the last line is a while ago."""
+        """Tell if the last line is a while ago."""
         with self._lock:
             self._done += count
             now = time.monotonic()
@@ -105,7 +97,33 @@ class LogReporter(Reporter):
                 return
             self._told = now
             rate = (self._done - self._found) / (now - self._began)
-            left = (self._total - self._done) / rate if rate > 0 else float("inf")
+        self._progress(rate)
+
+    def _progress(self, rate: float) -> None:
+        """Tell how far the stage is, at so many units a second."""
+        raise NotImplementedError
+
+
+class LogReporter(PacedReporter):
+    """A log line at the start and end of a stage and every ten seconds between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = logging.getLogger("s2s_map")
+        if not self._log.handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+            self._log.addHandler(handler)
+            self._log.setLevel(logging.INFO)
+
+    def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
+        """Log the stage."""
+        super().start(stage, total, unit, done)
+        resumed = f" ({done:,} done before)" if done else ""
+        self._log.info("%s: %s %s%s", stage, f"{total:,}", unit, resumed)
+
+    def _progress(self, rate: float) -> None:
+        left = (self._total - self._done) / rate if rate > 0 else float("inf")
         self._log.info(
             "%s: %s of %s %s, %.0f/s, %.0f s left",
             self._stage,

@@ -12,6 +12,8 @@ from s2s_map.datasets.schema import SPLITS, Split
 from s2s_map.errors import DataError
 
 EARTH_KM = 6371.0088
+"""Mean radius."""
+
 BLOCK_KM = 10.0
 SHARES = (0.8, 0.1, 0.1)
 

@@ -10,28 +10,16 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from s2s_map.config.secrets import redacted, remember
+from s2s_map.config.cloud import cloud_settings, remember_cloud_keys, s3_endpoint
+from s2s_map.config.secrets import redacted
 from s2s_map.errors import OutputError
 
-_SECRETS = (
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_ACCESS_KEY",
-    "AZURE_STORAGE_SAS_TOKEN",
-    "AZURE_STORAGE_SAS_KEY",
-    "AZURE_STORAGE_TOKEN",
-    "AZURE_CLIENT_SECRET",
-    "GOOGLE_SERVICE_ACCOUNT_KEY",
-)
 RETRY_S, REQUEST_S = 60.0, 60.0
 """For how long a request is tried again, and how long one try may take, seconds.
 
 Together less than a lease holds: what a run that has lost its prefix still puts comes before
 another may take it.
 """
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _SERVER_LINE = re.compile(r"status code: (\d+)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 # Where machines of a cloud are asked for credentials when the environment has none.
@@ -53,8 +41,7 @@ def object_client(url: str, *, patient: bool = True) -> Any:
         url: Such as ``s3://bucket``; keys are counted from there.
         patient: Whether to try again for a minute, as in the middle of a run, or for seconds.
     """
-    settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_PREFIXES)))
-    return _client(url, patient, settings, os.getpid())
+    return _client(url, patient, cloud_settings(), os.getpid())
 
 
 @lru_cache(maxsize=16)
@@ -62,10 +49,8 @@ def _client(url: str, patient: bool, settings: tuple[tuple[str, str], ...], _: i
     from obstore.store import from_url
 
     known = dict(settings)
-    for name in _SECRETS:
-        if name in known:
-            remember(name, known[name], sent=False)
-    endpoint = next((known[name] for name in _ENDPOINTS if known.get(name)), None)
+    remember_cloud_keys(known)
+    endpoint = s3_endpoint(known)
     options: dict[str, Any] = {}
     if url.startswith("s3://") and endpoint:
         options["endpoint"] = endpoint
@@ -124,7 +109,7 @@ def _explained(error: Exception) -> tuple[str, str]:
     if "redirect" in text.partition("\n")[0]:
         return "the bucket lies in another region", "set AWS_REGION to its region"
     if "HTTP error" in text and "scheme is not allowed" not in text:
-        endpoint = next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), "the server")
+        endpoint = s3_endpoint(os.environ) or "the server"
         return f"{redacted(endpoint)} cannot be reached", "check the network and AWS_ENDPOINT_URL"
     line = text.partition("\n")[0].partition("Error performing")[0] or type(error).__name__
     return redacted(line)[:200], "check the bucket and the environment"

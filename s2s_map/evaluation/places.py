@@ -7,10 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.datasets.splits import EARTH_KM
 from s2s_map.errors import DataError
-
-EARTH_KM = 6371.0088
-"""Mean radius."""
 
 _KM_PER_DEGREE = np.pi * EARTH_KM / 180
 _ROUNDS = 200

@@ -20,6 +20,7 @@ from s2s_map.pipeline.ledger import (
     BlockRecord,
     Ledger,
     RunStart,
+    idle_share,
     missing_blocks,
 )
 from s2s_map.pipeline.progress import Reporter
@@ -54,8 +55,7 @@ class EmbeddingCounts:
     @property
     def encoder_idle(self) -> float:
         """Share of the time in which an encoder had nothing to do, 0 to 1, mean of workers."""
-        whole = self.seconds * len(self.workers)
-        return max(0.0, 1.0 - self.encode_s / whole) if whole else 0.0
+        return idle_share(self.encode_s, self.seconds, len(self.workers)) or 0.0
 
 
 def embed_missing(

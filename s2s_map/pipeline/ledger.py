@@ -280,6 +280,15 @@ class JournalLedger:
             ) from error
 
 
+def idle_share(encode_s: float, seconds: float, workers: int) -> float | None:
+    """Return the share of a time in which encoders had nothing to do, 0 to 1, mean of workers.
+
+    None if there was no worker or no time.
+    """
+    whole = seconds * workers
+    return max(0.0, 1.0 - encode_s / whole) if whole > 0 else None
+
+
 def missing_blocks(blocks: Iterable[Block], finished: Mapping[str, object]) -> Iterator[Block]:
     """Yield the blocks that are not finished, in order."""
     return (block for block in blocks if block.key not in finished)

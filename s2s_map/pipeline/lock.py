@@ -71,6 +71,11 @@ class Owner:
         boot = _boot_id()
         return boot is not None and self.process_start.partition("/")[0] == boot
 
+    @property
+    def lives(self) -> bool:
+        """Whether its process runs on this host."""
+        return process_start(self.pid) == self.process_start
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
 
@@ -103,7 +108,7 @@ class FolderLock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            self._refuse(read_owner(self._folder))
+            raise held(self._folder, read_owner(self._folder)) from None
         except NotImplementedError:
             self._note(
                 f"{self._folder} is on a file system without locks: runs that start within a few "
@@ -136,22 +141,18 @@ class FolderLock:
             OutputError: If another host has taken it, as after this one was suspended for long.
         """
         if self._lost.is_set():
-            raise OutputError(
-                f"another run took {self._folder} while this one gave no sign of life",
-                remedy="let that one finish",
-            )
+            raise taken(self._folder)
 
     def _check_owner(self) -> None:
         owner = read_owner(self._folder)
         if owner is None:
             return
         if owner.host == self._owner.host and owner.of_this_boot:
-            start = process_start(owner.pid)
-            if start is not None and start == owner.process_start and owner.pid != os.getpid():
-                self._refuse(owner)
+            if owner.lives and owner.pid != os.getpid():
+                raise held(self._folder, owner)
             return
         if not self._silent(owner):
-            self._refuse(owner)
+            raise held(self._folder, owner)
         self._note(f"took {self._folder} over from {owner}, which is gone")
 
     def _silent(self, owner: Owner) -> bool:
@@ -166,13 +167,6 @@ class FolderLock:
             if (now.run, now.beat) != (owner.run, owner.beat):
                 return False
         return True
-
-    def _refuse(self, owner: Owner | None) -> None:
-        who = f" ({owner})" if owner else ""
-        raise OutputError(
-            f"another run is writing to {self._folder}{who}",
-            remedy="wait for it to end, or name another output",
-        )
 
     def _beat(self) -> None:
         while not self._over.wait(self._beat_s):
@@ -192,6 +186,23 @@ class FolderLock:
             os.replace(partial, self._folder / OWNER)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def held(output: object, owner: Owner | None) -> OutputError:
+    """Return the error that another run holds an output."""
+    who = f" ({owner})" if owner else ""
+    return OutputError(
+        f"another run is writing to {output}{who}",
+        remedy="wait for it to end, or name another output",
+    )
+
+
+def taken(output: object) -> OutputError:
+    """Return the error that another run took an output from this one."""
+    return OutputError(
+        f"another run took {output} while this one gave no sign of life",
+        remedy="let that one finish",
+    )
 
 
 def read_owner(folder: Path) -> Owner | None:

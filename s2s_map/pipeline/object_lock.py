@@ -22,7 +22,7 @@ from threading import Event, Thread
 
 from s2s_map.embeddings.objects import ObjectInfo, ObjectPath
 from s2s_map.errors import OutputError
-from s2s_map.pipeline.lock import Owner, process_start
+from s2s_map.pipeline.lock import Owner, held, taken
 
 LOCK = "lock.json"
 BEAT_S, LEASE_S = 10.0, 150.0
@@ -106,10 +106,7 @@ class ObjectLock:
             OutputError: If it was taken over, or the lease could not be renewed in time.
         """
         if self._lost.is_set():
-            raise OutputError(
-                f"another run took {self._folder} while this one gave no sign of life",
-                remedy="let that one finish",
-            )
+            raise taken(self._folder)
         if time.monotonic() - self._renewed > self._lease_s:
             raise OutputError(
                 f"the lease on {self._folder} could not be renewed for {self._lease_s:g} s",
@@ -122,7 +119,7 @@ class ObjectLock:
             self._tag = found.info.e_tag  # A put that was tried again after its answer got lost.
             return
         if found is not None and not self._gone(found):
-            self._refuse(found.owner)
+            raise held(self._folder, found.owner)
         try:
             self._renewed = time.monotonic()
             if found is None:  # Given back meanwhile.
@@ -131,15 +128,14 @@ class ObjectLock:
                 self._tag = self._path.write_bytes(self._content(), over=found.info.e_tag)
         except (FileExistsError, FileNotFoundError):
             now = read_lease(self._folder)
-            self._refuse(None if now is None else now.owner)
+            raise held(self._folder, None if now is None else now.owner) from None
         if found is not None:
             self._note(f"took {self._folder} over from {found.owner}, which is gone")
 
     def _gone(self, found: Lease) -> bool:
         owner = found.owner
         if owner.host == self._owner.host and owner.of_this_boot and owner.pid != os.getpid():
-            start = process_start(owner.pid)
-            return start is None or start != owner.process_start
+            return not owner.lives
         left = self._lease_s - self._age(found)
         if left <= 0:
             return True
@@ -162,13 +158,6 @@ class ObjectLock:
             return (probe.info().modified - found.info.modified).total_seconds()
         finally:
             probe.unlink(missing_ok=True)
-
-    def _refuse(self, owner: Owner | None) -> None:
-        who = f" ({owner})" if owner else ""
-        raise OutputError(
-            f"another run is writing to {self._folder}{who}",
-            remedy="wait for it to end, or name another output",
-        )
 
     def _beat(self) -> None:
         while not self._over.wait(self._beat_s):

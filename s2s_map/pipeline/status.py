@@ -17,8 +17,8 @@ from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import RunHole, holes_of
-from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState
-from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, process_start, read_owner
+from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
+from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
 from s2s_map.pipeline.progress import Reporter
 
@@ -99,6 +99,7 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     share = 1.0 if not run.patches else 1.0 - left / run.patches
     if len(state.records) >= run.blocks:
         share = 1.0
+    idle = idle_share(state.encode_s, state.last - run.at, len(state.workers))
     return RunStatus(
         state="running" if running else _ending(state.ended),
         blocks=run.blocks,
@@ -107,7 +108,7 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
         patches_done=sum(record.patches for record in state.records.values()),
         share=round(share, 4),
         patches_per_s=round(rate, 2),
-        encoder_idle=_idle(state, state.last - run.at),
+        encoder_idle=None if idle is None else round(idle, 3),
         seconds_left=round(left / rate, 1) if running and rate else None,
         silent_s=round(max(0.0, now - state.last), 1),
         cluster=run.cluster,
@@ -196,7 +197,7 @@ def _alive(folder: OutputPath) -> bool:
         if lease is None:
             return False
         if lease.owner.host == this_host() and lease.owner.of_this_boot:
-            return process_start(lease.owner.pid) == lease.owner.process_start
+            return lease.owner.lives
         # For the eye only: here, unlike for taking over, this machine's clock will do.
         return (datetime.now(UTC) - lease.info.modified).total_seconds() < LEASE_S
     return _alive_on_disk(folder)
@@ -210,16 +211,11 @@ def _alive_on_disk(folder: Path) -> bool:
         # Its process cannot be looked up: its owner file stands until it ends or is missed.
         return True
     if owner.of_this_boot:
-        return process_start(owner.pid) == owner.process_start
+        return owner.lives
     # This machine before it was started anew, or another of its name.
     with suppress(OSError):
         return time.time() - (folder / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S
     return False
-
-
-def _idle(state: LedgerState, seconds: float) -> float | None:
-    whole = seconds * len(state.workers)
-    return round(max(0.0, 1.0 - state.encode_s / whole), 3) if whole > 0 else None
 
 
 def _stage(state: LedgerState) -> Stage | None:

@@ -25,6 +25,7 @@ from s2s_map.models.protocols import TextEncoder
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.training.batches import PatchBatches
 from s2s_map.training.module import SoundscapeModule
+from s2s_map.training.progress import LogLosses
 from s2s_map.training.scenes import TrainingScene
 from s2s_map.training.texts import CaptionFile, encode_texts
 from s2s_map.training.validate import Validation, validate
@@ -126,7 +127,7 @@ def train(config: TrainConfig, encoder: TextEncoder | None = None) -> Path:
         enable_checkpointing=False,
         enable_model_summary=False,
         log_every_n_steps=50,
-        callbacks=[_Progress()],
+        callbacks=[LogLosses()],
         enable_progress_bar=False,
     )
     trainer.fit(module, DataLoader(batches, batch_size=None))
@@ -136,20 +137,6 @@ def train(config: TrainConfig, encoder: TextEncoder | None = None) -> Path:
     result = validate(network, config, prepared.captions, encoder)
     save_model(config.output, network, make_card(config, result, seconds), half=True)
     return config.output
-
-
-class _Progress(lightning.Callback):
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            values = {k: round(float(v), 3) for k, v in trainer.callback_metrics.items()}
-            log.info("step %d of %d: %s", trainer.global_step, trainer.max_steps, values)
 
 
 def _text_encoder(config: TrainConfig) -> TextEncoder:

@@ -32,6 +32,7 @@ from s2s_map.models.protocols import TextEncoder
 from s2s_map.models.published import IMAGERY
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.training.audio_noise import add_audio_noise
+from s2s_map.training.progress import LogLosses
 from s2s_map.training.sound_data import Draw, Draws, SoundItems, wanted_for
 from s2s_map.training.sound_module import RECALL, SoundModule
 from s2s_map.training.starting import PREFIX, check_resumable, load_start, read_checkpoint
@@ -205,7 +206,7 @@ def _trainer(config: SoundTrainConfig, done: int) -> lightning.Trainer:
                 folder, LAST.removesuffix(".ckpt"), every_n_train_steps=config.check_every,
                 save_on_train_epoch_end=False, enable_version_counter=False,
             ),
-            _Progress(),
+            LogLosses(),
         ],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -221,20 +222,6 @@ def _check_logs(config: SoundTrainConfig) -> None:
             "log.wandb is set, and wandb is not installed",
             remedy="pip install wandb, or leave the key out",
         )
-
-
-class _Progress(lightning.Callback):
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            values = {k: round(float(v), 3) for k, v in trainer.callback_metrics.items()}
-            log.info("step %d of %d: %s", trainer.global_step, trainer.max_steps, values)
 
 
 def _claim(config: SoundTrainConfig) -> None:
