@@ -25,10 +25,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import os
 import platform
-import socket
 import tempfile
 import time
 import uuid
@@ -38,12 +36,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.shutil import copy as gdal_copy
 from rasterio.transform import from_origin
+from serving import CONTEXT, LoopbackServer
 
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery.raster import RasterSource
@@ -230,38 +228,20 @@ def local_bytes() -> int:
     raise RuntimeError("no rchar in /proc/self/io")
 
 
-class Server:
+class Server(LoopbackServer):
     """A process that serves a folder with ranges, and counts what it sends."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        context = multiprocessing.get_context("spawn")
-        self._sent = context.Value("q", 0)
-        self._process = context.Process(target=serve, args=(folder, port, self._sent), daemon=True)
+        self._sent = CONTEXT.Value("q", 0)
+        super().__init__(serve, folder, self._sent)
 
     @property
     def sent(self) -> int:
         """Bytes of bodies sent so far."""
         return int(self._sent.value)
 
-    def __enter__(self) -> Server:
-        self._process.start()
-        for _ in range(300):
-            try:
-                httpx.get(self.url, timeout=5.0)
-                return self
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise RuntimeError("the server does not start")
 
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.join(10)
-
-
-def serve(folder: Path, port: int, sent: Any) -> None:
+def serve(port: int, folder: Path, sent: Any) -> None:
     """Serve a folder until terminated."""
     import uvicorn
     from starlette.applications import Starlette

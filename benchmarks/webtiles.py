@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import multiprocessing
 import os
 import platform
-import socket
 import tempfile
 import time
 from typing import Any
 
-import httpx
 import numpy as np
 from PIL import Image
+from serving import CONTEXT, LoopbackServer
 
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.web.fetcher import close_fetchers
@@ -111,17 +109,12 @@ def entry(url: str, in_flight: int) -> XyzEntry:
     )
 
 
-class Server:
+class Server(LoopbackServer):
     """A process that serves web tiles, and counts them."""
 
     def __init__(self, wait_s: float) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        context = multiprocessing.get_context("spawn")
-        self._asked, self._distinct = context.Value("q", 0), context.Value("q", 0)
-        work = (port, wait_s, self._asked, self._distinct)
-        self._process = context.Process(target=serve, args=work, daemon=True)
+        self._asked, self._distinct = CONTEXT.Value("q", 0), CONTEXT.Value("q", 0)
+        super().__init__(serve, wait_s, self._asked, self._distinct)
 
     @property
     def asked(self) -> int:
@@ -132,20 +125,6 @@ class Server:
     def distinct(self) -> int:
         """Different ones among them."""
         return int(self._distinct.value)
-
-    def __enter__(self) -> Server:
-        self._process.start()
-        for _ in range(300):
-            try:
-                httpx.get(self.url, timeout=5.0)
-                return self
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise RuntimeError("the server does not start")
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.join(10)
 
 
 def serve(port: int, wait_s: float, asked: Any, distinct: Any) -> None:

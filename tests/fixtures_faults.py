@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,16 @@ from threading import Event
 
 from s2s_map.errors import ImageryError, ModelError
 from s2s_map.tiling.blocks import Block
+
+TIMES = int(os.environ.get("S2S_MAP_FAULTS", "1"))
+BLOCKS = 16
+S2S_MAP = Path(sys.executable).with_name("s2s-map")
+TESTS = Path(__file__).parent
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return what a process needs that is to find these modules."""
+    return {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", **more}
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from fixtures_cli import call
 from fixtures_models import TINY_HTSAT, TINY_META, write_model_folder
 from fixtures_sounds import TILE_PX, sound_rows, write_sound_set
 from PIL import Image
 
-from s2s_map.cli.main import main
 from s2s_map.datasets.schema import GEOSOUND
 from s2s_map.datasets.writing import write_parquet
 from s2s_map.evaluation.embedding import EmbeddedSet, SetSettings, embed_set, open_set
@@ -54,14 +54,6 @@ def embed(model: Path, how: SetSettings, folder: Path, which: Any = "on-off") ->
     loaded = load_model(model)
     told = tellings(loaded.card.config.metadata, which)
     return embed_set(loaded, open_set(loaded, how), how, told, folder)
-
-
-def call(*arguments: object) -> int:
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_vectors_are_those_of_the_model_alone(data: Path, model: Path, tmp_path: Path) -> None:

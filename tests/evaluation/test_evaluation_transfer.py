@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import rasterio
 import soundfile
+from fixtures_cli import call
 from fixtures_models import TINY, TINY_HTSAT, write_model_folder
 from fixtures_plain_model import MODEL as PLAIN
 from fixtures_sounds import SCENE, SOUNDS
@@ -19,7 +20,6 @@ from PIL import Image
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from s2s_map.cli.main import main
 from s2s_map.encoding.audio_file import read_recording
 from s2s_map.evaluation.labelled import LabelledVectors
 from s2s_map.evaluation.transfer import linear_probe, nearest_neighbours
@@ -112,14 +112,6 @@ def write_birdclef(root: Path) -> Path:
     frame = pd.DataFrame(rows, columns=["primary_label", "common_name", "filename"])
     frame.to_csv(root / "train_metadata.csv", index=False)
     return root
-
-
-def call(*arguments: object) -> int:
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def transfer(name: str, root: Path, out: Path, model: object, *more: object) -> Any:

@@ -22,7 +22,19 @@ from typing import Any
 import dask
 import pytest
 import yaml
-from fixtures_faults import CountBlocks, DieAt, FailAt, FillAt, KillAt, result_bytes
+from fixtures_faults import (
+    BLOCKS,
+    S2S_MAP,
+    TESTS,
+    TIMES,
+    CountBlocks,
+    DieAt,
+    FailAt,
+    FillAt,
+    KillAt,
+    environment,
+    result_bytes,
+)
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
@@ -35,11 +47,6 @@ from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
 pytestmark = pytest.mark.faults
-
-TIMES = int(os.environ.get("S2S_MAP_FAULTS", "1"))
-TESTS = Path(__file__).parents[1]
-BLOCKS = 16
-S2S_MAP = Path(sys.executable).with_name("s2s-map")
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +260,7 @@ def test_sigterm(
     out = tmp_path / "out"
     cluster = {"use": use, "workers": 1}
     config.write_text(yaml.safe_dump({**job, "output": str(out), "cluster": cluster}))
-    slow = {**environment(), "S2S_TEST_COST_MS": "5"}
+    slow = environment(S2S_TEST_COST_MS="5")
     strike = rng(use, again).randint(1, BLOCKS // 2)
     process = subprocess.Popen(
         [S2S_MAP, "run", config], env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -295,10 +302,6 @@ def test_exit_code_3_names_the_block(
     assert status["failed"] == {"r001-c001": "no imagery for r001-c001; look for it"}
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-
-
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -308,7 +311,7 @@ def _free_port() -> int:
 def _dask(port: int) -> list[subprocess.Popen[bytes]]:
     python = [sys.executable, "-m"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    env = {**environment(), "S2S_TEST_COST_MS": "2"}
+    env = environment(S2S_TEST_COST_MS="2")
     scheduler = [*python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
     worker = [*python, "distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--no-nanny"]
     return [

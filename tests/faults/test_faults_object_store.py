@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures_faults import CountBlocks, KillAt, result_bytes
+from fixtures_faults import (
+    BLOCKS,
+    S2S_MAP,
+    TESTS,
+    TIMES,
+    CountBlocks,
+    KillAt,
+    environment,
+    result_bytes,
+)
 from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
 from fixtures_plain_model import write_plain_job
 
@@ -27,11 +36,6 @@ from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
 pytestmark = pytest.mark.faults
-
-TIMES = int(os.environ.get("S2S_MAP_FAULTS", "1"))
-TESTS = Path(__file__).parents[1]
-BLOCKS = 16
-S2S_MAP = Path(sys.executable).with_name("s2s-map")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,7 @@ def test_client_killed(
     script = [sys.executable, TESTS / "faults" / "run_plain.py", config, stage]
     killed = subprocess.run(
         [*script, str(nth(stage, again)), tmp_path / "count"],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        env=environment(),
         timeout=120,
         check=False,
     )
@@ -131,14 +135,9 @@ def test_sigterm(
 ) -> None:
     config = tmp_path / "job.yaml"
     config.write_text(yaml.safe_dump(config_for(job, root)))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(TESTS),
-        "OMP_NUM_THREADS": "1",
-        "S2S_TEST_COST_MS": "5",
-    }
+    slow = environment(S2S_TEST_COST_MS="5")
     process = subprocess.Popen(
-        [S2S_MAP, "run", config], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [S2S_MAP, "run", config], env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     until = time.monotonic() + 60
     while not (root / "blocks").is_dir() and time.monotonic() < until:

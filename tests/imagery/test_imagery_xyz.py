@@ -5,14 +5,13 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fixtures_sentinel import pattern_at
-from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png, serve_webtiles
+from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png
 from odc.geo.crs import CRS
 from rasterio.warp import transform_bounds
 from starlette.responses import Response
@@ -23,20 +22,9 @@ from s2s_map.imagery.web.zone import mercator_boxes
 from s2s_map.imagery.xyz import XyzSource
 from s2s_map.tiling.patches import PatchLayout
 
+pytestmark = pytest.mark.usefixtures("webtile_cache")
+
 AREA = (6.0, 46.47, 6.06, 46.5)
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
-    yield
-    close_fetchers()
-
-
-@pytest.fixture
-def server() -> Iterator[WebTileServer]:
-    with serve_webtiles() as state:
-        yield state
 
 
 def bounds_in(crs: str, pixel: float) -> tuple[tuple[float, float, float, float], tuple[int, int]]:

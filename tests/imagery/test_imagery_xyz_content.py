@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures_webtiles import WebTileServer, make_entry, png, serve_webtiles
+from fixtures_webtiles import WebTileServer, make_entry, png
 from starlette.requests import Request
 from starlette.responses import Response
 
 from s2s_map.errors import CatalogError, ImageryError
 from s2s_map.imagery.source import open_source
-from s2s_map.imagery.web.fetcher import Fetcher, close_fetchers
+from s2s_map.imagery.web.fetcher import Fetcher
 from s2s_map.imagery.web.webtile import WebTile
+
+pytestmark = pytest.mark.usefixtures("webtile_cache")
 
 AREA = (6.0, 46.47, 6.06, 46.5)
 BOUNDS = (270_000.0, 5_150_000.0, 272_000.0, 5_151_000.0)
 XYZ = "https://tiles.test/{z}/{x}/{y}.png"
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
-    yield
-    close_fetchers()
-
-
-@pytest.fixture
-def server() -> Iterator[WebTileServer]:
-    with serve_webtiles() as state:
-        yield state
 
 
 def identity(url: str, **fields: object) -> dict[str, object]:

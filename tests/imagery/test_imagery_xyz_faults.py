@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures_sentinel import pattern_at
-from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png, serve_webtiles
+from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -25,24 +24,13 @@ from s2s_map.imagery.source import open_source
 from s2s_map.imagery.web.fetcher import close_fetchers
 from s2s_map.imagery.web.webtile import WebTile
 
+pytestmark = pytest.mark.usefixtures("webtile_cache")
+
 AREA = (6.0, 46.47, 6.06, 46.5)
 BOUNDS = (270_000.0, 5_150_000.0, 274_000.0, 5_153_000.0)
 SHAPE = (150, 200)
 UTM = "EPSG:32632"
 KEY = "s3cret-key-0123456789"
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
-    yield
-    close_fetchers()
-
-
-@pytest.fixture
-def server() -> Iterator[WebTileServer]:
-    with serve_webtiles() as state:
-        yield state
 
 
 def read(url: str, **fields: Any) -> ImageBlock:

@@ -20,7 +20,8 @@ from rasterio.transform import from_origin
 
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery.source import open_source
-from s2s_map.imagery.web.fetcher import close_fetchers
+
+pytestmark = pytest.mark.usefixtures("webtile_cache")
 
 UTM = "EPSG:32632"
 # One at a time: under several threads the server now and then answers 400 to a good request.
@@ -64,13 +65,6 @@ def titiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Titiler]:
         )
         assert first.status_code == 200, first.text
         yield Titiler(url, path)
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
-    yield
-    close_fetchers()
 
 
 def wmts_template(titiler: Titiler, query: str) -> str:

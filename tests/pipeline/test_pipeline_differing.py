@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from fixtures_cli import call
 from fixtures_maps import make_grid, make_layers
 from PIL import Image
 from pyproj import Transformer
 
-from s2s_map.cli.main import main
 from s2s_map.rasters.cog import write_cog
 from s2s_map.rasters.maps import write_maps
 from s2s_map.tiling.grid import MapGrid
@@ -31,14 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = np.clip(np.asarray(LAYER.probability) - 0.1 + noise, 0, 1).astype(np.float32)
     write_cog(place / "other.tif", replace(LAYER, probability=other), GRID, {})
     return place
-
-
-def call(*arguments: object) -> int:
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_difference_of_two_maps(folder: Path, tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures_cli import call
 from fixtures_maps import make_grid, make_layers
 from numpy.typing import NDArray
 from PIL import Image
 from pyproj import Transformer
 
-from s2s_map.cli.main import main
 from s2s_map.rasters.cog import write_cog
 from s2s_map.rasters.maps import write_maps
 from s2s_map.scoring.layers import ConceptLayer
@@ -57,14 +57,6 @@ def write(path: Path, rows: list[tuple[float, ...]], heading: str = "lon,lat") -
     lines = [",".join(f"{v:.7g}" if i > 1 else f"{v:.7f}" for i, v in enumerate(r)) for r in rows]
     path.write_text("\n".join([heading, *lines]) + "\n")
     return path
-
-
-def call(*arguments: object) -> int:
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def evaluate(*arguments: object, output: Path) -> dict[str, object]:

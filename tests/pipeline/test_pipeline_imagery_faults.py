@@ -13,6 +13,7 @@ import pytest
 import rasterio
 import xarray as xr
 import yaml
+from fixtures_cli import call
 from fixtures_cubes import write_cube
 from fixtures_job import write_job
 from fixtures_sentinel import SceneSpec, item_of, write_items, write_scene_files
@@ -23,7 +24,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from s2s_map.catalog import opening
-from s2s_map.cli.main import main
 from s2s_map.pipeline.run import run
 
 
@@ -97,14 +97,6 @@ def change_entry(folder: Path, **fields: Any) -> None:
     catalog = yaml.safe_load(path.read_text())
     catalog["noise"].update(fields)
     path.write_text(yaml.safe_dump(catalog))
-
-
-def call(*arguments: object) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def holes(folder: Path) -> list[dict[str, Any]]:
