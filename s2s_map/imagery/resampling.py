@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 SHARE_FROM = 2.0
 """Ratio of pixel sizes from which a pixel is valid by the share of valid source pixels in it."""
@@ -22,8 +23,8 @@ Below it the kernel is that of the published preprocessing; a plain mean moved e
 0.009 in cosine (benchmarks/preprocessing.py).
 """
 
-_CACHED, _TURNED = 1 << 15, 32
-"""Pixels of which sums are held at a time, and rows that are turned at a time: they fit a cache."""
+_TURNED = 64
+"""Rows that are turned at a time: they fit a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,34 +87,33 @@ def weighted_rows(values: NDArray[np.float32], taps: Taps, first: int) -> NDArra
 
     Rows beyond the values repeat the outermost one.
     """
-    index = np.clip(taps.index - first, 0, values.shape[-2] - 1)
+    matrix = _matrix(taps, first, values.shape[-2])
     bands = values.reshape(-1, *values.shape[-2:])
-    count, columns = len(index), values.shape[-1]
-    result = np.empty((len(bands), count, columns), dtype=np.float32)
-    # A few rows at a time, all taps of them: what is added up stays in a core's cache.
-    step = max(1, _CACHED // max(1, columns))
-    term = np.empty((min(step, count), columns), dtype=np.float32)
+    result = np.empty((len(bands), matrix.shape[0], values.shape[-1]), dtype=np.float32)
     for band, resampled in zip(bands, result, strict=True):
-        for top in range(0, count, step):
-            rows = slice(top, min(top + step, count))
-            total, one = resampled[rows], term[: rows.stop - top]
-            np.take(band, index[rows, 0], axis=0, out=total, mode="clip")
-            total *= taps.weight[rows, 0, None]
-            for k in range(1, index.shape[1]):
-                np.take(band, index[rows, k], axis=0, out=one, mode="clip")
-                one *= taps.weight[rows, k, None]
-                total += one
-    return result.reshape(*values.shape[:-2], count, columns)
+        resampled[...] = matrix @ band
+    return result.reshape(*values.shape[:-2], *result.shape[1:])
 
 
 def weighted_columns(values: NDArray[np.float32], taps: Taps, first: int) -> NDArray[np.float32]:
     """Resample axis -1 of values (..., rows, columns) that begin at source column `first`."""
+    matrix = _matrix(taps, first, values.shape[-1])
     rows = values.reshape(-1, values.shape[-1])
-    result = np.empty((len(rows), len(taps.index)), dtype=np.float32)
+    result = np.empty((len(rows), matrix.shape[0]), dtype=np.float32)
     for top in range(0, len(rows), _TURNED):
         part = np.ascontiguousarray(rows[top : top + _TURNED].T)
-        result[top : top + _TURNED] = weighted_rows(part, taps, first).T
+        result[top : top + _TURNED] = (matrix @ part).T
     return result.reshape(*values.shape[:-1], -1)
+
+
+def _matrix(taps: Taps, first: int, size: int) -> csr_array:
+    """Return the weights as a sparse matrix: its product adds up in the order of the taps."""
+    count, width = taps.index.shape
+    index = np.clip(taps.index - first, 0, size - 1)
+    ends = np.arange(count + 1) * width
+    matrix = csr_array((taps.weight.flatten(), index.ravel(), ends), shape=(count, size))
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def grow_into_invalid(
