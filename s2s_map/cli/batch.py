@@ -45,7 +45,8 @@ def run_command(
     """Do all runs of a batch that are not up to date; a failed one does not keep the others.
 
     The exit code is that of the gravest run: 4 interrupted; 1 a bug, or killed, as for its memory;
-    2 failed: bad input or nothing mapped; 3 with holes; 0 all complete.
+    75 storage or cluster went away; 2 failed: bad input or nothing mapped; 3 with holes; 0 all
+    complete.
     """
     from s2s_map.config.batch import load_batch
     from s2s_map.pipeline.batch import COLLECTION, REPORT, run_batch

@@ -49,7 +49,7 @@ def run_command(
 
     Exit codes: 0 complete; 2 nothing was mapped: bad input, or an error in one line; 3 maps are
     written, but with blocks or imagery missing, which are listed; 4 stopped by Ctrl-C or SIGTERM;
-    1 a bug.
+    75 storage or cluster went away, start it again later; 1 a bug.
     """
     from s2s_map.cli.reporting import reporter
     from s2s_map.config.run import load_run_config

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from s2s_map.config.batch import BatchConfig, BatchRun
 from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.encoding.queries import content_hashes, query_name
-from s2s_map.errors import IncompleteRunError, OutputError, S2SMapError, StoreError
+from s2s_map.errors import TEMPORARY, IncompleteRunError, OutputError, S2SMapError, StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.folder import check_folder
 from s2s_map.pipeline.freezing import thaw
@@ -34,8 +34,9 @@ REPORT, COLLECTION, LOCK = "batch.json", "collection.json", ".batch.lock"
 State = Literal["planned", "complete", "up to date", "holes", "failed", "interrupted"]
 
 _STATES: dict[int, State] = {0: "complete", 3: "holes", 4: "interrupted"}
-# From harmless to grave: holes, bad input, any other failure, interrupted.
-_GRAVITY = (0, 3, 2, 1, 4)
+# From harmless to grave: holes, bad input, something away for now, any other failure, interrupted.
+# What is worth another start outweighs bad input, which would keep it from one.
+_GRAVITY = (0, 3, 2, TEMPORARY, 1, 4)
 _TERMINATE_S = 60.0
 _COMMAND = "from s2s_map.cli.main import main; main()"
 # What does not change the results.
@@ -149,7 +150,7 @@ def run_batch(
 
     Returns:
         The outcomes in the order of the runs, and the exit code of the gravest: 4 if interrupted,
-        else 2 (or 1, a bug) if a run failed, else 3 if one has holes, else 0.
+        else 1 (a bug), 75 or 2 if a run failed, else 3 if one has holes, else 0.
 
     Raises:
         OutputError: If another start of the batch is at work, or the folder cannot be written.
@@ -183,7 +184,7 @@ def run_batch(
 
 
 def gravest(codes: Iterable[int]) -> int:
-    """Return the exit code of a batch whose runs ended with these: 4, 1, 2, 3, 0; 0 for none."""
+    """Return the exit code of a batch whose runs ended with these: the gravest; 0 for none."""
     return max(codes, key=_gravity, default=0)
 
 

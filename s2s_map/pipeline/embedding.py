@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Event
 
 from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import FailedRunError, InterruptedRunError, OutputError
+from s2s_map.errors import FailedRunError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
+from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor, Outcome, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import (
@@ -105,7 +104,11 @@ def embed_missing(
     task = EmbedTask(job, store, on_stage=on_stage, on_patches=advance)
     counts = EmbeddingCounts()
     began, stop = time.monotonic(), Event()
-    with _ending(ledger, counts, blocks, len(done)):
+
+    def far() -> str:
+        return f"with {len(done) + counts.blocks} of {blocks} blocks done"
+
+    with noted_end(ledger, lambda: EMBEDDED, far):
         try:
             for outcome in executor.run(task, missing_blocks(needed, done), stop):
                 _note(outcome, ledger, counts, reporter)
@@ -153,22 +156,3 @@ def _note(
     ledger.fail(BlockFailure(key, reason, outcome.final))
     counts.failed[key] = reason
     reporter.block_failed(key, reason, outcome.final)
-
-
-@contextmanager
-def _ending(ledger: Ledger, counts: EmbeddingCounts, needed: int, found: int) -> Iterator[None]:
-    """Note in the ledger how embedding ended."""
-    try:
-        yield
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        # The end of a run that may write no longer is not noted, nor is that worth more than why.
-        with suppress(OutputError):
-            ledger.end("stopped" if stopped else "failed")
-        if not stopped:
-            raise
-        raise InterruptedRunError(
-            f"stopped with {found + counts.blocks} of {needed} blocks done",
-            remedy="start the same run again to go on where it stopped",
-        ) from None
-    ledger.end(EMBEDDED)

@@ -16,7 +16,6 @@ from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
     FailedRunError,
     ImageryError,
-    InterruptedRunError,
     OutputMismatchError,
     StoreError,
 )
@@ -25,6 +24,7 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
+from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.generations import publish
@@ -102,14 +102,15 @@ def run(
         store = _open_store(job, out)
         with (
             names.open_ledger(out, lock.check) as ledger,
-            _executor(job, executor, watch, performance_report) as where,
+            _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             with (
                 _timed(record, "embed"),
                 lent_model(config.model, config.device, job.precision, model),
             ):
                 embedded = embed_missing(job, store, ledger, watch, where, on_stage, anew=overwrite)
-            with _ending(ledger, embedded):
+            how = "incomplete" if embedded.failed else "complete"
+            with noted_end(ledger, lambda: how, lambda: "while its maps were made"):
                 state = ledger.state()
                 _count(record, state, embedded)
                 with _timed(record, "score"):
@@ -124,20 +125,6 @@ def run(
                 lock.check()
                 publish(out, results)
     return open_run(out)
-
-
-@contextmanager
-def _ending(ledger: Ledger, embedded: EmbeddingCounts) -> Iterator[None]:
-    """Note in the ledger how a run ended that has embedded its blocks."""
-    how = "failed"
-    try:
-        yield
-        how = "incomplete" if embedded.failed else "complete"
-    except (KeyboardInterrupt, InterruptedRunError):
-        how = "stopped"
-        raise
-    finally:
-        ledger.end(how)
 
 
 def _goes_on(job: Job, out: OutputPath, watch: Reporter) -> bool:
@@ -211,13 +198,16 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
 
 @contextmanager
 def _executor(
-    job: Job, given: Executor | None, reporter: Reporter, report: Path | None
+    job: Job, ledger: Ledger, given: Executor | None, reporter: Reporter, report: Path | None
 ) -> Iterator[Executor]:
     if given is not None:
         yield given
         return
     name = str(job.output.resolve() if isinstance(job.output, Path) else job.output)
-    with open_executor(job.config.cluster, name, reporter, report) as opened:
+    before = ledger.state().run
+    # What this output was begun on is no misspelt address.
+    known = before is not None and before.cluster == job.config.cluster.use.partition("://")[0]
+    with open_executor(job.config.cluster, name, reporter, report, known=known) as opened:
         yield opened
 
 
