@@ -22,6 +22,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from s2s_map.config.secrets import remember, remembered
 from s2s_map.errors import ClusterError, ClusterUnavailableError, S2SMapError
+from s2s_map.pipeline.allocator import reuse_freed_memory
 from s2s_map.pipeline.cluster import installed_versions, version_differences
 from s2s_map.pipeline.executor import (
     FATAL,
@@ -349,6 +350,7 @@ class _TaskPlugin(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Install the task, also on workers that join later."""
+        reuse_freed_memory()
         for name, value in self._secrets:
             remember(name, value)
         task = self._task

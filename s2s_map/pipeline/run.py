@@ -14,6 +14,7 @@ from s2s_map.embeddings.schema import STORE_ID
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
+    ConfigError,
     FailedRunError,
     ImageryError,
     OutputMismatchError,
@@ -35,6 +36,7 @@ from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
+from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.worker import lent_model, resolve_device
 from s2s_map.pipeline.writing import write_quicklook, write_results
@@ -44,6 +46,7 @@ def run(
     config: RunConfig | str | Path,
     *,
     overwrite: bool = False,
+    retry_holes: bool = False,
     catalogs: Sequence[str | Path] = (),
     reporter: Reporter | None = None,
     executor: Executor | None = None,
@@ -59,6 +62,8 @@ def run(
         config: A run config, or the path of one.
         overwrite: Remove what is in the output folder, such as the results of another config.
             A run that began so and was stopped goes on instead.
+        retry_holes: Embed the blocks again whose imagery had holes, and keep the others. Files that
+            were holes may have changed. Blocks that failed are always tried again.
         catalogs: Catalog files that come before the usual ones.
         reporter: Told of the progress.
         executor: Where blocks are computed; what the config's `cluster:` says if None.
@@ -81,12 +86,17 @@ def run(
     """
     if not isinstance(config, RunConfig):
         config = load_run_config(config)
+    if overwrite and retry_holes:
+        raise ConfigError(
+            "overwrite and retry_holes", expected="one of them", remedy="see s2s-map run --help"
+        )
     watch = reporter or Reporter()
     out = output_path(config.output)
     names.check_access(out, write=True)
     job = freeze(resolve(config, catalogs), again=overwrite)
+    check = check_mended if retry_holes else names.check_folder
     if not overwrite:
-        names.check_folder(out, job.identity())
+        check(out, job.identity())
     record = RunRecord.of(job)
     with _timed(record, "prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
@@ -97,18 +107,21 @@ def run(
     with names.locked(out, watch.note) as lock:
         if overwrite and not _goes_on(job, out, watch):
             names.clear_folder(out)
-        names.check_folder(out, job.identity())
+        check(out, job.identity())
         keep_search(job)
         store = _open_store(job, out)
         with (
             names.open_ledger(out, lock.check) as ledger,
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
+            before = take_back(job, store, ledger, watch) if retry_holes else {}
             with (
                 _timed(record, "embed"),
                 lent_model(config.model, config.device, job.precision, model),
             ):
-                embedded = embed_missing(job, store, ledger, watch, where, on_stage, anew=overwrite)
+                embedded = embed_missing(
+                    job, store, ledger, watch, where, on_stage, anew=overwrite, before=before
+                )
             how = "incomplete" if embedded.failed else "complete"
             with noted_end(ledger, lambda: how, lambda: "while its maps were made"):
                 state = ledger.state()
@@ -188,7 +201,7 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         if record.holes:
             raise FailedRunError(
                 f"no cell of the region has valid imagery: {say_holes(record.holes)}",
-                remedy="mend that and run again with --overwrite",
+                remedy="mend that and run again with --retry-holes",
             )
         raise ImageryError(
             "no cell of the region has valid imagery",
