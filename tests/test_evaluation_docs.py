@@ -84,5 +84,5 @@ def test_an_encoder_of_ones_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "report" / "report.md").read_text()
     assert "# own on my_set, test" in report
-    assert "| image -> text | 1 | none |" in report
+    assert "| image -> audio caption | 1 | none |" in report
     assert "The model cannot hear: no retrieval of recordings." in report

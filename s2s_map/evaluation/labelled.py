@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from s2s_map.encoding.audio_file import read_recording
 from s2s_map.encoding.exact import resize_patches
 from s2s_map.errors import AudioError, DataError
-from s2s_map.evaluation.embedding import EvaluatedModel, embed_pixels
+from s2s_map.evaluation.evaluated_model import EvaluatedModel, embed_pixels
 
 type LabelledName = Literal["eurosat", "ucmerced", "resisc45", "birdclef"]
 type Start = Callable[[str, int], Callable[[int], None]]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
-from s2s_map.evaluation.embedding import EvaluatedModel
+from s2s_map.evaluation.evaluated_model import EvaluatedModel
 from s2s_map.evaluation.labelled import LabelledName, LabelledVectors, Start, embed_labelled
 from s2s_map.evaluation.report import Report, Table, check_report_folder, shown_percent
 from s2s_map.evaluation.sound_sets import describe_model

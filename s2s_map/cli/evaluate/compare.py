@@ -20,6 +20,7 @@ from s2s_map.cli.evaluate.options import (
 from s2s_map.cli.evaluate.retrieval import (
     Audio,
     Gsd,
+    ImageCaptions,
     Imagery,
     Limit,
     Split,
@@ -55,6 +56,7 @@ def compare_command(
         Literal["none", "all"], typer.Option(help="What models with metadata are told.")
     ] = "all",
     audio: Audio = "auto",
+    image_captions: ImageCaptions = True,
     tile_px: TilePx = None,
     gsd: Gsd = None,
     limit: Limit = None,
@@ -115,7 +117,16 @@ def compare_command(
             model_card(name)
         check_report_folder(folder)
         settings = SetSettings(
-            data, split, imagery, zoom_levels(zoom), tile_px, gsd, audio, limit, batch
+            data,
+            split,
+            imagery,
+            zoom_levels(zoom),
+            tile_px,
+            gsd,
+            audio,
+            image_captions,
+            limit,
+            batch,
         )
         report = compare_models(
             load_model(first, device),

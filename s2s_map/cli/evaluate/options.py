@@ -51,11 +51,18 @@ def show(report: Report, folder: Path) -> None:
 
     console = Console(highlight=False)
     for one in report.tables:
-        table = Table(title=one.title, title_justify="left", box=None, title_style="bold")
-        for column in one.columns:
-            table.add_column(column, header_style="dim", overflow="fold")
         # A terminal is narrow: of wide tables the intervals stand in the report only.
         wide = len(one.columns) > _WIDE
+        table = Table(title=one.title, title_justify="left", box=None, title_style="bold")
+        for i, column in enumerate(one.columns):
+            longest = max(map(len, column.split()), default=1)
+            table.add_column(
+                column,
+                header_style="dim",
+                overflow="fold",
+                no_wrap=wide and i == 0,
+                min_width=longest,
+            )
         for row in one.rows:
             table.add_row(*(cell.partition(" [")[0] if wide else cell for cell in row))
         console.print(table)
