@@ -1,6 +1,6 @@
 """The engine at work: overhead, growth, workers, and against what people do otherwise.
 
-    python benchmarks/scale.py                      # all parts, about 6 minutes on 2 quiet cores
+    python benchmarks/scale.py                      # all parts, about 15 minutes on 2 quiet cores
     python benchmarks/scale.py overhead growth      # some
     python benchmarks/scale.py --small              # do the parts work at all
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if left out")
     parser.add_argument("--cost-ms", type=float, default=5.0, help="encoder, milliseconds a patch")
     parser.add_argument("--small", action="store_true", help="a few seconds a part, figures void")
-    parser.add_argument("--folder", type=Path, help="for the scene (to 0.5 GB) and stores")
+    parser.add_argument("--folder", type=Path, help="for the scenes (2 GB) and stores")
     args = parser.parse_args()
     unknown = set(args.parts) - set(PARTS)
     if unknown:
@@ -66,10 +66,12 @@ def overhead(folder: Path, cost_ms: float, small: bool) -> None:
 
 
 def growth(folder: Path, cost_ms: float, small: bool) -> None:
-    """Embed 1, 4 and 16 times the area."""
+    """Embed 1, 4 and 16 times an area whose blocks fill the workers' caches of chunks."""
     del cost_ms
     set_cost(1.0)
-    sides = [BLOCK_M * n for n in ((1, 2, 4) if small else (2, 4, 8))]
+    sides = [BLOCK_M * n for n in ((1, 2, 4) if small else (4, 8, 16))]
+    folder = folder / "growth"
+    write_country(folder, sides[-1])
     found = [measure(Region(folder, side), 2) for side in sides]
     for times, one in zip((1, 4, 16), found, strict=True):
         _print_engine(f"{times:>2} x the area", one)
