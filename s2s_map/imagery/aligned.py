@@ -21,7 +21,7 @@ from s2s_map.imagery.resampling import (
 )
 from s2s_map.imagery.scaling import to_8bit
 
-PART_PX = 2048
+PART_PX = 1024
 """Rows and columns of a source read at a time, about: 12 bytes a pixel, and as much at work."""
 
 # Rows resampled at a time: bounds memory to a few megabytes beyond the result.
@@ -122,7 +122,8 @@ def _interpolated(
     cols: slice,
     is_8bit: bool,
 ) -> Parts:
-    if not observed.all():
+    is_whole = bool(observed.all())
+    if not is_whole:
         values = grow_into_invalid(values, observed, steps=max(y.reach, x.reach))
     across = weighted_columns(values, x, cols.start)
     if is_8bit:
@@ -133,7 +134,9 @@ def _interpolated(
         taps = y.part(part)
         inside_y = (taps.nearest >= rows.start) & (taps.nearest < rows.stop)
         near_y = np.clip(taps.nearest - rows.start, 0, observed.shape[0] - 1)
-        seen = observed[np.ix_(near_y, near_x)] & np.outer(inside_y, inside_x)
+        seen = np.outer(inside_y, inside_x)
+        if not is_whole:
+            seen &= observed[np.ix_(near_y, near_x)]
         yield part, weighted_rows(across, taps, rows.start), seen
 
 

@@ -25,4 +25,5 @@ def to_8bit(values: NDArray[np.float32], scale: ValueScale | None) -> NDArray[np
             values = values ** np.float32(1.0 / scale.gamma)
         values = values * np.float32(255.0)
     # Interpolation overshoots at edges.
-    return np.clip(np.rint(values), 0.0, 255.0).astype(np.uint8)
+    rounded = np.rint(values)
+    return np.clip(rounded, 0.0, 255.0, out=rounded).astype(np.uint8)

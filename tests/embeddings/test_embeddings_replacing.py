@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from s2s_map.embeddings.replacing import (
+    output_errors,
     remove_partials,
     replacing_file,
     replacing_folder,
@@ -17,6 +19,22 @@ from s2s_map.errors import OutputError
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "remedy"),
+    [
+        (errno.ENOSPC, 2, "free some space"),
+        (errno.EACCES, 2, "choose a folder"),
+        (errno.ENAMETOOLONG, 2, "check the output folder"),
+        (errno.ESTALE, 75, "start the same command again"),
+        (errno.EIO, 75, "check the disk or server"),
+    ],
+)
+def test_what_is_worth_another_start(tmp_path: Path, number: int, code: int, remedy: str) -> None:
+    with pytest.raises(OutputError, match=remedy) as error, output_errors(tmp_path):
+        raise OSError(number, os.strerror(number))
+    assert error.value.exit_code == code
 
 
 def test_file_appears_at_the_end(tmp_path: Path) -> None:
