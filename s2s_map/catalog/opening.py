@@ -145,7 +145,8 @@ def open_dataset(settings: Settings, overview: int | None = None) -> DatasetRead
         overview: Which of its overviews, the finest being 0; None for the image itself.
 
     Raises:
-        ImageryError: For one that is not a raster of a known format, or has its overviews elsewhere.
+        ImageryError: For one that is not a raster of a known format, or whose overviews are
+            elsewhere.
     """
     level = {} if overview is None else {"overview_level": overview}
     try:

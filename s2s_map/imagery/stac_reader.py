@@ -7,6 +7,8 @@ ask other hosts. A driver is handed over with each load, so that it holds in eve
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ NO_DATA = 0
 # pixel any will do.
 _OFF = {True: 0.9, False: 0.05}
 
-type Read = tuple[tuple[slice, slice], NDArray[np.generic]]
+type Read = tuple[tuple[slice, slice], NDArray[Any]]
 
 
 class ImageFileDriver(RioDriver):
@@ -54,7 +56,7 @@ class ImageFileReader(RioReader):
         cfg: RasterLoadParams,
         dst_geobox: GeoBox,
         *,
-        dst: NDArray[np.generic] | None = None,
+        dst: NDArray[Any] | None = None,
         selection: object = None,
     ) -> Read:
         """Return what of the wanted pixels the file covers, and its values there.
@@ -66,25 +68,25 @@ class ImageFileReader(RioReader):
         settings = remote_settings(self._source.uri)
         with open_dataset(settings) as image, reading(settings):
             info = compute_reproject_roi(rio_geobox(image), dst_geobox, ttol=_OFF[cfg.nearest])
-            values = (
-                np.empty(roi_shape(info.roi_dst), dtype=cfg.dtype)
-                if dst is None
-                else dst[info.roi_dst]
+            rows, cols = info.roi_dst
+            where = slice(rows.start, rows.stop), slice(cols.start, cols.stop)
+            values: NDArray[Any] = (
+                np.empty(roi_shape(info.roi_dst), dtype=cfg.dtype) if dst is None else dst[where]
             )
             values[:] = NO_DATA
             if roi_is_empty(info.roi_dst) or roi_is_empty(info.roi_src):
-                return info.roi_dst, values
+                return where, values
             overview = _overview(image, info.read_shrink)
             if overview is None:
                 self._fill(values, image, info, cfg, dst_geobox)
-                return info.roi_dst, values
+                return where, values
             with open_dataset(settings, overview) as coarse:
                 self._fill(values, coarse, info, cfg, dst_geobox)
-            return info.roi_dst, values
+            return where, values
 
     def _fill(
         self,
-        values: NDArray[np.generic],
+        values: NDArray[Any],
         image: DatasetReader,
         info: ReprojectInfo,
         cfg: RasterLoadParams,

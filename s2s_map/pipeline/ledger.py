@@ -334,8 +334,13 @@ def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
     known = {name.name for name in fields(kind)}  # type: ignore[arg-type]
     values = {key: value for key, value in line.items() if key in known}
     if "holes" in values:
-        values["holes"] = tuple(Hole(**hole) for hole in values["holes"])
+        values["holes"] = tuple(_hole(hole) for hole in values["holes"])
     return kind(**values)
+
+
+def _hole(line: Mapping[str, Any]) -> Hole:
+    pieces = ((int(z), int(row), int(a), int(b)) for z, row, a, b in line.get("pieces", ()))
+    return Hole(**{**line, "pieces": tuple(pieces)})
 
 
 def without_defaults(what: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class RunStatus:
         silent_s: Time since the last line of the ledger, by this machine's clock, seconds.
         cluster: Where blocks are computed.
         failed: Blocks without embeddings and why.
-        holes: Imagery that was missing in finished blocks: block, uri, reason, count.
+        holes: Imagery that was missing in finished blocks: block, uri, reason, count, pieces.
         merged_holes: The same, those of one URI and reason as one.
         maps: Whether maps are there, of this run or an earlier one.
         maps_current: Whether they are those of the last run.
