@@ -192,7 +192,14 @@ def _estimates(
             f"The points lie in {groups.max() + 1} squares of {settings.block_km:g} km: too few "
             "for the intervals to be trusted; give a smaller --block-km."
         )
-    return estimate(statistic, count, samples=settings.samples, seed=settings.seed, groups=groups)
+    found = estimate(statistic, count, samples=settings.samples, seed=settings.seed, groups=groups)
+    biased = [n for n, one in found.items() if one.value < one.low or one.value > one.high]
+    if biased:
+        notes.append(
+            f"The interval does not hold the value of {', '.join(biased)}: drawn samples repeat "
+            "points and are rougher than the whole. Read it as how far the value could be off."
+        )
+    return found
 
 
 def compare_observed(
