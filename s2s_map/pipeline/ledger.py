@@ -49,6 +49,8 @@ class BlockRecord:
         write_s: Time writing it to the disk, seconds.
         worker: Tells processes apart, by a random name.
         holes: Imagery that should have been there and was not.
+        hardware: What computed it, such as "AVX512" or the name of a GPU; "" if not known.
+        data_tag: What an object store calls its data's content; "" on a disk, and without data.
     """
 
     block: str
@@ -64,6 +66,8 @@ class BlockRecord:
     write_s: float = 0.0
     worker: str = ""
     holes: tuple[Hole, ...] = ()
+    hardware: str = ""
+    data_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,9 @@ from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.generations import publish
 from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
+from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
 from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
+from s2s_map.pipeline.making import makings_of
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
@@ -114,6 +116,7 @@ def run(
             names.open_ledger(out, lock.check) as ledger,
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
+            drop_replaced(store, ledger, watch)
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             with (
                 _timed(record, "embed"),
@@ -125,6 +128,7 @@ def run(
             how = "incomplete" if embedded.failed else "complete"
             with noted_end(ledger, lambda: how, lambda: "while its maps were made"):
                 state = ledger.state()
+                check_not_replaced(store, state.records)
                 _count(record, state, embedded)
                 with _timed(record, "score"):
                     building = score_maps(
@@ -135,6 +139,7 @@ def run(
                     write_quicklook(job, results, watch)
                     write_results(out, building, questions, record, watch, where)
                 record.write(results / names.RECORD)
+                check_not_replaced(store, state.records)
                 lock.check()
                 publish(out, results)
     return open_run(out)
@@ -190,6 +195,7 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
     }
     record.failed = dict(now.failed)
     record.holes = holes_of(finished)
+    record.made_with = makings_of(finished)
     if now.blocks:
         record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
     if record.counts["valid_cells"] == 0:
