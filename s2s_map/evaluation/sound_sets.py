@@ -73,14 +73,12 @@ def evaluate_retrieval(
                 expected=f"at least {FEWEST}",
                 remedy="evaluate a model that hears, or a set with captions",
             )
+        told = tellings(model.card.config.metadata, which)
         about = {
             "model": describe_model(model),
             "data": _described(settings),
             "rows": len(dataset),
-            "metadata": {
-                name: list(fields)
-                for name, fields in tellings(model.card.config.metadata, which).items()
-            },
+            "metadata": {name: list(fields) for name, fields in told.items()},
         }
         report = report_retrieval(
             f"{model.name} on {settings.data}, {settings.split}",
@@ -90,7 +88,7 @@ def evaluate_retrieval(
             samples,
             seed,
         )
-        notes = [*_how(settings, embedded), *_helped(settings, about["metadata"]), *report.notes]
+        notes = [*_how(settings, embedded), *_helped(settings, told), *report.notes]
         pictures = dict(report.pictures)
         wanted = "audio caption -> image" if embedded.audio is None else "audio -> image"
         shown_tasks = [one for one in found if one.task.name == wanted]
@@ -289,8 +287,8 @@ def _helped(settings: SetSettings, told: Mapping[str, Sequence[str]]) -> Iterato
     recorded = sorted({field for fields in told.values() for field in fields} & _OF_RECORDINGS)
     if recorded:
         yield (
-            f"{' and '.join(recorded)} in the metadata tell of the recording that is looked for: its "
-            "platform (asource), who wrote its caption (tsource). They narrow the gallery, as in "
+            f"{' and '.join(recorded)} in the metadata tell of the recording that is looked for: "
+            "its platform (asource), who wrote its caption (tsource). They narrow the gallery, as in "
             "the published evaluation; a place without a recording has none."
         )
 
