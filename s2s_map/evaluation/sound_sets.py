@@ -288,8 +288,8 @@ def _helped(settings: SetSettings, told: Mapping[str, Sequence[str]]) -> Iterato
     if recorded:
         yield (
             f"{' and '.join(recorded)} in the metadata tell of the recording that is looked "
-            "for: its platform (asource), who wrote its caption (tsource). They narrow the gallery, as in "
-            "the published evaluation; a place without a recording has none."
+            "for: its platform (asource), who wrote its caption (tsource). They narrow the "
+            "gallery, as in the published evaluation; a place without a recording has none."
         )
 
 
