@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures_sentinel import pattern_at
+from fixtures_servers import serve_nothing
 from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -149,33 +149,15 @@ def test_who_asks_for_too_long_a_wait_is_not_asked_again(server: WebTileServer) 
 
 
 def test_a_hung_connection_ends() -> None:
-    listening = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
-
-    def accept() -> None:
-        try:
-            while True:
-                held.append(listening.accept()[0])
-        except OSError:
-            return
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
+    with serve_nothing() as url:
         began = time.monotonic()
         block = read(
-            f"http://127.0.0.1:{listening.getsockname()[1]}/{{z}}/{{x}}/{{y}}.png",
+            f"{url}/{{z}}/{{x}}/{{y}}.png",
             manners={"timeout_s": 0.3, "attempts": 2, "breaker_failures": 4},
         )
         check_holes(block, "no answer within 0.3 s")
         assert not block.valid.any()
         assert time.monotonic() - began < 30.0
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        for connection in held:
-            connection.close()
-        thread.join(5.0)
 
 
 def test_a_host_that_is_not_there_is_said_and_left_alone() -> None:
