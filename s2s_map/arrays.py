@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+type Pieces = tuple[int, int, int, int]
+"""A run of pieces along a row: level, row, first column, column behind the last."""
+
 
 @dataclass(frozen=True, order=True)
 class Hole:
@@ -17,25 +20,52 @@ class Hole:
         reason: Why, in one line.
         uri: What could not be read, without queries, signatures or keys.
         count: How many pieces of it, such as web tiles.
+        pieces: Which ones, if they have numbers: (level, row, first column, column behind the
+            last). Blocks that overlap may miss the same ones.
     """
 
     reason: str
     uri: str
     count: int = 1
+    pieces: tuple[Pieces, ...] = ()
 
 
 def merge_holes(holes: Iterable[Hole]) -> tuple[Hole, ...]:
-    """Return holes in order, those of one URI and reason as one.
+    """Return holes in order, those of one URI and reason as one; a piece counts once.
 
     Examples:
-        >>> merge_holes([Hole("gone", "b"), Hole("gone", "a"), Hole("gone", "b", 2)])
-        (Hole(reason='gone', uri='a', count=1), Hole(reason='gone', uri='b', count=3))
+        >>> merged = merge_holes([Hole("gone", "b"), Hole("gone", "a"), Hole("gone", "b", 2)])
+        >>> [(hole.uri, hole.count) for hole in merged]
+        [('a', 1), ('b', 3)]
     """
     counts: dict[tuple[str, str], int] = {}
+    pieces: dict[tuple[str, str], set[Pieces]] = {}
     for hole in holes:
         key = (hole.reason, hole.uri)
-        counts[key] = counts.get(key, 0) + hole.count
-    return tuple(Hole(*key, count) for key, count in sorted(counts.items()))
+        counts[key] = counts.get(key, 0) + hole.count - _many(hole.pieces)
+        pieces.setdefault(key, set()).update(hole.pieces)
+    merged = {key: joined_pieces(pieces[key]) for key in sorted(counts)}
+    return tuple(Hole(*key, counts[key] + _many(runs), runs) for key, runs in merged.items())
+
+
+def _many(pieces: Iterable[Pieces]) -> int:
+    return sum(stop - first for _, _, first, stop in pieces)
+
+
+def joined_pieces(pieces: Iterable[Pieces]) -> tuple[Pieces, ...]:
+    """Return runs of pieces in order, those that meet or overlap as one.
+
+    Examples:
+        >>> joined_pieces([(3, 1, 5, 7), (3, 1, 2, 3), (3, 1, 3, 6)])
+        ((3, 1, 2, 7),)
+    """
+    joined: list[Pieces] = []
+    for level, row, first, stop in sorted(pieces):
+        if joined and joined[-1][:2] == (level, row) and first <= joined[-1][3]:
+            joined[-1] = (level, row, joined[-1][2], max(joined[-1][3], stop))
+        else:
+            joined.append((level, row, first, stop))
+    return tuple(joined)
 
 
 @dataclass(frozen=True, eq=False)

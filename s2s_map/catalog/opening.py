@@ -20,6 +20,9 @@ from s2s_map.errors import ImageryError
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
 """GDAL drivers imagery may use: none that runs code or follows references to other places."""
 
+REMOTE_DRIVERS = tuple(name for name in DRIVERS if name != "HFA")
+"""Those for files that others serve: HFA keeps its pixels in a second file, which it names."""
+
 _GDAL_OPTIONS: dict[str, Any] = {
     # Folders of thousands of scenes are not listed on every opening; side files (.ovr, .msk) of
     # local files are still found by name.
@@ -107,7 +110,7 @@ def settings_of(uri: str) -> Settings:
         ImageryError: For a missing file, or a VRT that names anything but image files.
     """
     if is_remote(uri):
-        return Settings(gdal_path(uri), redacted(uri), DRIVERS, remote_environment)
+        return remote_settings(uri)
     path = Path(uri)
     if not path.is_file():
         raise no_file(uri)
@@ -118,6 +121,15 @@ def settings_of(uri: str) -> Settings:
     return Settings(str(path.resolve()), uri, drivers, gdal_environment)
 
 
+def remote_settings(uri: str) -> Settings:
+    """Return how a file of the network is opened, whatever its server says that it is.
+
+    Raises:
+        CatalogError: For an address of another kind, such as a path of this machine.
+    """
+    return Settings(gdal_path(uri), redacted(uri), REMOTE_DRIVERS, remote_environment)
+
+
 def no_file(uri: str) -> ImageryError:
     """Return the error that a local file is not there."""
     return ImageryError(
@@ -125,20 +137,37 @@ def no_file(uri: str) -> ImageryError:
     )
 
 
-def open_dataset(settings: Settings) -> DatasetReader:
+def open_dataset(settings: Settings, overview: int | None = None) -> DatasetReader:
     """Open a file, in its environment.
 
+    Args:
+        settings: How.
+        overview: Which of its overviews, the finest being 0; None for the image itself.
+
     Raises:
-        ImageryError: For one that is not a raster of a known format.
+        ImageryError: For one that is not a raster of a known format, or whose overviews are
+            elsewhere.
     """
+    level = {} if overview is None else {"overview_level": overview}
     try:
         # rasterio.open takes one driver only; the class takes a list.
-        return DatasetReader(settings.path, driver=list(settings.drivers), sharing=False)
+        dataset = DatasetReader(
+            settings.path, driver=list(settings.drivers), sharing=False, **level
+        )
     except RasterioError as error:
         raise ImageryError(
             f"{settings.name} does not open as a raster ({_first_line(error)})",
             expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
         ) from _cause(error)
+    # GDAL would open what is named there, by any driver and wherever it is.
+    elsewhere = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
+    if elsewhere is not None:
+        dataset.close()
+        raise ImageryError(
+            f"{settings.name} has its overviews in another file",
+            expected="overviews within it, or beside it as .ovr",
+        )
+    return dataset
 
 
 @contextmanager

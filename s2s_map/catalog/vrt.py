@@ -10,6 +10,18 @@ from s2s_map.errors import ImageryError
 
 _MOST_BYTES = 50_000_000
 _REFUSED = ("<!DOCTYPE", "<!ENTITY", "PixelFunction", "VRTRawRasterBand", "VRTProcessedDataset")
+# How files of the formats begin that imagery may have: a virtual one may be called .tif as well.
+_IMAGES = (
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"\0\0\0\x0cjP  ",
+    b"\xff\x4f\xff\x51",
+    b"EHFA_HEADER_TAG",
+)
 _SOURCES = re.compile(r"<(SourceFilename|SourceDataset)([^>]*)>([^<]*)<", re.IGNORECASE)
 
 
@@ -36,11 +48,19 @@ def check_vrt(path: Path) -> None:
     if not sources:
         raise ImageryError(f"{path} names no source", expected="a VRT over image files")
     for name, file in sources:
-        if not file.is_file() or is_vrt(file) or is_remote(name) or name.startswith("/vsi"):
+        if is_remote(name) or name.startswith("/vsi") or not _is_image(file):
             raise ImageryError(
                 f"{path} names {name[:100]}",
                 expected="image files that are there, no virtual ones",
             )
+
+
+def _is_image(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(16).startswith(_IMAGES)
+    except OSError:
+        return False
 
 
 def vrt_sources(path: Path) -> list[Path]:

@@ -30,6 +30,12 @@ _PLACES = {
 }
 
 
+_HINTS = {
+    "TileMatrixSet": ": write a matrix set of web mercator's quad in its place, such as "
+    "GoogleMapsCompatible; others cannot be read"
+}
+
+
 class BlankConfig(Frozen):
     """How a server says that it has no imagery at a place; such web tiles are no data."""
 
@@ -229,6 +235,6 @@ def _check_template(entry: XyzEntry) -> None:
             if not entry.subdomains:
                 raise ValueError("url: has {s}, but there are no subdomains:")
         elif not name.startswith("switch:"):
-            raise ValueError(f"url: has an unknown place {{{name}}}")
+            raise ValueError(f"url: has an unknown place {{{name}}}{_HINTS.get(name, '')}")
     if found not in ({"x", "y", "z"}, {"quadkey"}, {"bbox"}):
         raise ValueError("url: needs {z}, {x} and {y}, or {quadkey}, or {bbox}")

@@ -149,7 +149,8 @@ class StacZone:
                 return self._open(item, box, renew=True)
             except faults as error:
                 failure = error
-        reason = redacted(str(failure.__cause__ or failure)).splitlines() or ["not readable"]
+        said = failure.found if isinstance(failure, ImageryError) else str(failure)
+        reason = redacted(said).splitlines() or ["not readable"]
         return Hole(reason[0], f"{item['collection']}/{item['id']}")
 
     def _open(
@@ -157,6 +158,8 @@ class StacZone:
     ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
         import odc.stac
         import pystac
+
+        from s2s_map.imagery.stac_reader import ImageFileDriver
 
         entry = self.entry
         token_url = entry.token_url
@@ -172,6 +175,7 @@ class StacZone:
                 groupby="id",
                 resampling={"*": "average" if coarse else "nearest", entry.assets.scl: "nearest"},
                 patch_url=lambda href: signed(href, token_url),
+                driver=ImageFileDriver(),
                 stac_cfg={"*": {"assets": {"*": {"data_type": "uint16", "nodata": 0}}}},
             )
         taken = datetime.fromisoformat(str(item["properties"]["datetime"]).replace("Z", "+00:00"))

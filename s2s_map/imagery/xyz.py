@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import shapely
 from odc.geo.crs import CRS
 
-from s2s_map.arrays import Hole, ImageBlock
+from s2s_map.arrays import Hole, ImageBlock, Pieces, joined_pieces
 from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT
 from s2s_map.catalog.redacting import redacted
@@ -101,10 +100,7 @@ class XyzSource(Source):
             if missing and self.entry.on_missing == "fail":
                 break
         where = redacted(self.entry.url.split("?")[0])
-        counts = sorted(Counter(missing.values()).items())
-        return ImageBlock(
-            pixels, valid, tuple(Hole(reason, where, count) for reason, count in counts)
-        )
+        return ImageBlock(pixels, valid, _holes(missing, where))
 
     def _part_side(self, bounds: Bounds, pixel_m: float, crs: CRS) -> int:
         if crs == CRS("EPSG:3857"):
@@ -178,6 +174,17 @@ class XyzSource(Source):
         _, south, _, north = self.area or entry.bounds or (0.0, 0.0, 0.0, 0.0)
         size = pixel_size(self.level, (south + north) / 2.0, entry.tile_px)
         return f"web tiles of level {self.level}, pixels of {size:.2g} m"
+
+
+def _holes(missing: Mapping[WebTile, str], where: str) -> tuple[Hole, ...]:
+    """Return a hole for each reason, with the web tiles that it holds for."""
+    found: dict[str, list[Pieces]] = {}
+    for w, reason in missing.items():
+        found.setdefault(reason, []).append((w.z, w.y, w.x, w.x + 1))
+    return tuple(
+        Hole(reason, where, len(found[reason]), joined_pieces(found[reason]))
+        for reason in sorted(found)
+    )
 
 
 def _pixel(read: Read) -> float:

@@ -34,6 +34,7 @@ from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
 from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.pipeline.shared_grid import check_shared_crs
 from s2s_map.rasters.stac_collection import write_collection
 
 REPORT, COLLECTION, LOCK = "batch.json", "collection.json", ".batch.lock"
@@ -89,6 +90,7 @@ def plan_batch(
 
     With `retry_holes` runs with holes are not up to date.
     """
+    check_shared_crs(runs)
     planned = []
     for run in runs:
         config = run.config

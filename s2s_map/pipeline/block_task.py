@@ -12,6 +12,7 @@ import numpy as np
 
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.satellite import embed_block
+from s2s_map.imagery.stopping import ReadStoppedError, stoppable
 from s2s_map.pipeline.executor import StoppedError
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import BlockRecord
@@ -101,7 +102,11 @@ class EmbedTask:
                 self.on_patches(count)
 
         self._enter("read", block, stop)
-        image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
+        try:
+            with stoppable(stop):
+                image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
+        except ReadStoppedError:
+            raise StoppedError("the run has ended") from None
         have_read = time.monotonic()
         held = held_model(job.config.model, job.config.device, job.precision)
         with held.turn:

@@ -17,7 +17,7 @@ class RunHole:
     Attributes:
         reason: Why, in one line.
         uri: What could not be read, without queries, signatures or keys.
-        count: How often it was missed, over all blocks.
+        count: How often it was missed, over all blocks; of web tiles how many were, each once.
         blocks: How many blocks went without it; `s2s-map status --json` names them.
     """
 

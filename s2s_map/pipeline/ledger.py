@@ -9,6 +9,7 @@ time appends: the one that holds the folder.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from s2s_map.arrays import Hole
+from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
@@ -138,6 +140,11 @@ class LedgerState:
         """Checksums of the finished blocks by key: what the embeddings are."""
         return {key: self.records[key].checksum for key in sorted(self.records)}
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `content`."""
+        return hashlib.sha256(json.dumps(self.content).encode()).hexdigest()
+
 
 class Ledger(Protocol):
     """The ledger of one store, wherever it is kept."""
@@ -232,12 +239,15 @@ class JournalLedger:
     def drop(self, blocks: Iterable[str]) -> None:
         """Forget finished blocks, durably."""
         self.close()
+        self._guard()
         gone = set(blocks)
         kept = [line for line in self._lines() if line.get("block") not in gone]
         with replacing_file(self.path) as partial, partial.open("wb") as file:
             file.writelines(_encoded(line) for line in kept)
             file.flush()
             os.fsync(file.fileno())
+        with output_errors(self.path):
+            make_durable(self.path, self.path.parent)
 
     def close(self) -> None:
         """Make all lines durable and close the file."""
@@ -338,8 +348,13 @@ def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
     known = {name.name for name in fields(kind)}  # type: ignore[arg-type]
     values = {key: value for key, value in line.items() if key in known}
     if "holes" in values:
-        values["holes"] = tuple(Hole(**hole) for hole in values["holes"])
+        values["holes"] = tuple(_hole(hole) for hole in values["holes"])
     return kind(**values)
+
+
+def _hole(line: Mapping[str, Any]) -> Hole:
+    pieces = ((int(z), int(row), int(a), int(b)) for z, row, a, b in line.get("pieces", ()))
+    return Hole(**{**line, "pieces": tuple(pieces)})
 
 
 def without_defaults(what: Any) -> dict[str, Any]:

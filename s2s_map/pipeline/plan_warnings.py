@@ -7,7 +7,6 @@ import tempfile
 import numpy as np
 import shapely
 from odc.geo.crs import CRS
-from pyproj import Proj
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.coverage import Covers
@@ -19,12 +18,12 @@ from s2s_map.config.webtiles import XyzEntry
 from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.pipeline.job import Job
+from s2s_map.tiling.projections import TRUE_AREA, area_error
 from s2s_map.tiling.splitting import SplitBox, split_boxes
 
 FAR = 0.03
 """Distance error from which a region should be split."""
 
-_AREA = 0.01
 # Ground sample distances that differ less than this are those of one sensor.
 _SAME_GSD = 1.2
 _NEXT_LEVEL = 2.0
@@ -55,9 +54,8 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
             f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
             "by first-level units or boxes, for less"
         )
-    factors = Proj(job.grid.crs.proj).get_factors(*sample_points(job.outline.lonlat).T)
-    area = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
-    if area > _AREA:
+    area = area_error(job.grid.crs, sample_points(job.outline.lonlat))
+    if area > TRUE_AREA:
         said.append(
             f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
             "leave grid: {crs: ...} out, or name an equal-area one"

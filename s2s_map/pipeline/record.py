@@ -45,6 +45,7 @@ class RunRecord:
         holes: Imagery that could not be read in blocks that have embeddings.
         made_with: Devices and batch sizes that blocks were made with.
         concepts: What every layer was asked, by name.
+        embeddings_sha256: Of the checksums of the blocks that the maps were made from.
         last_concept: The layer that `query` added last; not written.
     """
 
@@ -63,6 +64,7 @@ class RunRecord:
     holes: tuple[RunHole, ...] = ()
     made_with: tuple[Making, ...] = ()
     concepts: dict[str, Any] = field(default_factory=dict)
+    embeddings_sha256: str = ""
     last_concept: str | None = None
 
     @classmethod
@@ -129,6 +131,7 @@ class RunRecord:
             "failed_blocks": self.failed,
             "holes": [asdict(hole) for hole in self.holes],
             "made_with": [asdict(making) for making in self.made_with],
+            "embeddings_sha256": self.embeddings_sha256,
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -171,6 +174,7 @@ def read_record(path: OutputPath) -> RunRecord:
             holes=tuple(RunHole(**hole) for hole in content.get("holes", ())),
             made_with=tuple(Making(**making) for making in content.get("made_with", ())),
             concepts=content["concepts"],
+            embeddings_sha256=content.get("embeddings_sha256", ""),
         )
     except FileNotFoundError:
         raise StoreError(f"no finished run at {path.parent}", remedy=remedy) from None

@@ -46,7 +46,7 @@ class RunStatus:
         silent_s: Time since the last line of the ledger, by this machine's clock, seconds.
         cluster: Where blocks are computed.
         failed: Blocks without embeddings and why.
-        holes: Imagery that was missing in finished blocks: block, uri, reason, count.
+        holes: Imagery that was missing in finished blocks: block, uri, reason, count, pieces.
         merged_holes: The same, those of one URI and reason as one.
         made_with: What blocks were made with: more than one, and they are alike within a tolerance,
             see `agreement`, not to the byte.

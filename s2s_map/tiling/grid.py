@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from affine import Affine
@@ -93,7 +94,7 @@ class MapGrid:
         geobox = GeoBox((top - bottom, right - left), transform, CRS(crs))
         return cls(geobox, cell_m, block_cells)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """Cells of the grid, rows and columns."""
         return int(self.geobox.shape[0]), int(self.geobox.shape[1])
@@ -106,7 +107,7 @@ class MapGrid:
             raise RegionError("a grid without CRS")
         return crs
 
-    @property
+    @cached_property
     def transform(self) -> Affine:
         """From (column, row) of cell corners to (x, y) in metres."""
         return self.geobox.transform
@@ -126,7 +127,7 @@ class MapGrid:
         """The y of the cell centres in metres, descending, shape (rows,)."""
         return np.asarray(self.transform.f - (np.arange(self.shape[0]) + 0.5) * self.cell_m)
 
-    @property
+    @cached_property
     def block_shape(self) -> tuple[int, int]:
         """Number of blocks, rows and columns."""
         ny, nx = self.shape

@@ -87,8 +87,13 @@ class NeededBlocks:
     ) -> Iterator[CountedBlock]:
         """Halve the rows down to one, then the columns: the blocks come row by row."""
         axis = rows if rows[1] - rows[0] > 1 else cols
+        if axis is cols and self._fills(piece, rows, cols):
+            # Well within a country a row of blocks is done at once.
+            for col in range(*cols):
+                yield CountedBlock(self._grid.block(rows[0], col))
+            return
         if axis[1] - axis[0] == 1:
-            yield from self._counted(piece, rows[0], cols[0])
+            yield from self._masked(self._grid.block(rows[0], cols[0]))
             return
         middle = (axis[0] + axis[1]) // 2
         for half in ((axis[0], middle), (middle, axis[1])):
@@ -97,13 +102,10 @@ class NeededBlocks:
             if not clipped.is_empty:
                 yield from self._walk(clipped, *there)
 
-    def _counted(self, piece: BaseGeometry, row: int, col: int) -> Iterator[CountedBlock]:
-        block = self._grid.block(row, col)
-        whole = block.cells * self._grid.cell_m**2
-        if whole - piece.area < _NO_AREA * self._grid.cell_m**2:
-            yield CountedBlock(block)
-        else:
-            yield from self._masked(block)
+    def _fills(self, piece: BaseGeometry, rows: tuple[int, int], cols: tuple[int, int]) -> bool:
+        west, south, east, north = self._bounds(rows, cols)
+        whole = (east - west) * (north - south)
+        return bool(whole - piece.area < _NO_AREA * self._grid.cell_m**2)
 
     def _masked(self, block: Block) -> Iterator[CountedBlock]:
         inside = region_mask(self._region, self._grid, block)

@@ -76,6 +76,12 @@ def _degrees(value: float, letters: str) -> str:
     return f"{abs(value):g} {letters[value < 0]}"
 
 
+TRUE_AREA = 0.01
+"""Share to which areas are to be true."""
+
+# Nearer to a pole the factors are not to be had to this precision.
+_POLE = 89.9
+
 _EVERYWHERE = (-180.0, -90.0, 179.999999, 90.0)
 
 FIXED_LIST = (
@@ -140,6 +146,27 @@ def distance_error(crs: CRS, lonlat: NDArray[np.float64]) -> float:
         return float("inf")
     longest, shortest = np.asarray(factors.tissot_semimajor), np.asarray(factors.tissot_semiminor)
     worst = float(np.max(np.maximum(np.abs(longest - 1.0), np.abs(shortest - 1.0))))
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def area_error(crs: CRS, lonlat: NDArray[np.float64]) -> float:
+    """Return by what share a cell on the map may be larger or smaller than it should, at worst.
+
+    Args:
+        crs: Projected CRS.
+        lonlat: Points in degrees, shape (n, 2); those at the poles do not count.
+
+    Returns:
+        0.01 for 1 %; infinite where a point is beyond what the CRS can show.
+    """
+    lon, lat = lonlat[np.abs(lonlat[:, 1]) < _POLE].T
+    if not lon.size:
+        return 0.0
+    try:
+        factors = Proj(crs.proj).get_factors(lon, lat)
+    except ProjError:
+        return float("inf")
+    worst = float(np.abs(np.asarray(factors.areal_scale) - 1.0).max())
     return worst if np.isfinite(worst) else float("inf")
 
 

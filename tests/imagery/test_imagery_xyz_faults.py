@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures_sentinel import pattern_at
+from fixtures_servers import serve_nothing
 from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,6 +21,7 @@ from s2s_map.arrays import ImageBlock
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.checking import check_source
 from s2s_map.imagery.source import open_source
+from s2s_map.imagery.stopping import ReadStoppedError, stoppable
 from s2s_map.imagery.web.fetcher import close_fetchers
 from s2s_map.imagery.web.webtile import WebTile
 
@@ -148,33 +149,15 @@ def test_who_asks_for_too_long_a_wait_is_not_asked_again(server: WebTileServer) 
 
 
 def test_a_hung_connection_ends() -> None:
-    listening = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
-
-    def accept() -> None:
-        try:
-            while True:
-                held.append(listening.accept()[0])
-        except OSError:
-            return
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
+    with serve_nothing() as url:
         began = time.monotonic()
         block = read(
-            f"http://127.0.0.1:{listening.getsockname()[1]}/{{z}}/{{x}}/{{y}}.png",
+            f"{url}/{{z}}/{{x}}/{{y}}.png",
             manners={"timeout_s": 0.3, "attempts": 2, "breaker_failures": 4},
         )
         check_holes(block, "no answer within 0.3 s")
         assert not block.valid.any()
         assert time.monotonic() - began < 30.0
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        for connection in held:
-            connection.close()
-        thread.join(5.0)
 
 
 def test_a_host_that_is_not_there_is_said_and_left_alone() -> None:
@@ -185,6 +168,36 @@ def test_a_host_that_is_not_there_is_said_and_left_alone() -> None:
     assert sum(hole.count for hole in block.holes) == 9
     assert any("left alone after" in hole.reason for hole in block.holes)
     assert time.monotonic() - began < 60.0
+
+
+@pytest.mark.parametrize("where", ["resting", "waiting to try again", "held by Retry-After"])
+def test_a_stopped_run_does_not_wait_for_a_host(server: WebTileServer, where: str) -> None:
+    asked = threading.Event()
+
+    def answer(tile: WebTile, request: Request) -> Response:
+        asked.set()
+        headers = {"retry-after": "60"} if where == "held by Retry-After" else {}
+        return Response("boom", 503, headers=headers)
+
+    server.answer = answer
+    slow = {"breaker_failures": 1, "breaker_rest_s": 60.0, "breaker_rests": 4}
+    if where != "resting":
+        slow = {"breaker_failures": 1000, "first_wait_s": 60.0}
+    manners = slow | {"longest_wait_s": 120.0, "connections": 4}
+    stop, ended = threading.Event(), threading.Event()
+
+    def block() -> None:
+        with stoppable(stop), pytest.raises(ReadStoppedError):
+            read(server.template, manners=manners)
+        ended.set()
+
+    thread = threading.Thread(target=block, daemon=True)
+    thread.start()
+    assert asked.wait(30.0)
+    assert not ended.wait(1.0)
+    stop.set()
+    assert ended.wait(15.0)
+    thread.join(5.0)
 
 
 def test_a_host_that_comes_back_is_asked_again(server: WebTileServer) -> None:

@@ -17,7 +17,7 @@ from fixtures_cli import call
 from fixtures_cubes import write_cube
 from fixtures_job import write_job
 from fixtures_sentinel import SceneSpec, item_of, write_items, write_scene_files
-from fixtures_servers import serve_app, serve_folder, serve_stac
+from fixtures_servers import serve_app, serve_folder, serve_nothing, serve_stac
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -142,6 +142,64 @@ def test_what_passes_is_tried_again(
     assert call("run", job) == 0
     assert server[1].count > 1
     assert holes(tmp_path) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_raster_server_that_hangs_is_a_hole_or_stops_the_run(
+    tmp_path: Path, alone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(opening._REMOTE_OPTIONS, "GDAL_HTTP_MAX_RETRY", 0)
+    job = write_job(tmp_path)
+    with serve_nothing() as url:
+        change_entry(tmp_path, uri=[f"{url}/a.tif", "scene.tif"], on_missing="nodata")
+        assert call("run", job) == 3
+        assert [hole["uri"] for hole in holes(tmp_path)] == [f"{url}/a.tif"]
+        with rasterio.open(tmp_path / "out" / "waves.tif") as layer:
+            assert np.array_equal(layer.read_masks(1), alone)
+        change_entry(tmp_path, on_missing="fail")
+        assert call("run", job, "-o", "other") == 2
+        assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_scene_of_a_search_on_a_server_that_hangs_is_a_hole_or_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(opening._REMOTE_OPTIONS, "GDAL_HTTP_MAX_RETRY", 0)
+    folder = tmp_path / "api"
+    good = SceneSpec("good", "EPSG:32632", 267_400.0, 5_155_000.0, tile="32T")
+    hung = replace(good, name="hung", tile="32S", day="2020-07-01T10:00:00Z")
+    write_scene_files(folder, good)
+    with serve_folder(folder) as files, serve_nothing() as silent:
+        items = [item_of(good, files.url), item_of(hung, silent)]
+        with serve_stac(write_items(folder / "items.json", items)) as api:
+            job = write_job(
+                tmp_path / "job",
+                region=[5.99, 46.485, 6.01, 46.495],
+                grid={"cell_m": 160, "block_cells": 64},
+            )
+            stac = {"type": "stac", "url": api, "collection": "sentinel-2-l2a"}
+            stac |= {"time": "2020-01-01/2020-12-31", "on_missing": "nodata"}
+            change_entry(job.parent, **stac, sensor={"gsd_m": 10.0, "patch_m": 640.0})
+            catalog = yaml.safe_load((job.parent / "data_catalog.yaml").read_text())
+            del catalog["noise"]["uri"]
+            (job.parent / "data_catalog.yaml").write_text(yaml.safe_dump(catalog))
+            monkeypatch.chdir(job.parent)
+            assert call("run", job) == 3
+            (hole,) = holes(job.parent)
+            assert hole["uri"] == "sentinel-2-l2a/hung"
+            assert hole["reason"]
+            with rasterio.open(job.parent / "out" / "waves.tif") as layer:
+                assert layer.read_masks(1).any()
+            change_entry(job.parent, on_missing="fail")
+            assert call("run", job, "-o", "other") in (2, 3)
+            said = json.dumps([json.loads(line) for line in _ledger(job.parent / "other")])
+            assert "sentinel-2-l2a/hung" in said
+
+
+def _ledger(folder: Path) -> list[str]:
+    return (folder / "ledger.jsonl").read_text().splitlines()
 
 
 def test_one_corrupted_file_of_fifty_is_one_hole(

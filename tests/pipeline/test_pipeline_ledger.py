@@ -32,7 +32,8 @@ def written(path: Path) -> None:
 
 
 def test_keeps_records_with_their_holes(path: Path) -> None:
-    holes = (Hole("status 500", "https://a.test/3/1/2.png", 2),)
+    pieces = ((14, 5818, 8460, 8462),)
+    holes = (Hole("status 500", "https://a.test/3/1/2.png", 2, pieces), Hole("gone", "a.tif"))
     record = BlockRecord("r000-c001", "ab", 3, 4, 0.5, 16, holes=holes)
     assert JournalLedger(path).state().records == {}
     with JournalLedger(path) as ledger:

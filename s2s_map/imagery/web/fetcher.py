@@ -11,20 +11,28 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from hishel import CacheOptions, SqliteStorage
 from hishel.httpx2 import CacheTransport
 from numpy.typing import NDArray
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+)
 
 from s2s_map.catalog.redacting import redacted
 from s2s_map.config.cache_folder import CACHE_VARIABLE, cache_folder
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.errors import ImageryError
+from s2s_map.imagery.stopping import ReadStoppedError, stop_event
 from s2s_map.imagery.web.content import path_digest
 from s2s_map.imagery.web.gate import BLANK, PIXELS, Gate
 from s2s_map.imagery.web.judging import FetchError, TransientError, decode
@@ -89,7 +97,9 @@ class Fetcher:
         Raises:
             ImageryError: If the provider allows no more requests today.
             CatalogError: For an environment variable that is not set.
+            ReadStoppedError: If the run that wanted them is stopped, see `imagery.stopping`.
         """
+        stop = stop_event()
         found: dict[WebTile, Pixels | str | None] = {}
         wanted = list(webtiles)
         pool = ThreadPoolExecutor(
@@ -97,7 +107,7 @@ class Fetcher:
         )
         try:
             asked: dict[Future[Pixels | None], WebTile] = {
-                pool.submit(self.one, webtile): webtile for webtile in wanted
+                pool.submit(self.one, webtile, stop): webtile for webtile in wanted
             }
             for done in as_completed(asked):
                 try:
@@ -116,23 +126,24 @@ class Fetcher:
             pool.shutdown(cancel_futures=True)
         return found
 
-    def one(self, webtile: WebTile) -> Pixels | None:
+    def one(self, webtile: WebTile, stop: threading.Event) -> Pixels | None:
         """Fetch a web tile; None where there is no imagery.
 
         Raises:
             FetchError: If it cannot be had.
             DayIsUsedUpError: If the provider allows no more requests today.
+            ReadStoppedError: If `stop` is set.
         """
         self._check_failed(webtile)
         held = self._look(webtile)
         if held is None:
             # One lock serves many web tiles, so that their number is bounded.
             stripe = hash((webtile.z, webtile.x, webtile.y)) % _STRIPES
-            with FileLock(self._locks / f"{stripe}.lock", poll_interval=0.01):
+            with self._turn(stripe, stop):
                 held = self._look(webtile)
                 if held is None:
                     self._check_failed(webtile)
-                    return self._request(webtile)
+                    return self._request(webtile, stop)
         body = held[0]
         return None if body is None else decode(body, self._entry.tile_px)
 
@@ -140,7 +151,14 @@ class Fetcher:
         """Close connections and files."""
         self._client.close()
 
-    def _request(self, webtile: WebTile) -> Pixels | None:
+    def _turn(self, stripe: int, stop: threading.Event) -> AbstractContextManager[object]:
+        lock = FileLock(self._locks / f"{stripe}.lock")
+        try:
+            return lock.acquire(poll_interval=0.01, cancel_check=stop.is_set)
+        except Timeout:
+            raise ReadStoppedError from None
+
+    def _request(self, webtile: WebTile, stop: threading.Event) -> Pixels | None:
         manners = self._entry.manners
 
         def wait(state: RetryCallState) -> float:
@@ -156,10 +174,11 @@ class Fetcher:
             stop=stop_after_attempt(manners.attempts),
             retry=retry_if_exception(again),
             wait=wait,
+            sleep=sleep_using_event(stop),
             reraise=True,
         )
         try:
-            return attempts(self._once, webtile)
+            return attempts(self._once, webtile, stop)
         except FetchError as error:
             self._hold_failure(webtile, str(error))
             raise
@@ -180,11 +199,11 @@ class Fetcher:
             elif self._entry.on_missing == "nodata":
                 self._failed[webtile] = reason
 
-    def _once(self, webtile: WebTile) -> Pixels | None:
+    def _once(self, webtile: WebTile, stop: threading.Event) -> Pixels | None:
         # What the cache is told: a name for the web tile, without the key that is asked with.
         response = self._client.get(
             f"{self._synthetic}/{webtile.z}/{webtile.x}/{webtile.y}",
-            extensions={"webtile": webtile},
+            extensions={"webtile": webtile, "stop": stop},
         )
         body = None if BLANK in response.headers else response.content
         self._hold(webtile, body)

@@ -11,6 +11,7 @@ import httpx2
 
 from s2s_map.catalog.environment import expanded
 from s2s_map.config.webtiles import XyzEntry
+from s2s_map.imagery.stopping import pause
 from s2s_map.imagery.web.judging import (
     FetchError,
     RefusedError,
@@ -66,14 +67,18 @@ class Gate(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request whose extension `webtile` names the web tile.
 
+        Its extension `stop` is an event that ends waiting.
+
         Raises:
             FetchError: If there is no imagery to be had.
             DayIsUsedUpError: If the provider allows no more today.
+            ReadStoppedError: If the event is set.
         """
-        token = self._await_breaker()
+        stop: threading.Event = request.extensions["stop"]
+        token = self._await_breaker(stop)
         try:
             wait = self._turns.take(self._entry.host, self._entry.manners)
-            time.sleep(wait)
+            pause(stop, wait)
             answer = self._ask(request)
         except (FetchError, TransientError) as error:
             self._failed(error, token)
@@ -139,9 +144,10 @@ class Gate(httpx2.BaseTransport):
                 return httpx2.Response(200, headers=kept, content=body, extensions={PIXELS: pixels})
         return httpx2.Response(200, headers=kept | {BLANK: "yes"}, content=b"")
 
-    def _await_breaker(self) -> float | None:
+    def _await_breaker(self, stop: threading.Event) -> float | None:
         manners = self._entry.manners
         while True:
+            pause(stop, 0.0)
             with self._lock:
                 breaker, now = self._breaker, time.monotonic()
                 wait = breaker.wait(now)
@@ -153,7 +159,7 @@ class Gate(httpx2.BaseTransport):
                         f"the host is left alone after {breaker.failures} failures in a row, "
                         f"the last: {breaker.reason}"
                     )
-            time.sleep(_PAUSE_S if wait is None else min(wait, 1.0))
+            pause(stop, _PAUSE_S if wait is None else min(wait, 1.0))
 
     def _failed(self, error: FetchError, token: float | None) -> None:
         refused = isinstance(error, RefusedError)
