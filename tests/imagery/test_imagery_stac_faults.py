@@ -27,7 +27,6 @@ from s2s_map.imagery.source import open_source
 from s2s_map.imagery.stac import StacSource
 
 # rasterio silences it for its own arrays in memory, by a filter that threads do not share well.
-pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 SPEC = SceneSpec("east", "EPSG:32632", 267_400.0, 5_155_000.0, tile="32T")
 AREA = (5.95, 46.47, 6.05, 46.52)
