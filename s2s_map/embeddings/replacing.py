@@ -112,11 +112,16 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 def remove_partials(folder: str | os.PathLike[str]) -> int:
     """Remove what killed writers left in a folder; only for the process that owns the folder.
 
+    A folder that was renamed aside, and whose successor did not come, is put back.
+
     Returns:
         How many leftovers were removed.
     """
     leftovers = [p for p in Path(folder).glob(f".*{_SUFFIX}") if p.is_dir()]
     for leftover in leftovers:
+        target = leftover.parent / leftover.name[1:].removesuffix(_SUFFIX).rpartition(".")[0]
+        if (leftover / "old").exists() and not target.exists():
+            os.rename(leftover / "old", target)
         shutil.rmtree(leftover, ignore_errors=True)
     return len(leftovers)
 

@@ -190,6 +190,34 @@ class EmbeddingsStore:
         key = self._array.metadata.encode_chunk_key((0, block.row, block.col, 0))
         return self._path / ARRAY / key
 
+    def e_tag(self, block: Block) -> str:
+        """Return what an object store calls the content of a block; "" on a disk, or without data.
+
+        Raises:
+            OutputError: If the store cannot be asked.
+        """
+        shard = self.shard(block)
+        if isinstance(shard, Path):
+            return ""
+        try:
+            return shard.info().e_tag
+        except FileNotFoundError:
+            return ""
+
+    def e_tags(self) -> dict[str, str]:
+        """Return the e_tags of all blocks with data by their keys, from listings; none on a disk.
+
+        Raises:
+            OutputError: If the store cannot be listed.
+        """
+        if isinstance(self._path, Path):
+            return {}
+        blocks = {str(self.shard(block)): block.key for block in self._grid.iter_blocks()}
+        there = (self._path / ARRAY / "c").files()
+        return {
+            blocks[str(path)]: info.e_tag for path, info in there.items() if str(path) in blocks
+        }
+
     def _clear(self, shard: OutputPath, block: Block) -> None:
         if isinstance(shard, Path):
             for leftover in shard.parent.glob("*.partial"):  # Of writers that were killed.

@@ -102,6 +102,11 @@ def check_report_folder(folder: Path) -> None:
         )
 
 
+def count_table(counts: Mapping[str, int]) -> Table:
+    """Return how many points were read, dropped for what, and used."""
+    return Table("Points", ("", "count"), [(name, f"{n:,}") for name, n in counts.items()])
+
+
 def shown(estimate: Estimate, digits: int = 3) -> str:
     """Write a number with its interval: ``0.842 [0.801, 0.878]``."""
     one, low, high = (

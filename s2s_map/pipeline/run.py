@@ -12,6 +12,7 @@ from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.schema import STORE_ID
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
     ConfigError,
@@ -28,14 +29,16 @@ from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
-from s2s_map.pipeline.generations import publish
+from s2s_map.pipeline.generations import finished_results, publish
 from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
+from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
 from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
+from s2s_map.pipeline.making import makings_of
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.record import RunRecord
+from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.worker import lent_model, resolve_device
@@ -114,6 +117,7 @@ def run(
             names.open_ledger(out, lock.check) as ledger,
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
+            drop_replaced(store, ledger, watch)
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             with (
                 _timed(record, "embed"),
@@ -125,16 +129,19 @@ def run(
             how = "incomplete" if embedded.failed else "complete"
             with noted_end(ledger, lambda: how, lambda: "while its maps were made"):
                 state = ledger.state()
+                check_not_replaced(store, state.records)
                 _count(record, state, embedded)
                 with _timed(record, "score"):
                     building = score_maps(
                         out, store, questions, state.content, config.zarr_format, watch, where
                     )
                 results = building.target.parent
+                _say_outdated(record, out, watch)
                 with _timed(record, "write"):
                     write_quicklook(job, results, watch)
                     write_results(out, building, questions, record, watch, where)
                 record.write(results / names.RECORD)
+                check_not_replaced(store, state.records)
                 lock.check()
                 publish(out, results)
     return open_run(out)
@@ -190,6 +197,8 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
     }
     record.failed = dict(now.failed)
     record.holes = holes_of(finished)
+    record.made_with = makings_of(finished)
+    record.embeddings_sha256 = state.digest
     if now.blocks:
         record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
     if record.counts["valid_cells"] == 0:
@@ -206,6 +215,22 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         raise ImageryError(
             "no cell of the region has valid imagery",
             remedy="check the region and the source's nodata:",
+        )
+
+
+def _say_outdated(record: RunRecord, out: OutputPath, watch: Reporter) -> None:
+    """Note layers that queries added to maps of other embeddings: they are kept as they were."""
+    try:
+        before = read_record(finished_results(out) / names.RECORD)
+    except StoreError:
+        return
+    asked = {query_name(query) for query in record.config.queries}
+    kept = [name for name in before.concepts if name not in asked]
+    known = before.embeddings_sha256
+    if kept and known and known != record.embeddings_sha256:
+        watch.note(
+            f"blocks were embedded since {', '.join(kept)} was asked: that is kept as it was; "
+            f"ask it again with s2s-map query {out}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import rasterio
@@ -18,7 +18,9 @@ from fixtures_plain_model import write_plain_job
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import ConfigError, InterruptedRunError, OutputMismatchError
+from s2s_map.pipeline.asking import query
 from s2s_map.pipeline.executor import Outcome, ThreadsExecutor
+from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.retrying import is_mended
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
@@ -145,6 +147,26 @@ def test_a_retry_that_is_stopped_goes_on(
     assert done.record.holes == ()
     run(config_for(job, tmp_path / "fresh"))
     assert result_bytes(tmp_path / "out") == result_bytes(tmp_path / "fresh")
+
+
+def test_layers_asked_before_are_told_of(
+    job: dict[str, Any], east: Path, mend: bytes, tmp_path: Path
+) -> None:
+    class Notes(Reporter):
+        said: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.said.append(text)
+
+    config = config_for(job, tmp_path / "out")
+    run(config)
+    query(config.output, "birds", name="birds")
+    run(config, reporter=Notes())
+    assert not any("birds" in line for line in Notes.said)
+    east.write_bytes(mend)
+    done = run(config, retry_holes=True, reporter=Notes())
+    assert "since birds was asked" in Notes.said[-1]
+    assert done.concepts == ["waves", "birds"]
 
 
 def test_other_imagery_is_refused(
