@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pystac
+import pystac.validation
 import pytest
 import rasterio.warp
 import yaml
