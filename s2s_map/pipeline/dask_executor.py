@@ -14,18 +14,19 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from threading import BoundedSemaphore, Event
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from distributed import KilledWorker, get_worker
-from distributed.diagnostics.plugin import WorkerPlugin
+from distributed import KilledWorker
 
-from s2s_map.config.secrets import remember, remembered
-from s2s_map.errors import ClusterError, ClusterUnavailableError, S2SMapError
-from s2s_map.pipeline.allocator import reuse_freed_memory
-from s2s_map.pipeline.cluster import installed_versions, version_differences
+from s2s_map.errors import (
+    ClusterError,
+    ClusterUnavailableError,
+    OutputUnavailableError,
+    S2SMapError,
+)
+from s2s_map.pipeline.dask_worker import Refusal, TaskPlugin, call_task, prepare_task
 from s2s_map.pipeline.executor import (
-    FATAL,
     Outcome,
     StoppedError,
     Task,
@@ -35,7 +36,7 @@ from s2s_map.pipeline.executor import (
 )
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, Worker
+    from distributed import Client, Future
 
 _SAME = "workers need the same packages, device, models, imagery and output"
 _STARTED_HERE = ("local", "cuda")
@@ -79,6 +80,7 @@ class DaskExecutor:
         self._token, self._number, self._careful, self._missed = "", 0, False, 0
         self._note = note or (lambda _: None)
         self._refused: dict[str, Exception] = {}
+        self._sent_away: set[str] = set()
 
     def run[Item, Result](
         self, task: Task[Item, Result], items: Iterable[Item], stop: Event
@@ -90,6 +92,7 @@ class DaskExecutor:
             ClusterError: If a worker cannot run the task.
         """
         self._task, self._careful, self._refused = task, False, {}
+        self._sent_away = set()
         try:
             self._install(task)
             outcome: Outcome[Item, Result]
@@ -121,7 +124,7 @@ class DaskExecutor:
         unfit: dict[str, Exception] = {}
         refused: Exception | None = None
         self._token = uuid.uuid4().hex
-        plugin = _TaskPlugin(self._token, task, self._in_flight)
+        plugin = TaskPlugin(self._token, task, self._in_flight)
         for attempt in range(_INSTALL_ATTEMPTS):
             try:
                 self.client.register_plugin(plugin, name=self._name)
@@ -142,7 +145,7 @@ class DaskExecutor:
                 # The others have it all the same.
                 refused = refusal
                 break
-        answers = self.client.run(_prepare, self._token, on_error="return")
+        answers = self.client.run(prepare_task, self._token, on_error="return")
         for worker, error in answers.items():
             # A worker that has just died, or joins at this moment, is none that cannot.
             if isinstance(error, S2SMapError | ImportError):
@@ -156,7 +159,7 @@ class DaskExecutor:
                 )
             self._send_away(worker, error)
 
-    def _judge(self, refusal: _Refusal) -> None:
+    def _judge(self, refusal: Refusal) -> None:
         """Decide whether a worker alone is at fault, and send it away then.
 
         Raises:
@@ -168,10 +171,14 @@ class DaskExecutor:
         alone = self.kind in _STARTED_HERE or not set(self.client.nthreads()) - set(self._refused)
         if alone or len(self._refused) > 1:
             raise refusal.error
-        if known is None:
+        # Storage that is away for one is so for all, mostly: only who says so again is sent away.
+        if known is not None or not isinstance(refusal.error, OutputUnavailableError):
             self._send_away(refusal.worker, refusal.error)
 
     def _send_away(self, worker: str, error: Exception) -> None:
+        if worker in self._sent_away:
+            return
+        self._sent_away.add(worker)
         self._note(f"worker {worker} is sent away: {reason_of(error)}; {_SAME}")
         with suppress(Exception):
             self.client.retire_workers([worker])
@@ -211,7 +218,7 @@ class DaskExecutor:
                     flight.lose()
                     self._install_again()
                     continue
-                if isinstance(result, _Refusal):
+                if isinstance(result, Refusal):
                     self._judge(result)
                     flight.lost.append(item)
                     continue
@@ -231,7 +238,7 @@ class DaskExecutor:
                     break
             self._number += 1
             key = f"block-{self._token[:12]}-{self._number}"
-            future = self.client.submit(_call, self._token, item, key=key, pure=False)
+            future = self.client.submit(call_task, self._token, item, key=key, pure=False)
             flight.running[key] = (future, item)
             future.add_done_callback(flight.done.put)
         return bool(flight.running)
@@ -337,84 +344,6 @@ def _replace_lost(client: Client, count: int) -> None:
     cluster: Any = client.cluster
     if cluster is not None and count < len(cluster.worker_spec):
         cluster.scale(len(cluster.worker_spec))
-
-
-class _TaskPlugin(WorkerPlugin):
-    """Keeps the task of a run on each worker; taking it away stops what it has in flight."""
-
-    def __init__(self, token: str, task: Any, in_flight: int) -> None:
-        self._token, self._task, self._in_flight = token, task, in_flight
-        # Keys are in the task's addresses: the worker's own logs and errors must not show them.
-        self._secrets = remembered()
-        self._versions = installed_versions()
-
-    def setup(self, worker: Worker) -> None:
-        """Install the task, also on workers that join later."""
-        reuse_freed_memory()
-        for name, value in self._secrets:
-            remember(name, value)
-        task = self._task
-        differences = version_differences(installed_versions(), self._versions)
-        if differences:
-            # Those that were there at the start have been compared; this one has joined since.
-            task = _Unfit(differences)
-        _INSTALLED.setdefault(self._token, (task, Event(), BoundedSemaphore(self._in_flight)))
-
-    def teardown(self, worker: Worker) -> None:
-        """Stop the task."""
-        installed = _INSTALLED.pop(self._token, None)
-        if installed is not None:
-            installed[1].set()
-
-
-# Of this process, where it is a worker: the tasks that runs have brought, by their tokens.
-_INSTALLED: dict[str, tuple[Any, Event, BoundedSemaphore]] = {}
-
-
-@dataclass(frozen=True)
-class _Unfit:
-    """Stands for the task on a worker that has other versions."""
-
-    differences: list[str]
-
-    def __call__(self, item: Any, stop: Event) -> Any:
-        self.prepare()
-
-    def prepare(self) -> None:
-        raise ClusterError(f"other versions: {', '.join(self.differences)}")
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    """What a worker answers that cannot do the work, for a reason that may be its own."""
-
-    worker: str
-    error: Exception
-
-
-def _call(token: str, item: Any) -> Any:
-    try:
-        task, stop, slots = _INSTALLED[token]
-    except KeyError:
-        raise StoppedError("the run has ended") from None
-    with slots:
-        if stop.is_set():
-            raise StoppedError("the run has ended")
-        try:
-            return task(item, stop)
-        except (*FATAL, ClusterError) as error:
-            return _Refusal(get_worker().address, error)
-
-
-def _prepare(token: str) -> Exception | None:
-    """Let the task load what it needs on this worker; returns what stands in the way."""
-    prepare = getattr(_INSTALLED[token][0], "prepare", None)
-    try:
-        if prepare is not None:
-            prepare()
-    except Exception as error:
-        return error
-    return None
 
 
 def _scheduler_probe() -> Any:

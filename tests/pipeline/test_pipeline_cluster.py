@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -26,11 +26,12 @@ from fixtures_plain_model import write_plain_job
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.schema import read_store_id
-from s2s_map.errors import ClusterError, ModelError, OutputError
+from s2s_map.errors import ClusterError, ModelError, OutputError, OutputUnavailableError
 from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline import dask_executor
 from s2s_map.pipeline.cluster import check_versions, open_executor, version_differences
 from s2s_map.pipeline.dask_executor import DaskExecutor
+from s2s_map.pipeline.dask_worker import TaskPlugin, prepare_task
 from s2s_map.pipeline.executor import ThreadsExecutor
 from s2s_map.pipeline.ledger import JournalLedger, RunStart
 from s2s_map.pipeline.progress import Reporter
@@ -341,11 +342,11 @@ def test_a_worker_that_joins_late_and_cannot_work_is_sent_away(fits: bool) -> No
 
 
 def test_a_worker_that_joins_late_with_other_versions_does_not_work() -> None:
-    plugin: Any = dask_executor._TaskPlugin("late", Double(), 2)
+    plugin: Any = TaskPlugin("late", Double(), 2)
     plugin._versions = {**plugin._versions, "zarr": "1.0"}
     plugin.setup(None)
     try:
-        assert "other versions: zarr" in str(dask_executor._prepare("late"))
+        assert "other versions: zarr" in str(prepare_task("late"))
     finally:
         plugin.teardown(None)
 
@@ -363,6 +364,34 @@ def test_what_two_workers_say_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(ModelError, match="no model here"):
             list(executor.run(NeedsModel(), range(10), Event()))
     assert len(notes.said) == 1
+
+
+@dataclass
+class Away:
+    """A task whose storage is away for the first of its calls."""
+
+    calls: ClassVar[list[int]] = []
+
+    def __call__(self, item: int, stop: Event) -> int:
+        self.calls.append(item)
+        if len(self.calls) == 1:
+            raise OutputUnavailableError("503 SlowDown")
+        return item
+
+
+def test_storage_that_is_away_for_one_call_costs_no_worker() -> None:
+    from distributed import Client, LocalCluster
+
+    notes = Notes()
+    with (
+        LocalCluster(n_workers=2, processes=False, dashboard_address="127.0.0.1:0") as here,
+        Client(here, set_as_default=False) as client,
+    ):
+        executor = DaskExecutor(client, "tcp", "away", note=notes.note)
+        outcomes = list(executor.run(Away(), range(6), Event()))
+        assert len(client.nthreads()) == 2
+    assert sorted(outcome.result for outcome in outcomes) == list(range(6))
+    assert notes.said == []
 
 
 def test_however_many_blocks_few_are_in_flight() -> None:

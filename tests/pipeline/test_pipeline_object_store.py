@@ -29,7 +29,7 @@ from s2s_map.embeddings.object_client import object_client
 from s2s_map.embeddings.objects import ObjectPath, output_path, zarr_target
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
 from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.dask_executor import _TaskPlugin
+from s2s_map.pipeline.dask_worker import TaskPlugin
 from s2s_map.pipeline.folder import open_ledger
 from s2s_map.pipeline.generations import (
     finished_results,
@@ -486,7 +486,7 @@ def test_keys_are_neither_stored_nor_logged(
 def test_keys_of_the_environment_do_not_go_to_the_cluster(root: ObjectPath) -> None:
     root.check()
     assert redacted(f"signed with {SECRET}") == "signed with ${AWS_SECRET_ACCESS_KEY}"
-    sent = pickle.dumps(_TaskPlugin("token", [root], 1))
+    sent = pickle.dumps(TaskPlugin("token", [root], 1))
     assert SECRET.encode() not in sent
     assert os.environ["AWS_ACCESS_KEY_ID"].encode() not in sent
 
