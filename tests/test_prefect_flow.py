@@ -258,11 +258,11 @@ def test_exit_codes_decide_what_is_tried_again(tmp_path: Path, server: dict[str,
 def test_holes_and_stopped_runs_are_told_each_night(tmp_path: Path, server: dict[str, str]) -> None:
     batch = write_batch(tmp_path, ["stopped"])
     (tmp_path / "maps").mkdir()
-    with FileLock(tmp_path / "maps" / ".batch.lock"):
+    with FileLock(tmp_path / "maps" / ".lock"):
         process = start(batch, server)
         said = process.communicate(timeout=150)[0]
         assert process.returncode == 2, said
-        assert "another start of the batch is at work" in said
+        assert "another run is writing to maps" in said
         assert starts(tmp_path) == {}
     process = start(batch, server)
     said = process.communicate(timeout=150)[0]

@@ -49,8 +49,10 @@ def run_command(
     75 storage or cluster went away; 2 failed: bad input or nothing mapped; 3 with holes; 0 all
     complete.
     """
+    from s2s_map.cli.json_log import write_event
     from s2s_map.config.batch import load_batch
-    from s2s_map.pipeline.batch import COLLECTION, REPORT, run_batch
+    from s2s_map.pipeline.batch import run_batch
+    from s2s_map.pipeline.batch_folder import COLLECTION, REPORT
 
     console = Console()
     config, runs = load_batch(batch)
@@ -61,8 +63,13 @@ def run_command(
         if log_json:
             _log(one)
 
+    def note(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if log_json:
+            write_event("note", reason=text)
+
     outcomes, code = run_batch(
-        config, runs, catalog or [], told, log_json=log_json, retry_holes=retry_holes
+        config, runs, catalog or [], told, note=note, log_json=log_json, retry_holes=retry_holes
     )
     _print(console, outcomes)
     console.print(f"{config.output}: {REPORT}, {COLLECTION}, runs/ with logs", highlight=False)

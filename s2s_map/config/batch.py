@@ -16,6 +16,7 @@ from s2s_map.errors import ConfigError
 RegionSpec = str | Annotated[list[float], Field(min_length=4, max_length=4)] | None
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.IGNORECASE)
+_PREFIX = re.compile(r"s3://[^/@]+/+[^/].*", re.IGNORECASE)
 _OF_THE_BATCH = ("output", "title", "region", "source", "model", "queries")
 
 
@@ -26,7 +27,8 @@ class BatchConfig(BaseModel):
 
     output: str = Field(
         min_length=1,
-        description="Folder for all results, relative to the working folder; a folder per run.",
+        description="Folder for all results, relative to the working folder, or "
+        "s3://BUCKET/PREFIX; a folder, or prefix, per run.",
     )
     title: str | None = Field(default=None, description="Title of the collection of all runs.")
     regions: dict[str, RegionSpec] = Field(
@@ -52,12 +54,9 @@ class BatchConfig(BaseModel):
 
     @field_validator("output")
     @classmethod
-    def _local(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError(
-                "a batch keeps its lock, logs and report in a local folder; runs into object "
-                "stores are started one by one, with s2s-map run"
-            )
+    def _has_a_prefix(cls, value: str) -> str:
+        if "://" in value and not _PREFIX.fullmatch(value):
+            raise ValueError("takes a folder or s3://BUCKET/PREFIX")
         return value
 
     @field_validator("regions")
@@ -104,10 +103,10 @@ def load_batch(path: str | Path) -> tuple[BatchConfig, list[BatchRun]]:
     for region, spec in batch.regions.items():
         for source in batch.sources:
             for model in batch.models:
-                name = "-".join((region, source, _short(model)))
+                name = "-".join((region, _short(source), _short(model)))
                 fields = {
                     **batch.defaults,
-                    "output": str(Path(batch.output) / name),
+                    "output": _below(batch.output, name),
                     "title": f"{batch.title or region}: {name}",
                     "region": spec,
                     "source": source,
@@ -125,3 +124,7 @@ def load_batch(path: str | Path) -> tuple[BatchConfig, list[BatchRun]]:
 
 def _short(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", model.rstrip("/").rsplit("/", 1)[-1]).strip("-.")
+
+
+def _below(output: str, name: str) -> str:
+    return f"{output.rstrip('/')}/{name}" if "://" in output else str(Path(output) / name)

@@ -6,18 +6,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from filelock import FileLock, Timeout
-
 from s2s_map.config.batch import BatchConfig, BatchRun
-from s2s_map.embeddings.replacing import output_errors, replacing_file
+from s2s_map.embeddings.objects import output_path
+from s2s_map.embeddings.replacing import output_errors
 from s2s_map.encoding.queries import content_hashes, query_name
 from s2s_map.errors import (
     TEMPORARY,
@@ -28,18 +24,17 @@ from s2s_map.errors import (
     StoreError,
 )
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.batch_folder import KEEP_LOGS_S, BatchFolder, locked_batch
 from s2s_map.pipeline.folder import check_folder
 from s2s_map.pipeline.freezing import thaw
+from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.shared_grid import check_shared_crs
-from s2s_map.rasters.stac_collection import write_collection
 
-REPORT, COLLECTION, LOCK = "batch.json", "collection.json", ".batch.lock"
-
-State = Literal["planned", "complete", "up to date", "holes", "failed", "interrupted"]
+State = Literal["planned", "running", "complete", "up to date", "holes", "failed", "interrupted"]
 
 _STATES: dict[int, State] = {0: "complete", 3: "holes", 4: "interrupted"}
 # From harmless to grave: holes, bad input, something away for now, any other failure, interrupted.
@@ -60,7 +55,7 @@ class Outcome:
         region: Name of its region.
         source: Imagery.
         model: Model.
-        output: Its output folder.
+        output: Its output, a folder or a prefix of an object store.
         state: What became of it.
         exit_code: As of `s2s-map run`.
         reason: Why it failed or has holes.
@@ -89,8 +84,15 @@ def plan_batch(
     """Plan all runs: find what is up to date, and what cannot be done, before any begins.
 
     With `retry_holes` runs with holes are not up to date.
+
+    Raises:
+        RegionError: If a region does not fit in the CRS that they share.
+        OutputError: If the object store that they go to cannot be used.
     """
     check_shared_crs(runs)
+    # Once for all of them: a store that is away is not asked for each with patience.
+    for place in {output_path(run.config.output).parent for run in runs}:
+        names.check_access(place)
     planned = []
     for run in runs:
         config = run.config
@@ -100,7 +102,7 @@ def plan_batch(
             outcome.patches = make_plan(job).patches
             if is_up_to_date(job):
                 outcome.state = "up to date"
-                holes = read_record(job.output / names.RECORD).holes
+                holes = read_record(finished_results(job.output) / names.RECORD).holes
                 if holes and retry_holes:
                     outcome.state = "planned"
                 elif holes:
@@ -129,12 +131,13 @@ def is_up_to_date(job: Job) -> bool:
     if job.source.needs_freezing:
         return False
     check_folder(job.output, job.identity())
+    results = finished_results(job.output)
     try:
-        record = read_record(job.output / names.RECORD)
+        record = read_record(results / names.RECORD)
     except StoreError:
         return False
     there, here = (c.model_dump(exclude=set(_HOW)) for c in (record.config, job.config))
-    written = (job.output / names.MAPS).is_dir() and (job.output / names.ITEM).is_file()
+    written = (results / names.MAPS).is_dir() and (results / names.ITEM).is_file()
     return not record.failed and there == here and written and _same_questions(record, job)
 
 
@@ -154,6 +157,7 @@ def run_batch(
     catalogs: Sequence[str | Path] = (),
     told: Callable[[Outcome], None] = lambda _: None,
     *,
+    note: Callable[[str], None] = lambda _: None,
     log_json: bool = False,
     retry_holes: bool = False,
 ) -> tuple[list[Outcome], int]:
@@ -167,6 +171,7 @@ def run_batch(
         runs: Its runs.
         catalogs: Catalog files that come before the usual ones.
         told: Called with every outcome.
+        note: Told what is worth a line, such as a holder of the folder that may be gone.
         log_json: Have the runs log as JSON lines.
         retry_holes: Have them embed blocks again whose imagery had holes.
 
@@ -177,32 +182,41 @@ def run_batch(
     Raises:
         OutputError: If another start of the batch is at work, or the folder cannot be written.
     """
-    folder = Path(batch.output).expanduser()
-    with locked_batch(folder):
+    with locked_batch(batch.output, note) as folder:
         planned = plan_batch(runs, catalogs, retry_holes=retry_holes)
         outcomes = [outcome for _, outcome in planned]
         for outcome in outcomes:
             if outcome.state != "planned":
                 told(outcome)
         todo = [(run, outcome) for run, outcome in planned if outcome.state == "planned"]
+        # From the start on, so that who looks after a loss of power does not see last night's.
+        folder.write_report(outcomes, None)
+
+        def saved() -> None:
+            try:
+                folder.write_report(outcomes, None)
+            except OutputError as error:
+                # The runs are what matters; the last report is not forgiven.
+                note(f"the report is not up to date: {error}")
+
+        def ended(outcome: Outcome) -> None:
+            folder.keep_logs([outcome.name], ended=True)
+            told(outcome)
+            saved()
+
         try:
             named = [part for catalog in catalogs for part in ("--catalog", str(catalog))]
             asked = {"--log-json": log_json, "--retry-holes": retry_holes}
             options = [*named, *(option for option, wanted in asked.items() if wanted)]
-            _run_all(folder, todo, options, batch.parallel, told)
+            _run_all(folder, todo, options, batch.parallel, saved, ended)
         except KeyboardInterrupt:
             for outcome in outcomes:
                 if outcome.state == "planned":
                     outcome.state, outcome.exit_code = "interrupted", 4
+        folder.check()
         code = gravest(outcome.exit_code for outcome in outcomes)
-        _write_report(folder, outcomes, code)
-        items = [
-            item
-            for outcome in outcomes
-            if (item := Path(outcome.output).expanduser() / names.ITEM).is_file()
-        ]
-        if items:
-            write_collection(folder / COLLECTION, batch.title or folder.name, items)
+        folder.write_report(outcomes, code)
+        folder.write_collection(batch.title, [outcome.output for outcome in outcomes])
     return outcomes, code
 
 
@@ -212,45 +226,50 @@ def gravest(codes: Iterable[int]) -> int:
 
 
 def _run_all(
-    folder: Path,
+    folder: BatchFolder,
     todo: Sequence[tuple[BatchRun, Outcome]],
     options: Sequence[str],
     parallel: int,
-    told: Callable[[Outcome], None],
+    began: Callable[[], None],
+    ended: Callable[[Outcome], None],
 ) -> None:
     waiting, running = list(todo), dict[int, tuple[subprocess.Popen[bytes], Outcome, float]]()
+    kept = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
                 run, outcome = waiting.pop(0)
+                folder.check()
                 process = _started(folder, run, options)
+                outcome.state = "running"
                 running[process.pid] = (process, outcome, time.monotonic())
-            for pid, (process, outcome, began) in list(running.items()):
+                began()
+            for pid, (process, outcome, since) in list(running.items()):
                 if process.poll() is not None:
                     del running[pid]
-                    _settle(folder, process.returncode, outcome, began)
-                    told(outcome)
+                    _settle(folder, process.returncode, outcome, since)
+                    ended(outcome)
+            if time.monotonic() - kept > KEEP_LOGS_S:
+                folder.keep_logs(outcome.name for _, outcome, _ in running.values())
+                kept = time.monotonic()
             time.sleep(0.05)
     except BaseException:
         # Also when a run cannot be started: none is left behind.
         for process, _, _ in running.values():
             process.terminate()
-        for process, outcome, began in running.values():
+        for process, outcome, since in running.values():
             try:
                 process.wait(_TERMINATE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            _settle(folder, process.returncode, outcome, began)
-            told(outcome)
+            _settle(folder, process.returncode, outcome, since)
+            ended(outcome)
         raise
 
 
-def _started(folder: Path, run: BatchRun, options: Sequence[str]) -> subprocess.Popen[bytes]:
-    config, log = folder / "runs" / f"{run.name}.yaml", folder / "runs" / f"{run.name}.log"
-    with replacing_file(config) as partial:
-        text = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
-        partial.write_text(text, encoding="utf-8")
+def _started(folder: BatchFolder, run: BatchRun, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    config, log = folder.write_config(run), folder.log(run.name)
     with output_errors(log), log.open("wb") as out:
         return subprocess.Popen(  # noqa: S603  (this program itself, no shell)
             [sys.executable, "-c", _COMMAND, "run", str(config), *options],
@@ -260,14 +279,14 @@ def _started(folder: Path, run: BatchRun, options: Sequence[str]) -> subprocess.
         )
 
 
-def _settle(folder: Path, code: int, outcome: Outcome, began: float) -> None:
-    outcome.seconds = round(time.monotonic() - began, 3)
+def _settle(folder: BatchFolder, code: int, outcome: Outcome, since: float) -> None:
+    outcome.seconds = round(time.monotonic() - since, 3)
     # Killed by a signal: as grave as a bug, since nobody asked for it.
     outcome.exit_code = code if code >= 0 else 1
     outcome.state = _STATES.get(outcome.exit_code, "failed")
     if outcome.exit_code:
-        log = folder / "runs" / f"{outcome.name}.log"
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        log = folder.log(outcome.name).read_text(encoding="utf-8", errors="replace")
+        lines = log.strip().splitlines()
         said = [why for line in lines if (why := _error_in(line))] or lines[-1:]
         died = f"ended by signal {-code}; " if code < 0 else ""
         outcome.reason = died + (said[-1] if said else "no message")
@@ -287,37 +306,3 @@ def _error_in(line: str) -> str:
 
 def _gravity(code: int) -> int:
     return _GRAVITY.index(code) if code in _GRAVITY else _GRAVITY.index(1)
-
-
-def _write_report(folder: Path, outcomes: Sequence[Outcome], code: int) -> None:
-    content = {
-        "schema": 1,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "exit_code": code,
-        "runs": [asdict(outcome) for outcome in outcomes],
-    }
-    with replacing_file(folder / REPORT) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-@contextmanager
-def locked_batch(folder: Path) -> Iterator[None]:
-    """Hold a batch's folder, made if missing, for one start of the batch.
-
-    Raises:
-        OutputError: If another start is at work, or the folder cannot be written.
-    """
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(
-                f"another start of the batch is at work in {folder}",
-                remedy="wait for it to end; it does what is missing",
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()

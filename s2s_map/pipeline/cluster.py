@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.errors import ClusterError, ClusterUnavailableError, OutputError
+from s2s_map.pipeline.certificates import check_certificates
 from s2s_map.pipeline.executor import Executor, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import usable_cores
 from s2s_map.pipeline.progress import Reporter
@@ -158,6 +159,7 @@ def _started(cluster: ClusterConfig) -> Iterator[Client]:
 def _connected(cluster: ClusterConfig, *, known: bool) -> Iterator[Client]:
     from distributed import Client
 
+    check_certificates(cluster.use)
     try:
         client = Client(cluster.use, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

@@ -7,13 +7,16 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pystac
 
+from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.errors import StoreError
 
 
-def write_collection(path: str | os.PathLike[str], title: str, items: Sequence[Path]) -> None:
+def write_collection(path: OutputPath, title: str, items: Sequence[OutputPath]) -> None:
     """Write a collection that links to the items of runs, with the extent of all.
 
     Args:
@@ -22,10 +25,10 @@ def write_collection(path: str | os.PathLike[str], title: str, items: Sequence[P
         items: The ``item.json`` of each run, at least one, in folders below that of `path`.
 
     Raises:
+        StoreError: For an item that cannot be read.
         OutputError: For a full disk, a read-only folder and the like.
     """
-    target = Path(path)
-    read = [pystac.Item.from_dict(json.loads(item.read_text(encoding="utf-8"))) for item in items]
+    read = [pystac.Item.from_dict(_content(item)) for item in items]
     licences = {str(item.properties.get("license", "other")) for item in read}
     collection = pystac.Collection(
         id=re.sub(r"[^\w.-]+", "-", title).strip("-") or "s2s-map",
@@ -35,11 +38,28 @@ def write_collection(path: str | os.PathLike[str], title: str, items: Sequence[P
         license=licences.pop() if len(licences) == 1 else "other",
     )
     for item, file in zip(read, items, strict=True):
-        href = os.path.relpath(file, target.parent)
+        href = f"./{_relative(file, path.parent)}"
         collection.add_link(
-            pystac.Link("item", f"./{href}", "application/geo+json", item.properties.get("title"))
+            pystac.Link("item", href, "application/geo+json", item.properties.get("title"))
         )
     content = collection.to_dict(include_self_link=False, transform_hrefs=False)
     content["links"] = [link for link in content["links"] if link["rel"] != "root"]
-    with replacing_file(target) as partial:
+    with replacing_file(path) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _content(item: OutputPath) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(item.read_text(encoding="utf-8"))
+        pystac.Item.from_dict(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pystac.STACError) as error:
+        raise StoreError(
+            f"{item} is damaged ({type(error).__name__})", remedy="remove it and start again"
+        ) from None
+    return content
+
+
+def _relative(file: OutputPath, folder: OutputPath) -> str:
+    if isinstance(file, ObjectPath) and isinstance(folder, ObjectPath):
+        return str(file.relative_to(folder))
+    return Path(os.path.relpath(str(file), str(folder))).as_posix()

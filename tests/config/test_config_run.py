@@ -28,6 +28,7 @@ def refusal(**changes: object) -> str:
         ({"quieries": []}, "did you mean 'queries'?"),
         ({"grid": {"cel_m": 160}}, "unknown key 'grid.cel_m'; did you mean 'cell_m'?"),
         ({"queries": [{"txt": "birds"}]}, "did you mean 'text'?"),
+        ({"cluster": "http://10.0.0.5:8786"}, "takes threads, local, cuda or the address tcp://"),
         ({"zzz": 1}, "known keys: output"),
         ({"queries": [{"text": " "}]}, "the text of a query is empty"),
         ({"queries": [{"minus": ["a"]}]}, "something to listen for"),

@@ -19,8 +19,14 @@ from fixtures_job import GSD_M, NORTH, WEST, write_job
 
 from s2s_map.config.batch import load_batch
 from s2s_map.config.run import load_run_config
-from s2s_map.errors import AudioError, ConfigError, OutputError, OutputMismatchError
-from s2s_map.pipeline.batch import gravest, is_up_to_date, plan_batch, run_batch
+from s2s_map.errors import (
+    AudioError,
+    ConfigError,
+    OutputError,
+    OutputMismatchError,
+    StoreError,
+)
+from s2s_map.pipeline.batch import Outcome, gravest, is_up_to_date, plan_batch, run_batch
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.run import run
 
@@ -73,6 +79,13 @@ def test_a_batch_keeps_going_and_does_nothing_twice(
     links = [link["href"] for link in collection["links"] if link["rel"] == "item"]
     assert len(links) == 2
     assert all((tmp_path / "maps" / link).is_file() for link in links)
+    opened = pystac.Collection.from_file(str(tmp_path / "maps" / "collection.json"))
+    items = list(opened.get_items())
+    assert [item.id for item in items] == [
+        "Two-places-west-noise-model",
+        "Two-places-east-noise-model",
+    ]
+    assert all(Path(item.assets["maps"].get_absolute_href()).is_dir() for item in items)
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "maps").glob("*/run.json")}
     again, code = run_batch(batch, runs)
@@ -85,7 +98,7 @@ def test_a_batch_keeps_going_and_does_nothing_twice(
         "failed",
         "planned",
     ]
-    with FileLock(tmp_path / "maps" / ".batch.lock"), pytest.raises(OutputError, match="another"):
+    with FileLock(tmp_path / "maps" / ".lock"), pytest.raises(OutputError, match="another"):
         run_batch(batch, runs)
 
 
@@ -148,6 +161,40 @@ def test_a_run_that_cannot_be_started_leaves_no_other_behind(
         run_batch(batch, runs)
     assert [process.poll() is None for process in started] == [False]
     assert not (tmp_path / "maps" / "west-noise-model" / "run.json").exists()
+
+
+def test_an_item_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    batch, runs = load_batch(write_batch(tmp_path, regions={"west": box(20)}))
+    assert run_batch(batch, runs)[1] == 0
+    item = tmp_path / "maps" / "west-noise-model" / "item.json"
+    item.write_text('{"type": "Feature"')
+    with pytest.raises(StoreError, match=r"item\.json is damaged"):
+        run_batch(batch, runs)
+    assert json.loads((tmp_path / "maps" / "batch.json").read_text())["exit_code"] == 0
+
+
+def test_the_report_is_of_this_start_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    regions = {"west": box(20), "nowhere": [0.0, 0.0, 0.1, 0.1]}
+    batch, runs = load_batch(write_batch(tmp_path, regions=regions, parallel=1))
+    seen = []
+
+    def told(outcome: Outcome) -> None:
+        report = json.loads((tmp_path / "maps" / "batch.json").read_text())
+        seen.append((report["exit_code"], [run["state"] for run in report["runs"]]))
+
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "batch.json").write_text('{"exit_code": 0, "runs": []}')
+    _, code = run_batch(batch, runs, told=told)
+    assert code == 2
+    # The one that cannot be done is told of before the report; then each as it ends.
+    assert seen == [
+        (0, []),
+        (None, ["running", "failed"]),
+    ]
 
 
 def test_the_gravest_exit_code() -> None:

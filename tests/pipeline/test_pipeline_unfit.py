@@ -90,6 +90,23 @@ def test_a_worker_with_another_version(
     assert "requirements.txt" in text
 
 
+def test_a_worker_of_another_python(scheduler: Any, tmp_path: Path) -> None:
+    # Python imports this module, if there is one, before anything else.
+    (tmp_path / "sitecustomize.py").write_text(
+        "from distributed import versions\n"
+        "real = versions.get_system_info\n"
+        "versions.get_system_info = lambda: {**real(), 'python': '3.9.1.final.0'}\n"
+    )
+    with (
+        worker(scheduler, tmp_path) as cluster,
+        pytest.raises(ClusterError) as refused,
+        open_executor(cluster, "x"),
+    ):
+        pass
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"other versions: Python 3.9 there, {here} here" in one_line(refused)
+
+
 def test_a_worker_whose_clock_is_an_hour_ahead(scheduler: Any, tmp_path: Path) -> None:
     # Python imports this module, if there is one, before anything else.
     (tmp_path / "sitecustomize.py").write_text(

@@ -19,7 +19,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from prefect import flow, get_run_logger, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import wait
@@ -143,17 +142,17 @@ def map_batch(
         OutputError: If another start of the batch is at work.
     """
     from s2s_map.config.batch import load_batch
-    from s2s_map.embeddings.replacing import replacing_file
-    from s2s_map.pipeline.batch import gravest, locked_batch, plan_batch
+    from s2s_map.pipeline.batch import gravest, plan_batch
+    from s2s_map.pipeline.batch_folder import locked_batch
 
     logger = get_run_logger()
     settings, runs = load_batch(batch)
-    folder = Path(settings.output).expanduser()
     failed: dict[str, int] = {}
     holes, submitted = [], {}
-    with locked_batch(folder), ThreadPoolTaskRunner(max_workers=settings.parallel) as runner:
-        configs = folder / "runs"
-        configs.mkdir(exist_ok=True)
+    with (
+        locked_batch(settings.output, logger.info) as folder,
+        ThreadPoolTaskRunner(max_workers=settings.parallel) as runner,
+    ):
         try:
             for run, outcome in plan_batch(runs):
                 if outcome.state == "failed":
@@ -164,10 +163,7 @@ def map_batch(
                     holes.append(run.name)
                 if outcome.state != "planned":
                     continue
-                config = configs / f"{run.name}.yaml"
-                with replacing_file(config) as partial:
-                    content = run.config.model_dump(mode="json")
-                    partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+                config = folder.write_config(run)
                 submitted[run.name] = runner.submit(
                     map_region.with_options(retry_delay_seconds=retry_delay_s),
                     {"name": run.name, "config": config, "program": program},
