@@ -4,16 +4,16 @@
     python benchmarks/imagery.py --side 2048 --in-flight 1 4 --repeats 1   # smoke
 
 Imagery is generated in a temporary folder: noise over gradients, 8 bit, 10 m, deflated COGs of
-512-pixel tiles, as one scene, as 50 scenes, and served by HTTP on loopback from a process of its
-own. Blocks of 16 x 16 patches of 256 pixels are read in model pixels (224 a patch), resampling
-included. What is counted:
+512-pixel tiles, as one scene, as 50 scenes, served by HTTP on loopback from a process of its own,
+and so as one scene of another CRS, which is warped. Blocks of 16 x 16 patches of 256 pixels are
+read in model pixels (224 a patch), resampling included. What is counted:
 
 - MB/s: source pixels of the region, each once whatever the overlap, by the clock.
 - patches/s: those the blocks hold, by the clock.
 - read/needed: bytes this process asked files for (rchar of /proc/self/io, headers and page cache
   included), or bytes of bodies the server sent, over the bytes of the files. Each chunk of them is
-  needed, so 1 means that nothing was read twice. Every measurement reads files of other names: what
-  earlier ones kept does not help.
+  needed (but for the corners of the warped one), so 1 means that nothing was read twice. Every
+  measurement reads files of other names: what earlier ones kept does not help.
 - per core: patches over the CPU time of this process, all threads; times 16 it is what 16 cores
   would read if nothing else held them up, against an encoder of 5,000 patches/s.
 
@@ -38,9 +38,11 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.shutil import copy as gdal_copy
 from rasterio.transform import from_origin
+from rasterio.warp import transform_bounds
 from serving import CONTEXT, LoopbackServer
 
 from s2s_map.config.catalog import RasterEntry
@@ -48,6 +50,8 @@ from s2s_map.imagery.raster import RasterSource
 from s2s_map.tiling.patches import PatchLayout, PatchSet
 
 CRS, WEST, NORTH, GSD_M = "EPSG:32632", 400_000.0, 5_200_000.0, 10.0
+ORIGIN = from_origin(WEST, NORTH, GSD_M, GSD_M)
+OTHER_CRS = "EPSG:3035"
 PATCH_M, BLOCK_PATCHES = 2560.0, 16
 ENCODER, CORES = 5000.0, 16
 
@@ -66,13 +70,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pixels = make_pixels(args.side)
-        one = [write(folder / "one.tif", pixels, 0, 0)]
+        one = [write(folder / "one.tif", pixels)]
         fifty = write_mosaic(folder, pixels)
+        other = [write_other(folder, args.side)]
         with Server(folder) as server:
             kinds: list[tuple[str, list[Path], str, Callable[[], int]]] = [
                 ("local COG", one, f"{folder}/", local_bytes),
                 (f"local mosaic of {len(fifty)}", fifty, f"{folder}/", local_bytes),
                 ("HTTP COG", one, f"{server.url}/", lambda: server.sent),
+                ("HTTP COG, warped", other, f"{server.url}/", lambda: server.sent),
             ]
             for overlap in args.overlap:
                 blocks = block_reads(args.side, overlap)
@@ -167,7 +173,24 @@ def make_pixels(side: int) -> NDArray[np.uint8]:
     return np.clip(ground[None] + noise, 1, 255).astype(np.uint8)
 
 
-def write(path: Path, pixels: NDArray[np.uint8], row: int, col: int) -> Path:
+def write_other(folder: Path, side: int) -> Path:
+    """Write a scene that covers the region in the continent's equal-area CRS."""
+    box = (WEST, NORTH - side * GSD_M, WEST + side * GSD_M, NORTH)
+    west, south, east, north = transform_bounds(CRS, OTHER_CRS, *box)
+    pixels = make_pixels(math.ceil(max(east - west, north - south) / GSD_M))
+    return write(
+        folder / "other.tif", pixels, crs=OTHER_CRS, origin=from_origin(west, north, GSD_M, GSD_M)
+    )
+
+
+def write(
+    path: Path,
+    pixels: NDArray[np.uint8],
+    row: int = 0,
+    col: int = 0,
+    crs: str = CRS,
+    origin: Affine = ORIGIN,
+) -> Path:
     """Write pixels as a COG without overviews, which are not read at this resolution."""
     profile: dict[str, Any] = {
         "driver": "GTiff",
@@ -175,8 +198,8 @@ def write(path: Path, pixels: NDArray[np.uint8], row: int, col: int) -> Path:
         "count": 3,
         "height": pixels.shape[1],
         "width": pixels.shape[2],
-        "crs": CRS,
-        "transform": from_origin(WEST + col * GSD_M, NORTH - row * GSD_M, GSD_M, GSD_M),
+        "crs": crs,
+        "transform": origin * Affine.translation(col, row),
     }
     with rasterio.MemoryFile() as memory, memory.open(**profile) as made:
         made.write(pixels)
@@ -197,8 +220,8 @@ def write_mosaic(folder: Path, pixels: NDArray[np.uint8]) -> list[Path]:
         write(
             folder / f"part-{r[0]}-{c[0]}.tif",
             pixels[:, r[0] : r[-1] + 1, c[0] : c[-1] + 1],
-            int(r[0]),
-            int(c[0]),
+            row=int(r[0]),
+            col=int(c[0]),
         )
         for r in rows
         for c in cols

@@ -13,8 +13,10 @@ The tree::
     │   └── CheckpointError      weights that are missing, corrupt or of the wrong size
     ├── StoreError               an embeddings store or map that cannot be read or extended
     ├── OutputError              an output folder that cannot be used
-    │   └── OutputMismatchError  an output folder that belongs to a different config
+    │   ├── OutputMismatchError  an output folder that belongs to a different config
+    │   └── OutputUnavailableError    exit code 75: storage that does not answer for now
     ├── ClusterError             a cluster that cannot be reached or cannot do the work
+    │   └── ClusterUnavailableError   exit code 75: a cluster that is away for now
     ├── FailedRunError           a run that ended without maps
     ├── DataError                training or evaluation data that cannot be used
     ├── IncompleteRunError       exit code 3: the run ended with holes
@@ -24,6 +26,9 @@ The tree::
 from __future__ import annotations
 
 from typing import ClassVar
+
+TEMPORARY = 75
+"""Exit code of what may go well unchanged a while later: EX_TEMPFAIL of sysexits.h."""
 
 
 class S2SMapError(Exception):
@@ -101,8 +106,20 @@ class OutputMismatchError(OutputError):
     """An output folder that belongs to a different config."""
 
 
+class OutputUnavailableError(OutputError):
+    """Storage that does not answer for the time being: nothing in the config is to be mended."""
+
+    exit_code: ClassVar[int] = TEMPORARY
+
+
 class ClusterError(S2SMapError):
     """A cluster that cannot be reached or cannot do the work."""
+
+
+class ClusterUnavailableError(ClusterError):
+    """A cluster that went away, or has no workers yet: nothing in the config is to be mended."""
+
+    exit_code: ClassVar[int] = TEMPORARY
 
 
 class FailedRunError(S2SMapError):

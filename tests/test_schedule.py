@@ -13,8 +13,10 @@ import pytest
 import typer
 import yaml
 
+from s2s_map.cli.main import INTERRUPTED as STOPPED
 from s2s_map.cli.main import app
 from s2s_map.config.batch import load_batch
+from s2s_map.errors import TEMPORARY
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 SCHEDULE = WORKFLOWS / "schedule"
@@ -60,7 +62,7 @@ def test_kubernetes_retries_what_was_stopped_not_bad_input_or_holes() -> None:
     assert next(iter(rules)) == "Ignore"
     rule = rules["FailJob"]
     assert rule["onExitCodes"]["values"] == [2, 3]
-    assert rules["Count"]["onExitCodes"]["values"] == [4]
+    assert rules["Count"]["onExitCodes"]["values"] == [STOPPED, TEMPORARY]
     assert job["backoffLimit"] > 0
     assert rules["Ignore"]["onPodConditions"][0]["type"] == "DisruptionTarget"
     pod = job["template"]["spec"]
@@ -92,7 +94,9 @@ def unit(suffix: str) -> configparser.ConfigParser:
 def test_systemd_starts_again_what_was_stopped_not_bad_input_or_holes() -> None:
     service = unit("service")["Service"]
     assert service["SuccessExitStatus"] == "3"
-    assert service["RestartPreventExitStatus"].split() == ["2", "3"]
+    kept = service["RestartPreventExitStatus"].split()
+    assert kept == ["2", "3"]
+    assert str(TEMPORARY) not in kept
     assert service["Restart"] == "on-failure"
     assert int(unit("service")["Unit"]["StartLimitBurst"]) < 10
     _, program, *arguments = shlex.split(service["ExecStart"])

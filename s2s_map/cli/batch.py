@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from s2s_map.cli.options import CatalogFiles, Cluster, LogJson, with_cluster
+from s2s_map.cli.options import CatalogFiles, Cluster, LogJson, RetryHoles, with_cluster
 
 if TYPE_CHECKING:
     from s2s_map.pipeline.batch import Outcome
@@ -40,12 +40,14 @@ def run_command(
     batch: BatchFile,
     catalog: CatalogFiles = None,
     cluster: Cluster = None,
+    retry_holes: RetryHoles = False,
     log_json: LogJson = False,
 ) -> None:
     """Do all runs of a batch that are not up to date; a failed one does not keep the others.
 
     The exit code is that of the gravest run: 4 interrupted; 1 a bug, or killed, as for its memory;
-    2 failed: bad input or nothing mapped; 3 with holes; 0 all complete.
+    75 storage or cluster went away; 2 failed: bad input or nothing mapped; 3 with holes; 0 all
+    complete.
     """
     from s2s_map.config.batch import load_batch
     from s2s_map.pipeline.batch import COLLECTION, REPORT, run_batch
@@ -59,7 +61,9 @@ def run_command(
         if log_json:
             _log(one)
 
-    outcomes, code = run_batch(config, runs, catalog or [], told, log_json=log_json)
+    outcomes, code = run_batch(
+        config, runs, catalog or [], told, log_json=log_json, retry_holes=retry_holes
+    )
     _print(console, outcomes)
     console.print(f"{config.output}: {REPORT}, {COLLECTION}, runs/ with logs", highlight=False)
     if code:

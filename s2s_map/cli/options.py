@@ -51,6 +51,15 @@ Cluster = Annotated[
     ),
 ]
 
+RetryHoles = Annotated[
+    bool,
+    typer.Option(
+        "--retry-holes",
+        help="Embed the blocks again whose imagery had holes, and no others; files that were holes "
+        "may have been mended.",
+    ),
+]
+
 LogJson = Annotated[
     bool,
     typer.Option(

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from s2s_map.cli.options import CatalogFiles, Cluster, ConfigFile, LogJson, with_cluster
+from s2s_map.cli.options import (
+    CatalogFiles,
+    Cluster,
+    ConfigFile,
+    LogJson,
+    RetryHoles,
+    with_cluster,
+)
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -32,6 +39,7 @@ def run_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove the results of another config first.")
     ] = False,
+    retry_holes: RetryHoles = False,
     catalog: CatalogFiles = None,
     cluster: Cluster = None,
     performance_report: Annotated[
@@ -49,7 +57,7 @@ def run_command(
 
     Exit codes: 0 complete; 2 nothing was mapped: bad input, or an error in one line; 3 maps are
     written, but with blocks or imagery missing, which are listed; 4 stopped by Ctrl-C or SIGTERM;
-    1 a bug.
+    75 storage or cluster went away, start it again later; 1 a bug.
     """
     from s2s_map.cli.reporting import reporter
     from s2s_map.config.run import load_run_config
@@ -66,6 +74,7 @@ def run_command(
     finished = run(
         settings,
         overwrite=overwrite,
+        retry_holes=retry_holes,
         catalogs=catalog or [],
         reporter=watch,
         performance_report=performance_report,
@@ -94,7 +103,7 @@ def check_complete(finished: OpenRun) -> None:
 
         raise IncompleteRunError(
             say_holes(holes),
-            remedy=f"see s2s-map status {finished.folder}; when mended, run again with --overwrite",
+            remedy=f"see s2s-map status {finished.folder}; when mended, add --retry-holes",
         )
 
 

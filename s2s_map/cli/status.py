@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -42,6 +43,8 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
     console.print(f"  last word {_duration(status.silent_s)} ago")
     there = "written" if status.maps_current else "of an earlier run"
     console.print(f"  maps: {there if status.maps else 'not written yet'}")
+    for making in status.made_with if len(status.made_with) > 1 else ():
+        console.print(f"  blocks: {making}")
     for title, lines in (
         ("blocks failed", [f"{block}: {why}" for block, why in status.failed.items()]),
         (
@@ -63,17 +66,30 @@ def verify_command(
         bool,
         typer.Option("--repair", help="Forget bad blocks, so that the next run makes them anew."),
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="OTHER",
+            help="Compare with another output of the same config instead, within the tolerance "
+            "that holds between devices and batch sizes.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read every block of the embeddings again and compare it with its recorded checksum.
 
     Exit codes: 0 every block that the region needs is as recorded; 2 there is nothing to verify, or
-    it cannot be read; 3 blocks are bad, or not embedded yet.
+    it cannot be read; 3 blocks are bad, or not embedded yet; with --against, blocks of the two
+    outputs do not agree.
     """
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.status import run_status, verify
 
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    if against is not None:
+        _compare(out, against, console, as_json=as_json)
+        return
     bad = verify(out, repair=repair, reporter=reporter(console))
     after = run_status(out)
     needed = after.blocks
@@ -97,6 +113,28 @@ def verify_command(
         raise IncompleteRunError(
             f"{needed - verified} of {needed} needed blocks are not embedded",
             remedy="start the same run again",
+        )
+
+
+def _compare(out: str, other: str, console: Console, *, as_json: bool) -> None:
+    from s2s_map.cli.reporting import reporter
+    from s2s_map.pipeline.agreement import compare
+
+    found = compare(out, other, reporter(console))
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+    else:
+        console.print(
+            f"{found.same:,} blocks are the same to the byte, {found.close:,} within the "
+            f"tolerance: cells at most {found.largest:.2g} of {found.tolerance:g} apart"
+        )
+        for block, reason in found.apart.items():
+            console.print(f"{block}: {reason}", markup=False)
+    if not found.whole:
+        alone = len(found.only_here) + len(found.only_there)
+        raise IncompleteRunError(
+            f"{len(found.apart):,} blocks are further apart than {found.tolerance:g}, {alone:,} "
+            "are finished in one of them only"
         )
 
 

@@ -145,7 +145,8 @@ def open_dataset(
     else:
         rows, columns = _open_hub(str(data), which, wanted, streaming, cache)
     schema = schema_of(columns)
-    return SoundDataset(_undecoded(rows, schema), schema, which, wanted)
+    settled = wanted.settled(columns, schema)
+    return SoundDataset(_undecoded(rows, schema), schema, which, settled)
 
 
 def parquet_files(folder: Path, split: Split) -> list[Path]:
@@ -226,7 +227,8 @@ def _open_hub(
         known = next((s for s in SCHEMAS if s.repository.lower() == repository.lower()), None)
         if not columns and known is not None:
             # What a repository does not declare is taken from the published schema.
-            columns = list(wanted.columns(known))
+            settled = wanted.settled(known.captions.values(), known)
+            columns = list(settled.columns(known))
         needed = _needed(columns, wanted, repository)
         there = list(builder.info.splits or (split,))
         name = next((n for n in there if SPLIT_NAMES.get(str(n)) == split), None)
@@ -250,7 +252,8 @@ def _open_hub(
 
 
 def _needed(columns: Sequence[str], wanted: Wanted, where: str) -> tuple[str, ...]:
-    needed = wanted.columns(schema_of(columns))
+    schema = schema_of(columns)
+    needed = wanted.settled(columns, schema).columns(schema)
     check_columns(columns, needed, where)
     return needed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from s2s_map.config.hyper_parameters import SatelliteKind
@@ -121,6 +121,7 @@ class Wanted:
     Attributes:
         images: Which imagery.
         captions: Captions of which imagery and zoom level.
+        captions_if_any: Further ones, read where the set has their column, see `settled`.
         mel: The stack of log-mel spectrograms.
         audio: The recording itself.
         audio_caption: Caption of the recording, and who wrote it.
@@ -129,10 +130,17 @@ class Wanted:
 
     images: tuple[SatelliteKind, ...] = ()
     captions: tuple[tuple[SatelliteKind, int], ...] = ()
+    captions_if_any: tuple[tuple[SatelliteKind, int], ...] = ()
     mel: bool = True
     audio: bool = False
     audio_caption: bool = True
     metadata: bool = True
+
+    def settled(self, found: Collection[str], schema: Schema) -> Wanted:
+        """Want those of `captions_if_any` of which a set with these columns has one."""
+        there = [key for key in self.captions_if_any if schema.captions.get(key) in found]
+        captions = tuple(dict.fromkeys([*self.captions, *there]))
+        return replace(self, captions=captions, captions_if_any=())
 
     def columns(self, schema: Schema) -> tuple[str, ...]:
         """Columns to read, in a set of this schema.

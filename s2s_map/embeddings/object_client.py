@@ -12,7 +12,7 @@ from typing import Any
 
 from s2s_map.config.cloud import cloud_settings, remember_cloud_keys, s3_endpoint
 from s2s_map.config.secrets import redacted
-from s2s_map.errors import OutputError
+from s2s_map.errors import OutputError, OutputUnavailableError
 
 RETRY_S, REQUEST_S = 60.0, 60.0
 """For how long a request is tried again, and how long one try may take, seconds.
@@ -81,6 +81,7 @@ def object_errors(where: object) -> Iterator[None]:
     Raises:
         FileNotFoundError: For an object that is not there.
         FileExistsError: If a condition on a put was not met.
+        OutputUnavailableError: If the store cannot be reached, or refuses for the time being.
         OutputError: For anything else.
     """
     from obstore import exceptions
@@ -93,37 +94,42 @@ def object_errors(where: object) -> Iterator[None]:
     except (exceptions.BaseError, FileNotFoundError) as error:
         if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
             raise FileNotFoundError(str(where)) from None
-        reason, remedy = _explained(error)
-        raise OutputError(f"cannot use {where}: {reason}", remedy=remedy) from None
+        kind, reason, remedy = _explained(error)
+        raise kind(f"cannot use {where}: {reason}", remedy=remedy) from None
 
 
-def _explained(error: Exception) -> tuple[str, str]:
-    """Return reason and remedy, whose words are ours: the client's quote requests and keys."""
+def _explained(error: Exception) -> tuple[type[OutputError], str, str]:
+    """Return what to raise, whose words are ours: the client's quote requests and keys."""
     text = str(error)
     status = next(iter(_SERVER_LINE.findall(text)), "")
     code = next(iter(_CODE.findall(text)), "")
     if any(place in text for place in _MACHINES):
-        return "no credentials in the environment", _CREDENTIALS
+        return OutputError, "no credentials in the environment", _CREDENTIALS
     if status or code:
         return _answered(status, code)
     if "redirect" in text.partition("\n")[0]:
-        return "the bucket lies in another region", "set AWS_REGION to its region"
+        return OutputError, "the bucket lies in another region", "set AWS_REGION to its region"
     if "HTTP error" in text and "scheme is not allowed" not in text:
         endpoint = s3_endpoint(os.environ) or "the server"
-        return f"{redacted(endpoint)} cannot be reached", "check the network and AWS_ENDPOINT_URL"
+        return (
+            OutputUnavailableError,
+            f"{redacted(endpoint)} cannot be reached",
+            "check the network and AWS_ENDPOINT_URL, and start the same command again",
+        )
     line = text.partition("\n")[0].partition("Error performing")[0] or type(error).__name__
-    return redacted(line)[:200], "check the bucket and the environment"
+    return OutputError, redacted(line)[:200], "check the bucket and the environment"
 
 
-def _answered(status: str, code: str) -> tuple[str, str]:
-    """Return reason and remedy of a refusal by the server."""
+def _answered(status: str, code: str) -> tuple[type[OutputError], str, str]:
+    """Return what to raise for a refusal by the server."""
     answer = f"{status} {code}".strip()
-    if code == "NoSuchBucket":
-        return "there is no such bucket", "make it, or mend output:"
-    if status == "401" or code in _NOT_ACCEPTED:
-        return f"the credentials are not accepted ({answer})", _CREDENTIALS
-    if status == "403":
-        return f"access denied ({answer})", _RIGHTS
     if status in ("429", "500", "502", "503", "504"):
-        return f"the server refuses for the time being ({answer}), tried repeatedly", _KEPT
-    return f"the server answers {answer}", "check the bucket and AWS_ENDPOINT_URL"
+        busy = f"the server refuses for the time being ({answer}), tried repeatedly"
+        return OutputUnavailableError, busy, _KEPT
+    if code == "NoSuchBucket":
+        return OutputError, "there is no such bucket", "make it, or mend output:"
+    if status == "401" or code in _NOT_ACCEPTED:
+        return OutputError, f"the credentials are not accepted ({answer})", _CREDENTIALS
+    if status == "403":
+        return OutputError, f"access denied ({answer})", _RIGHTS
+    return OutputError, f"the server answers {answer}", "check the bucket and AWS_ENDPOINT_URL"

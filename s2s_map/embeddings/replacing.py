@@ -11,9 +11,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
-from s2s_map.errors import OutputError
+from s2s_map.errors import OutputError, OutputUnavailableError
 
 _SUFFIX = ".partial"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# How a network file system, or a disk behind one, says that it is away.
+_AWAY = (
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.ECONNRESET,
+    errno.ECONNREFUSED,
+    errno.ECONNABORTED,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EREMOTEIO,
+)
 
 
 @contextmanager
@@ -95,11 +112,16 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 def remove_partials(folder: str | os.PathLike[str]) -> int:
     """Remove what killed writers left in a folder; only for the process that owns the folder.
 
+    A folder that was renamed aside, and whose successor did not come, is put back.
+
     Returns:
         How many leftovers were removed.
     """
     leftovers = [p for p in Path(folder).glob(f".*{_SUFFIX}") if p.is_dir()]
     for leftover in leftovers:
+        target = leftover.parent / leftover.name[1:].removesuffix(_SUFFIX).rpartition(".")[0]
+        if (leftover / "old").exists() and not target.exists():
+            os.rename(leftover / "old", target)
         shutil.rmtree(leftover, ignore_errors=True)
     return len(leftovers)
 
@@ -109,7 +131,8 @@ def output_errors(path: OutputPath) -> Iterator[None]:
     """Turn the system's refusal to write into one line that says what to do.
 
     Raises:
-        OutputError: For any `OSError` within.
+        OutputUnavailableError: If the file system is away, as a server behind it may be.
+        OutputError: For any other `OSError` within.
     """
     try:
         yield
@@ -117,7 +140,8 @@ def output_errors(path: OutputPath) -> Iterator[None]:
         if isinstance(error, (InterruptedError, BlockingIOError)):
             raise
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}", remedy=_remedy(error)) from error
+        kind = OutputUnavailableError if error.errno in _AWAY else OutputError
+        raise kind(f"cannot write {path}: {reason}", remedy=_remedy(error)) from error
 
 
 def _beside(target: Path) -> Path:
@@ -126,8 +150,10 @@ def _beside(target: Path) -> Path:
 
 
 def _remedy(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _FULL:
         return "free some space and start again; finished blocks are kept"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in _REFUSED:
         return "choose a folder that you may write to with output: or --output"
+    if error.errno in _AWAY:
+        return "check the disk or server, and start the same command again"
     return "check the output folder"

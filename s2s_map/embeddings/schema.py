@@ -33,6 +33,9 @@ ROOT = "zarr.json"
 STORE_ID = "store_id"
 """Key of the attributes: a random name, which tells a store from one that was there before it."""
 
+PROVENANCE = "s2s_map:provenance"
+"""Key of the group's attributes: what was given at creation, anything JSON can hold."""
+
 SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
 
@@ -42,7 +45,7 @@ _KEYS = (
     "s2s_map:schema",
     "s2s_map:schema_version",
     "s2s_map:time_slots",
-    "s2s_map:provenance",
+    PROVENANCE,
 )
 
 
@@ -171,7 +174,7 @@ def read_store_id(path: OutputPath) -> str | None:
     """
     try:
         content = json.loads((path / ROOT).read_text(encoding="utf-8"))
-        found = content["attributes"][_KEYS[3]].get(STORE_ID)
+        found = content["attributes"][PROVENANCE].get(STORE_ID)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return found if isinstance(found, str) else None

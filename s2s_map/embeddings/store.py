@@ -18,7 +18,7 @@ from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.georeference import grid_from_attributes
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
 from s2s_map.embeddings.replacing import output_errors, replacing_folder
-from s2s_map.embeddings.schema import ARRAY, ROOT, create_group, read_schema
+from s2s_map.embeddings.schema import ARRAY, PROVENANCE, ROOT, create_group, read_schema
 from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
@@ -41,7 +41,7 @@ class EmbeddingsStore:
 
     def __init__(self, path: OutputPath, group: zarr.Group) -> None:
         schema = read_schema(group, path)
-        self._path = path
+        self._path, self._group = path, group
         self._array = schema.array
         self._grid = grid_from_attributes(group.attrs.asdict(), path)
         self._time_slots = schema.time_slots
@@ -139,6 +139,19 @@ class EmbeddingsStore:
         """The provenance given at creation."""
         return dict(self._attributes)
 
+    def amend(self, attributes: Mapping[str, Any]) -> None:
+        """Replace some of the provenance given at creation.
+
+        Args:
+            attributes: The new values; others stay.
+
+        Raises:
+            OutputError: For a full disk, a read-only folder and the like.
+        """
+        self._attributes = {**self._attributes, **attributes}
+        with output_errors(self._path), wrapped(self._path):
+            self._group.attrs.update({PROVENANCE: self._attributes})
+
     def write_block(self, block: Block, values: NDArray[np.floating[Any]]) -> str:
         """Write all time slots of a block in one go, durably: a loss of power does not undo it.
 
@@ -176,6 +189,34 @@ class EmbeddingsStore:
         """Return the file or object of a block; it is there only if the block holds data."""
         key = self._array.metadata.encode_chunk_key((0, block.row, block.col, 0))
         return self._path / ARRAY / key
+
+    def e_tag(self, block: Block) -> str:
+        """Return what an object store calls the content of a block; "" on a disk, or without data.
+
+        Raises:
+            OutputError: If the store cannot be asked.
+        """
+        shard = self.shard(block)
+        if isinstance(shard, Path):
+            return ""
+        try:
+            return shard.info().e_tag
+        except FileNotFoundError:
+            return ""
+
+    def e_tags(self) -> dict[str, str]:
+        """Return the e_tags of all blocks with data by their keys, from listings; none on a disk.
+
+        Raises:
+            OutputError: If the store cannot be listed.
+        """
+        if isinstance(self._path, Path):
+            return {}
+        blocks = {str(self.shard(block)): block.key for block in self._grid.iter_blocks()}
+        there = (self._path / ARRAY / "c").files()
+        return {
+            blocks[str(path)]: info.e_tag for path, info in there.items() if str(path) in blocks
+        }
 
     def _clear(self, shard: OutputPath, block: Block) -> None:
         if isinstance(shard, Path):

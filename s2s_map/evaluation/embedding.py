@@ -4,69 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.hyper_parameters import SOURCE_PX, SatelliteKind
-from s2s_map.config.model import MetadataField, ModelCard
+from s2s_map.config.model import MetadataField
 from s2s_map.datasets.reading import SoundDataset, open_dataset
 from s2s_map.datasets.sample import SkippedRow, SoundSample
 from s2s_map.datasets.schema import Wanted
-from s2s_map.errors import AudioError, DataError, ModelError, QueryError
+from s2s_map.errors import AudioError, DataError, QueryError
+from s2s_map.evaluation.evaluated_model import (
+    AudioForm,
+    EvaluatedModel,
+    checked_vector,
+    embed_pixels,
+    heard_form,
+)
 from s2s_map.evaluation.told import tell
 
-type AudioForm = Literal["auto", "mel", "recording"]
 type Progress = Callable[[int], None]
+type _Read = Callable[[str], NDArray[np.float32] | None]
 
-_CACHED_TEXTS = 100_000
-
-
-class EvaluatedModel(Protocol):
-    """What evaluations ask of a model: a `LoadedModel`, or one of one's own.
-
-    One with an attribute ``takes_arrays = True`` is given numpy arrays and returns them.
-    """
-
-    name: str
-    card: ModelCard
-    dim: int
-    input_px: int
-
-    @property
-    def audio_encoder(self) -> object:
-        """What hears; None, or a `ModelError`: nothing."""
-        ...
-
-    def resolution_for(self, patch_m: float) -> float:
-        """The resolution argument for patches of a side, metres."""
-        ...
-
-    def embed_slots(
-        self, pixels: Any, resolution_m: float, level: Literal["patch"], slots: Sequence[Any]
-    ) -> Sequence[Any]:
-        """Embed uint8 patches (B, 3, px, px) per told metadata: (B, dim) each."""
-        ...
-
-    def embed_text(self, text: str) -> NDArray[np.float32]:
-        """Embed a text as a unit vector (dim,)."""
-        ...
-
-    def embed_recording(self, waveform: NDArray[np.float32], rate: int) -> Any:
-        """Embed a mono recording; `.vector` of the result is a unit vector (dim,)."""
-        ...
-
-
-@runtime_checkable
-class MelHearer(Protocol):
-    """An audio encoder that is given spectrograms, as in the published evaluation."""
-
-    def embed_mels(self, mels: NDArray[np.float32]) -> Any:
-        """Embed log-mel spectrograms (B, frames, bins) as (B, dim)."""
-        ...
+_CACHED_TEXTS = 20_000
+"""Of 1,024 numbers each: 80 MB."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +45,7 @@ class SetSettings:
         gsd_m: Metres of a source pixel; None: as published.
         audio: What the model hears: the first stored spectrogram ("mel", as published), or the
             whole recording; auto: spectrograms if it can be given them.
+        image_captions: Whether to read the captions of the imagery, where the set has them.
         limit: Rows to look at, from the first; None: all.
         batch: Samples in one pass.
         cache: Folder of the `datasets` library's cache; None: its own.
@@ -94,6 +58,7 @@ class SetSettings:
     tile_px: int | None = None
     gsd_m: float | None = None
     audio: AudioForm = "auto"
+    image_captions: bool = True
     limit: int | None = None
     batch: int = 32
     cache: Path | None = None
@@ -108,33 +73,51 @@ class SetSettings:
 
 
 @dataclass(frozen=True, eq=False)
+class Captions:
+    """Captions of one kind, as texts and as vectors.
+
+    Attributes:
+        texts: Of each sample; None: it has none, or one that the model cannot read.
+        vectors: Unit vectors (n, dim); zero where there is no text.
+    """
+
+    texts: tuple[str | None, ...]
+    vectors: NDArray[np.float32]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which samples have one, (n,)."""
+        return np.array([text is not None for text in self.texts], dtype=bool)
+
+    @property
+    def distinct(self) -> int:
+        """How many different texts there are."""
+        return len(set(self.texts) - {None})
+
+
+@dataclass(frozen=True, eq=False)
 class EmbeddedSet:
     """Unit vectors of the samples that could be used, in their order.
 
     Attributes:
         rows: Their rows in the data set, (n,).
         keys: Their names.
-        captions: Of the recordings; None: none, or one that the model cannot read.
         images: By zoom and name of what the model was told, (n, dim) each.
         audio: Recordings (n, dim); None: the model cannot hear.
-        texts: Captions (n, dim); zero where there is none.
+        captions: Of the recordings.
+        image_captions: Of the imagery, by zoom; only of zooms for which the set has them.
         skipped: Rows that cannot be used, with reasons.
         hears: "mel", "recording" or "nothing".
     """
 
     rows: NDArray[np.int64]
     keys: tuple[str, ...]
-    captions: tuple[str | None, ...]
     images: Mapping[tuple[int, str], NDArray[np.float32]]
     audio: NDArray[np.float32] | None
-    texts: NDArray[np.float32]
+    captions: Captions
+    image_captions: Mapping[int, Captions]
     skipped: tuple[SkippedRow, ...]
     hears: str
-
-    @property
-    def captioned(self) -> NDArray[np.bool_]:
-        """Which samples have a caption, (n,)."""
-        return np.array([caption is not None for caption in self.captions], dtype=bool)
 
 
 def open_set(model: EvaluatedModel, settings: SetSettings) -> SoundDataset:
@@ -146,32 +129,14 @@ def open_set(model: EvaluatedModel, settings: SetSettings) -> SoundDataset:
     hears = heard_form(model, settings.audio)
     wanted = Wanted(
         images=(settings.imagery,),
+        captions_if_any=tuple((settings.imagery, zoom) for zoom in settings.zooms)
+        if settings.image_captions
+        else (),
         mel=hears == "mel",
         audio=hears == "recording",
         metadata=bool(model.card.config.metadata),
     )
     return open_dataset(settings.data, settings.split, wanted, cache=settings.cache)
-
-
-def heard_form(model: EvaluatedModel, asked: AudioForm) -> str:
-    """What a model is given to hear: "mel", "recording" or "nothing".
-
-    Raises:
-        DataError: If it cannot be given what was asked for.
-    """
-    try:
-        hearer = model.audio_encoder
-    except ModelError:
-        hearer = None
-    if hearer is None:
-        return "nothing"
-    if isinstance(hearer, MelHearer):
-        return "mel" if asked == "auto" else asked
-    if asked == "mel":
-        raise DataError(
-            f"{model.name} cannot be given spectrograms", remedy="use --audio recording"
-        )
-    return "recording"
 
 
 def embed_set(
@@ -208,11 +173,17 @@ def embed_set(
         return made
 
     images = {key: kept(f"image-{i}") for i, key in enumerate(keys)}
-    audio, texts = kept("audio"), kept("text")
-    read_text = _TextReader(model)
+    audio = kept("audio")
+    described = [
+        zoom for zoom in settings.zooms if (settings.imagery, zoom) in dataset.wanted.captions
+    ]
+    read_text = lru_cache(maxsize=_CACHED_TEXTS)(partial(_embed_text, model))
+    captions = _KeptCaptions(read_text, kept("captions"))
+    image_captions = {
+        zoom: _KeptCaptions(read_text, kept(f"image-captions-{zoom}")) for zoom in described
+    }
     rows: list[int] = []
     names: list[str] = []
-    captions: list[str | None] = []
     skipped: list[SkippedRow] = []
     for start in range(0, count, settings.batch):
         part = range(start, min(start + settings.batch, count))
@@ -226,10 +197,10 @@ def embed_set(
                 vectors = _embed_images(model, samples, settings, zoom, list(told.values()))
                 for name, found in zip(told, vectors, strict=True):
                     images[zoom, name][done] = found
-            for offset, sample in enumerate(samples):
-                vector = read_text(sample.audio_caption)
-                texts[done.start + offset] = 0 if vector is None else vector
-                captions.append(None if vector is None else sample.audio_caption)
+            for sample in samples:
+                captions.add(sample.audio_caption)
+                for zoom, of_zoom in image_captions.items():
+                    of_zoom.add(sample.image_captions.get((settings.imagery, zoom)))
             rows += [one.row for one in batch]
             names += [sample.key for sample in samples]
         if on_samples is not None:
@@ -241,13 +212,29 @@ def embed_set(
     return EmbeddedSet(
         np.array(rows, dtype=np.int64),
         tuple(names),
-        tuple(captions),
         {key: array[:n] for key, array in images.items()},
         None if hears == "nothing" else audio[:n],
-        texts[:n],
+        captions.done(),
+        {zoom: of_zoom.done() for zoom, of_zoom in image_captions.items()},
         tuple(skipped),
         hears,
     )
+
+
+class _KeptCaptions:
+    """Captions as they come, their vectors in a file."""
+
+    def __init__(self, read: _Read, vectors: NDArray[np.float32]) -> None:
+        self._read, self._vectors = read, vectors
+        self._texts: list[str | None] = []
+
+    def add(self, text: str | None) -> None:
+        vector = None if text is None else self._read(text)
+        self._vectors[len(self._texts)] = 0 if vector is None else vector
+        self._texts.append(None if vector is None else text)
+
+    def done(self) -> Captions:
+        return Captions(tuple(self._texts), self._vectors[: len(self._texts)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,17 +262,18 @@ def _usable(
         if hears == "recording":
             assert sample.waveform is not None and sample.rate is not None  # noqa: S101, PT018
             try:
-                vector = model.embed_recording(sample.waveform, sample.rate).vector
+                given = model.embed_recording(sample.waveform, sample.rate).vector
+                vector = checked_vector(model, given)
             except AudioError as error:
                 skipped.append(SkippedRow(sample.key, error.found))
                 continue
-        found.append(_Heard(row, sample, _vector(model, vector)))
+        found.append(_Heard(row, sample, vector))
     if hears == "mel" and found:
         hearer = model.audio_encoder
         mels = np.stack([one.sample.mel[0] for one in found if one.sample.mel is not None])
         vectors = np.asarray(hearer.embed_mels(mels))  # type: ignore[attr-defined]
         found = [
-            _Heard(one.row, one.sample, _vector(model, vector))
+            _Heard(one.row, one.sample, checked_vector(model, vector))
             for one, vector in zip(found, vectors, strict=True)
         ]
     return found
@@ -305,53 +293,9 @@ def _embed_images(
     return embed_pixels(model, pixels, settings.patch_m * zoom, slots)
 
 
-def embed_pixels(
-    model: EvaluatedModel, pixels: NDArray[np.uint8], patch_m: float, slots: Sequence[Any]
-) -> list[NDArray[np.float32]]:
-    """Embed patches (B, 3, px, px) of a side in metres, once for all that is told.
-
-    Raises:
-        ModelError: If the model gives vectors of another shape, or that are not finite.
-    """
-    given: Any = pixels
-    if not getattr(model, "takes_arrays", False):
-        import torch
-
-        given = torch.from_numpy(pixels)
-    found = []
-    for vectors in model.embed_slots(given, model.resolution_for(patch_m), "patch", slots):
-        plain = vectors if isinstance(vectors, np.ndarray) else vectors.cpu().numpy()
-        if plain.shape != (len(pixels), model.dim) or not np.isfinite(plain).all():
-            raise ModelError(
-                f"{model.name} gave patch embeddings of shape {plain.shape}, or not finite",
-                expected=f"finite ({len(pixels)}, {model.dim})",
-            )
-        found.append(np.asarray(plain, dtype=np.float32))
-    return found
-
-
-class _TextReader:
-    """Embeds captions, equal ones once; None for what the model cannot read."""
-
-    def __init__(self, model: EvaluatedModel) -> None:
-        self._model = model
-        self._embed = lru_cache(maxsize=_CACHED_TEXTS)(self._embed_once)
-
-    def __call__(self, text: str | None) -> NDArray[np.float32] | None:
-        return None if text is None else self._embed(text)
-
-    def _embed_once(self, text: str) -> NDArray[np.float32] | None:
-        try:
-            return _vector(self._model, self._model.embed_text(text))
-        except QueryError:
-            return None
-
-
-def _vector(model: EvaluatedModel, vector: Any) -> NDArray[np.float32]:
-    found = np.asarray(vector, dtype=np.float32)
-    if found.shape != (model.dim,) or not np.isfinite(found).all():
-        raise ModelError(
-            f"{model.name} gave a vector of shape {found.shape}, or not finite",
-            expected=f"finite ({model.dim},)",
-        )
-    return found
+def _embed_text(model: EvaluatedModel, text: str) -> NDArray[np.float32] | None:
+    """Embed a caption; None for one that the model cannot read."""
+    try:
+        return checked_vector(model, model.embed_text(text))
+    except QueryError:
+        return None

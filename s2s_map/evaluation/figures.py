@@ -16,25 +16,49 @@ from s2s_map.scoring.retrieval import TOP_SHARE
 
 _DPI = 120
 _COLOUR = "#b5367a"
+_ARROW = "\N{RIGHTWARDS ARROW}"
 
 
-def draw_recall_curves(
-    path: Path, curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-) -> None:
-    """Draw recall over the share of the gallery looked through, one line a setting."""
-    figure, axes = _figure(6.4, 4.8)
-    for name, (share, recall) in curves.items():
-        axes.plot(100 * share, 100 * recall, label=name, drawstyle="steps-post")
-    axes.plot([0, 100], [0, 100], color="0.7", linestyle=":", label="chance")
-    axes.axvline(100 * TOP_SHARE, color="0.7", linewidth=0.8)
-    axes.set(
-        xlabel="share of the gallery looked through, %",
-        ylabel="own item found, %",
-        xlim=(0, 100),
-        ylim=(0, 100),
-    )
-    axes.legend(fontsize="small", frameon=False, loc="lower right")
+type Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def draw_recall_curves(path: Path, panels: Mapping[str, Mapping[str, Curve]]) -> None:
+    """Draw recall over the share of the gallery looked through: a panel a setting, a line a task.
+
+    Tasks named ``A -> B`` and ``B -> A`` share a colour.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4 * len(panels) + 0.6, 4.8), layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    pairs = list(dict.fromkeys(_pair(task) for curves in panels.values() for task in curves))
+    for axes, (title, curves) in zip(row, panels.items(), strict=True):
+        for task, (share, recall) in curves.items():
+            first = task.startswith("image")
+            axes.plot(
+                100 * share,
+                100 * recall,
+                label=task.replace("->", _ARROW),
+                drawstyle="steps-post",
+                color=f"C{pairs.index(_pair(task))}",
+                linestyle="-" if first else "--",
+            )
+        axes.plot([0, 100], [0, 100], color="0.7", linestyle=":", label="chance")
+        axes.axvline(100 * TOP_SHARE, color="0.7", linewidth=0.8)
+        axes.annotate(
+            "a tenth", (100 * TOP_SHARE, 100), (2, -9), textcoords="offset points", size=7,
+            color="0.4",
+        )  # fmt: skip
+        axes.set(title=title, xlim=(0, 100), ylim=(0, 100))
+        axes.title.set_fontsize(9)
+        axes.set_xlabel("share of the gallery looked through, %")
+    row[0].set_ylabel("own item found, %")
+    row[0].legend(fontsize="small", frameon=False, loc="lower right")
     figure.savefig(path, dpi=_DPI)
+
+
+def _pair(task: str) -> frozenset[str]:
+    return frozenset(task.split(" -> "))
 
 
 def draw_boyce(path: Path, curve: BoyceCurve, title: str) -> None:
@@ -105,8 +129,12 @@ def draw_examples(path: Path, examples: Sequence[Example], title: str) -> None:
     columns = 1 + max(len(example.found) for example in examples)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.1 * columns, 2.9 * len(examples) + 0.5), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(2.1 * columns, 2.75 * len(examples) + 0.6), layout="constrained")
+    figure.suptitle(
+        f"{title.replace('->', _ARROW)}\nleft: the query's own place; then what is found, best "
+        "first, framed if it is the own place",
+        fontsize=9,
+    )
     for row, part in enumerate(figure.subfigures(len(examples), 1, squeeze=False)[:, 0]):
         example = examples[row]
         part.suptitle(shorten(example.query, 110), fontsize=8, x=0.01, ha="left")
@@ -115,8 +143,9 @@ def draw_examples(path: Path, examples: Sequence[Example], title: str) -> None:
             axes.set_axis_off()
         for axes, item in zip(grid, [example.own, *example.found], strict=False):
             axes.imshow(np.moveaxis(item.pixels, 0, -1))
-            lines = wrap(shorten(item.caption, 90), 30)
-            axes.set_title("\n".join(lines), fontsize=6, y=0, va="top", pad=-3)
+            lines = wrap(shorten(item.caption, 90), 32)
+            where = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+            axes.text(0.5, -0.03, "\n".join(lines), fontsize=6, **where)
             if item.own:
                 axes.add_patch(_frame(axes))
     figure.savefig(path, dpi=_DPI)

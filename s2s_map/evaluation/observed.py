@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
-from s2s_map.evaluation.places import ValuesAt, draw_like, near, squares
+from s2s_map.evaluation.places import ValuesAt, draw_like, squares
 from s2s_map.evaluation.point_table import PointTable
+from s2s_map.evaluation.used_points import ObservedSettings, UsedPoints, use_points
 from s2s_map.scoring.bootstrap import Estimate, estimate
 from s2s_map.scoring.occurrence import (
     BoyceCurve,
@@ -23,46 +24,6 @@ from s2s_map.scoring.occurrence import (
 
 BOYCE = "Boyce index"
 AGAINST_BACKGROUND = "AUC against background"
-
-
-@dataclass(frozen=True)
-class ObservedSettings:
-    """How a map is compared with observations.
-
-    Attributes:
-        background: Background points to draw, for presences only.
-        effort_km: Spread of the background around the effort points, kilometres.
-        training_km: Observations this near to a training point are dropped, kilometres.
-        block_km: Side of the squares that the bootstrap draws whole, kilometres.
-        samples: Bootstrap samples.
-        seed: Of background and bootstrap.
-    """
-
-    background: int = 10_000
-    effort_km: float = 5.0
-    training_km: float = 10.0
-    block_km: float = 50.0
-    samples: int = 1000
-    seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class UsedPoints:
-    """Observations that can be compared with a map, and how many were dropped for what.
-
-    Attributes:
-        longitude: Degrees east, (n,).
-        latitude: Degrees north, (n,).
-        present: Whether it was found there, (n,).
-        values: Of the map there, (n,), finite.
-        counts: Rows read, dropped for each reason, and left.
-    """
-
-    longitude: NDArray[np.float64]
-    latitude: NDArray[np.float64]
-    present: NDArray[np.bool_]
-    values: NDArray[np.float64]
-    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,45 +67,6 @@ class ObservedMap:
         }
 
 
-def use_points(
-    points: PointTable,
-    values_at: ValuesAt,
-    training: PointTable | None,
-    training_km: float,
-) -> UsedPoints:
-    """Drop what cannot be compared with a map: training points first, then what is off the map.
-
-    Raises:
-        DataError: If none is left.
-    """
-    kept = np.ones(len(points), dtype=bool)
-    counts = {"read": len(points) + len(points.bad), "bad rows": len(points.bad)}
-    if training is not None:
-        close = near(
-            points.longitude, points.latitude, training.longitude, training.latitude, training_km
-        )
-        counts[f"within {training_km:g} km of a training point"] = int(close.sum())
-        kept &= ~close
-    values = values_at(points.longitude, points.latitude)
-    off = kept & ~np.isfinite(values)
-    counts["outside the map or on cells without data"] = int(off.sum())
-    kept &= ~off
-    present = np.ones(len(points), dtype=bool) if points.present is None else points.present
-    counts |= {
-        "presences used": int(present[kept].sum()),
-        "absences used": int((~present)[kept].sum()),
-    }
-    if not kept.any():
-        dropped = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        raise DataError(
-            f"none of the points of {points.name} can be compared with the map ({dropped})",
-            remedy="check that lon and lat are degrees, and that the points lie on the map",
-        )
-    return UsedPoints(
-        points.longitude[kept], points.latitude[kept], present[kept], values[kept], counts
-    )
-
-
 def evaluate_observed(
     used: UsedPoints,
     values_at: ValuesAt,
@@ -183,7 +105,7 @@ def _presence_only(
     used: UsedPoints, values_at: ValuesAt, effort: PointTable | None, settings: ObservedSettings
 ) -> ObservedMap:
     where = (used.longitude, used.latitude)
-    background, notes = f"density of the presences, {settings.effort_km:g} km", []
+    background, notes = f"density of the presences, {settings.effort_km:g} km", list(used.notes)
     if effort is None:
         notes.append(
             "No effort points were given: the background is as dense as the presences themselves, "
@@ -222,7 +144,7 @@ def _presence_only(
 def _presence_absence(
     used: UsedPoints, settings: ObservedSettings, probability: bool
 ) -> ObservedMap:
-    notes: list[str] = []
+    notes = list(used.notes)
     groups = squares(used.longitude, used.latitude, settings.block_km)
 
     def statistic(drawn: NDArray[np.intp]) -> dict[str, float]:
@@ -278,6 +200,7 @@ def compare_observed(
     second: ValuesAt,
     points: PointTable,
     effort: PointTable | None,
+    training: PointTable | None,
     settings: ObservedSettings,
 ) -> tuple[dict[str, dict[str, Estimate]], Mapping[str, int], list[str]]:
     """Compare two maps with the same observations, drawn together.
@@ -287,6 +210,7 @@ def compare_observed(
         second: Values of another.
         points: The observations; those count that lie on data of both.
         effort: As for `evaluate_observed`.
+        training: As for `use_points`.
         settings: How.
 
     Returns:
@@ -300,9 +224,9 @@ def compare_observed(
         one = first(lon, lat)
         return np.where(np.isfinite(second(lon, lat)), one, np.nan)
 
-    used = use_points(points, both, None, settings.training_km)
+    used = use_points(points, both, training, settings)
     lon, lat, present = used.longitude, used.latitude, used.present
-    notes: list[str] = []
+    notes = list(used.notes)
     if not present.any():
         raise DataError(f"no presence in {points.name} lies on both maps")
     presence_only = bool(present.all())

@@ -105,6 +105,9 @@ def read_points(path: Path) -> PointTable:
         raise DataError(
             f"no usable row in {path}" + (f" (row {bad[0].row}: {bad[0].reason})" if bad else ""),
             expected="rows with lon and lat in degrees",
+            remedy="if they are metres of a projection, give a GeoPackage with its CRS"
+            if off.any()
+            else "",
         )
     return PointTable(
         np.where(np.abs(longitude) > 180, (longitude + 180) % 360 - 180, longitude)[usable],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ class Report:
         check_report_folder(folder)
         with replacing_folder(folder) as partial:
             partial.mkdir(parents=True)
-            text = json.dumps(self.content, indent=2, ensure_ascii=False, allow_nan=False)
+            content = {"s2s_map": version("s2s-map"), **self.content}
+            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
             (partial / JSON_FILE).write_text(text + "\n", encoding="utf-8")
             (partial / MARKDOWN_FILE).write_text(self.markdown(), encoding="utf-8")
             for name, draw in {**self.pictures, **(files or {})}.items():
@@ -98,6 +100,11 @@ def check_report_folder(folder: Path) -> None:
             expected="an empty folder or an earlier report",
             remedy="name another one with --output",
         )
+
+
+def count_table(counts: Mapping[str, int]) -> Table:
+    """Return how many points were read, dropped for what, and used."""
+    return Table("Points", ("", "count"), [(name, f"{n:,}") for name, n in counts.items()])
 
 
 def shown(estimate: Estimate, digits: int = 3) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,24 @@ from s2s_map.scoring.retrieval import (
     own_ranks,
     recall_curve,
     retrieval_estimates,
+    retrieval_metrics,
 )
 
+_BLOCK = 8192
+
+type Kind = Literal["plain", "image caption", "leaking"]
+
+TITLES: dict[Kind, str] = {
+    "plain": "Retrieval, %",
+    "image caption": "Retrieval of the caption that a vision-language model wrote of the image, %",
+    "leaking": "Retrieval with the ground-truth caption added, %",
+}
+"""Of the tables, one a kind: their numbers are not to be compared with each other."""
+
 LEAKS = (
-    "In these the ground-truth caption of the own recording is added to one side: it says what is "
-    "to be found, so that they are no measure of retrieval from imagery alone."
+    "`+ caption`: the ground-truth caption of the own recording is added to one side, "
+    "unit(a + b). It says what is to be found, so that these are no measure of retrieval from "
+    "imagery alone."
 )
 
 
@@ -35,13 +50,20 @@ class Task:
         name: ``image -> audio``.
         zoom: Zoom level of the imagery.
         told: What the model was told beside the image.
-        leaks: Whether the ground-truth caption is added to query or gallery.
+        kind: "plain": between imagery, recordings and their captions. "image caption": between
+            imagery and its own caption. "leaking": the ground-truth caption is added to query or
+            gallery.
     """
 
     name: str
     zoom: int
     told: str
-    leaks: bool
+    kind: Kind = "plain"
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the ground-truth caption is added to query or gallery."""
+        return self.kind == "leaking"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,59 +94,83 @@ def rank_tasks(
 ) -> Iterator[TaskRanks]:
     """Rank all tasks of an embedded data set.
 
-    Per zoom and metadata: image and recording both ways; image and caption both ways, of samples
-    with a caption; and, told apart as leaking, the published settings with the caption added: to
-    the recording, ``unit(audio + text)``, both ways, and to the image as a query for recordings.
+    Per zoom and metadata: image and recording both ways; image and the recording's caption both
+    ways, of samples that have one; image and its own caption of that zoom both ways, of samples
+    that have one; and, told apart as leaking, the published settings with the recording's caption
+    added: to the recording, ``unit(audio + caption)``, both ways, and to the image as a query for
+    recordings.
 
     Args:
         embedded: The data set.
         subset: Samples to rank among, indices; None: all.
     """
     every = np.arange(len(embedded.keys)) if subset is None else subset
-    captioned = every[embedded.captioned[every]]
+    captioned = every[embedded.captions.known[every]]
+    described = {
+        zoom: every[captions.known[every]] for zoom, captions in embedded.image_captions.items()
+    }
     for zoom, told in embedded.images:
-        image = embedded.images[zoom, told]
-        for name, leaks, samples, query, gallery in _directions(
-            image, embedded.audio, embedded.texts, every, captioned
+        for task, samples, query, gallery in _directions(
+            embedded, zoom, told, every, captioned, described.get(zoom, every[:0])
         ):
             if len(samples):
-                ranks = own_ranks(query, gallery)
-                yield TaskRanks(Task(name, zoom, told, leaks), ranks, samples)
+                yield TaskRanks(task, own_ranks(query(), gallery()), samples)
 
 
-type _Direction = tuple[str, bool, NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]
+type _Vectors = NDArray[np.float32]
+type _Side = Callable[[], _Vectors]
+"""Gives vectors when they are wanted: of a large set few copies are in memory at once."""
 
 
 def _directions(
-    image: NDArray[np.float32],
-    audio: NDArray[np.float32] | None,
-    text: NDArray[np.float32],
+    embedded: EmbeddedSet,
+    zoom: int,
+    told: str,
     every: NDArray[np.intp],
     captioned: NDArray[np.intp],
-) -> Iterator[_Direction]:
+    described: NDArray[np.intp],
+) -> Iterator[tuple[Task, NDArray[np.intp], _Side, _Side]]:
+    image, audio, text = embedded.images[zoom, told], embedded.audio, embedded.captions.vectors
+
+    def both_ways(
+        kind: Kind, names: tuple[str, str], samples: NDArray[np.intp], one: _Side, other: _Side
+    ) -> Iterator[tuple[Task, NDArray[np.intp], _Side, _Side]]:
+        yield Task(" -> ".join(names), zoom, told, kind), samples, one, other
+        yield Task(" -> ".join(names[::-1]), zoom, told, kind), samples, other, one
+
     if audio is not None:
-        yield "image -> audio", False, every, _take(image, every), _take(audio, every)
-        yield "audio -> image", False, every, _take(audio, every), _take(image, every)
-    pictures, captions = _take(image, captioned), _take(text, captioned)
-    yield "image -> text", False, captioned, pictures, captions
-    yield "text -> image", False, captioned, captions, pictures
+        sides = partial(_take, image, every), partial(_take, audio, every)
+        yield from both_ways("plain", ("image", "audio"), every, *sides)
+    pictures = partial(_take, image, captioned)
+    captions = partial(_take, text, captioned)
+    yield from both_ways("plain", ("image", "audio caption"), captioned, pictures, captions)
+    if zoom in embedded.image_captions:
+        own = partial(_take, embedded.image_captions[zoom].vectors, described)
+        seen = partial(_take, image, described)
+        yield from both_ways("image caption", ("image", "LLaVA caption"), described, seen, own)
     if audio is not None:
-        heard = _take(audio, captioned)
-        both = _unit(heard + captions)
-        yield "image -> audio + text", True, captioned, pictures, both
-        yield "audio + text -> image", True, captioned, both, pictures
-        yield "image + text -> audio", True, captioned, _unit(pictures + captions), heard
+        heard = partial(_added, audio, text, captioned)
+        names = ("image", "audio + caption")
+        yield from both_ways("leaking", names, captioned, pictures, heard)
+        task = Task("image + caption -> audio", zoom, told, "leaking")
+        query = partial(_added, image, text, captioned)
+        yield task, captioned, query, partial(_take, audio, captioned)
 
 
-def _take(rows: NDArray[np.float32], index: NDArray[np.intp]) -> NDArray[np.float32]:
+def _take(rows: _Vectors, index: NDArray[np.intp]) -> _Vectors:
     """Return some rows; all of them without a copy, since they may be larger than memory."""
     return rows if np.array_equal(index, np.arange(len(rows))) else rows[index]
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    # As published: a length of 0 stays 0.
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-8
-    return np.asarray(vectors / lengths, dtype=np.float32)
+def _added(one: _Vectors, other: _Vectors, index: NDArray[np.intp]) -> _Vectors:
+    """Return the unit sums of some rows, ``unit(one + other)``."""
+    found = np.empty((len(index), one.shape[1]), dtype=np.float32)
+    for start in range(0, len(index), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        added = one[index[part]] + other[index[part]]
+        # As published: a length of 0 stays 0.
+        found[part] = added / (np.linalg.norm(added, axis=1, keepdims=True) + 1e-8)
+    return found
 
 
 def report_retrieval(
@@ -152,6 +198,7 @@ def report_retrieval(
     results = [
         {
             "task": task.name,
+            "kind": task.kind,
             "zoom": task.zoom,
             "metadata": task.told,
             "caption_leaks": task.leaks,
@@ -160,33 +207,40 @@ def report_retrieval(
         }
         for one, (task, numbers) in zip(found, estimates, strict=True)
     ]
-    reasons: dict[str, int] = {}
-    for row in embedded.skipped:
-        reasons[row.reason] = reasons.get(row.reason, 0) + 1
     tables = [
-        _table("Retrieval, %", [e for e in estimates if not e[0].leaks]),
         _table(
-            "Retrieval with the ground-truth caption added, %", [e for e in estimates if e[0].leaks]
-        ),
+            name,
+            [
+                (one, n)
+                for one, (task, n) in zip(found, estimates, strict=True)
+                if task.kind == kind
+            ],
+        )
+        for kind, name in TITLES.items()
+        if any(task.kind == kind for task, _ in estimates)
     ]
-    tables = [table for table in tables if table.rows]
-    notes = [
-        f"{len(embedded.keys):,} samples, {int(embedded.captioned.sum()):,} of them captioned; "
-        f"{len(embedded.skipped):,} rows skipped."
-    ]
-    notes += [f"Skipped: {count} because {reason}." for reason, count in reasons.items()]
-    if len(tables) > 1:
-        notes.append(LEAKS)
-    if embedded.audio is None:
-        notes.append("The model cannot hear: no retrieval of recordings.")
+    notes = [*_counted(embedded), *_explained(embedded, {task.kind for task, _ in estimates})]
     notes.append(
-        "R@10% counts ranks strictly below a tenth of the gallery, as published; R@k ranks up to "
-        f"k. Ties share their mean rank. Intervals: 95 %, {samples} bootstrap samples of queries."
+        "n: items of the gallery, and queries. R@10% counts ranks strictly below a tenth of the "
+        "gallery, as published; R@k ranks up to k. Ties share their mean rank. Intervals: 95 %, "
+        f"{samples} bootstrap samples of the queries, seed {seed}; the gallery stays whole."
+    )
+    size = max(len(one.ranks) for one in found)
+    by_chance = retrieval_metrics(np.arange(1.0, size + 1), size)
+    notes.append(
+        f"By chance, with n = {size:,}: "
+        + ", ".join(f"{name} {100 * v:.2f}" for name, v in by_chance.items() if name != MEDIAN_RANK)
+        + f", {MEDIAN_RANK} {by_chance[MEDIAN_RANK]:.1f}."
     )
     content = {
         **about,
+        "bootstrap": {"samples": samples, "seed": seed},
         "samples": len(embedded.keys),
-        "captioned": int(embedded.captioned.sum()),
+        "captioned": int(embedded.captions.known.sum()),
+        "image_captioned": {
+            str(zoom): int(captions.known.sum())
+            for zoom, captions in embedded.image_captions.items()
+        },
         "hears": embedded.hears,
         "results": results,
         "skipped": [{"key": row.key, "reason": row.reason} for row in embedded.skipped],
@@ -195,31 +249,56 @@ def report_retrieval(
     return Report(title, content, tables, notes, pictures)
 
 
-def _table(title: str, estimates: Sequence[tuple[Task, Mapping[str, Estimate]]]) -> Table:
-    names = list(dict.fromkeys(name for _, numbers in estimates for name in numbers))
+def _counted(embedded: EmbeddedSet) -> Iterator[str]:
+    yield (
+        f"{len(embedded.keys):,} samples, {int(embedded.captions.known.sum()):,} of them with a "
+        f"caption ({embedded.captions.distinct:,} different ones); "
+        f"{len(embedded.skipped):,} rows skipped."
+    )
+    for reason, count in Counter(row.reason for row in embedded.skipped).items():
+        yield f"Skipped: {count} because {reason}."
+
+
+def _explained(embedded: EmbeddedSet, kinds: Collection[Kind]) -> Iterator[str]:
+    if embedded.audio is None:
+        yield "The model cannot hear: no retrieval of recordings."
+    if "plain" in kinds:
+        yield "`audio caption`: the ground-truth caption of the recording."
+    if "image caption" in kinds:
+        counts = "; ".join(
+            f"zoom {zoom}: {int(captions.known.sum()):,}, {captions.distinct:,} different"
+            for zoom, captions in embedded.image_captions.items()
+        )
+        yield (
+            "`LLaVA caption`: what a vision-language model expects to hear at the image of that "
+            f"zoom, written from the image alone ({counts})."
+        )
+    if "leaking" in kinds:
+        yield LEAKS
+
+
+def _table(title: str, found: Sequence[tuple[TaskRanks, Mapping[str, Estimate]]]) -> Table:
+    names = list(dict.fromkeys(name for _, numbers in found for name in numbers))
     names = [name for name in names if name != MEDIAN_RANK] + [MEDIAN_RANK]
     rows = []
-    for task, numbers in estimates:
-        cells = [task.name, str(task.zoom), task.told]
+    for one, numbers in found:
+        cells = [one.task.name, str(one.task.zoom), one.task.told, f"{len(one.ranks):,}"]
         for name in names:
-            one = numbers.get(name)
+            value = numbers.get(name)
             how = partial(shown, digits=1) if name == MEDIAN_RANK else shown_percent
-            cells.append("-" if one is None else how(one))
+            cells.append("-" if value is None else how(value))
         rows.append(cells)
-    return Table(title, ("task", "zoom", "metadata", *names), rows)
+    return Table(title, ("task", "zoom", "metadata", "n", *names), rows)
 
 
-def _draw_curves(path: Any, found: Sequence[TaskRanks]) -> None:
+def _draw_curves(path: Path, found: Sequence[TaskRanks]) -> None:
+    """Draw a panel for each zoom, of what the model was told last: all it can be told."""
     from s2s_map.evaluation.figures import draw_recall_curves
 
-    last = found[-1].task
-    draw_recall_curves(
-        path,
-        {
-            f"{one.task.name}, zoom {one.task.zoom}, metadata: {one.task.told}": recall_curve(
-                one.ranks, len(one.ranks)
-            )
-            for one in found
-            if not one.task.leaks and one.task.told == last.told
-        },
-    )
+    told = found[-1].task.told
+    panels: dict[str, Any] = {}
+    for one in found:
+        if not one.task.leaks and one.task.told == told:
+            panel = panels.setdefault(f"zoom {one.task.zoom}, metadata: {told}", {})
+            panel[one.task.name] = recall_curve(one.ranks, len(one.ranks))
+    draw_recall_curves(path, panels)

@@ -17,11 +17,11 @@ from s2s_map.datasets.sample import SkippedRow
 from s2s_map.errors import DataError
 from s2s_map.evaluation.embedding import (
     EmbeddedSet,
-    EvaluatedModel,
     SetSettings,
     embed_set,
     open_set,
 )
+from s2s_map.evaluation.evaluated_model import EvaluatedModel
 from s2s_map.evaluation.figures import Example, Shown, draw_examples
 from s2s_map.evaluation.report import Report, Table, check_report_folder, shown, shown_percent
 from s2s_map.evaluation.retrieval import Task, TaskRanks, rank_tasks, report_retrieval
@@ -65,7 +65,22 @@ def evaluate_retrieval(
     with _embedded(model, settings, which, start) as (dataset, embedded):
         _enough(len(embedded.keys), settings, embedded)
         found = [one for one in rank_tasks(embedded) if len(one.ranks) >= FEWEST]
-        about = {"model": describe_model(model), "data": _described(settings)}
+        if not found:
+            raise DataError(
+                f"{model.name} cannot hear, and only {int(embedded.captions.known.sum())} samples "
+                "have a caption it can read",
+                expected=f"at least {FEWEST}",
+                remedy="evaluate a model that hears, or a set with captions",
+            )
+        about = {
+            "model": describe_model(model),
+            "data": _described(settings),
+            "rows": len(dataset),
+            "metadata": {
+                name: list(fields)
+                for name, fields in tellings(model.card.config.metadata, which).items()
+            },
+        }
         report = report_retrieval(
             f"{model.name} on {settings.data}, {settings.split}",
             about,
@@ -74,11 +89,19 @@ def evaluate_retrieval(
             samples,
             seed,
         )
+        notes = [*_how(settings, embedded), *report.notes]
         pictures = dict(report.pictures)
-        pictures["examples.png"] = partial(
-            _draw_examples, dataset=dataset, embedded=embedded, found=found, settings=settings
-        )
-        report = replace(report, pictures=pictures)
+        wanted = "audio caption -> image" if embedded.audio is None else "audio -> image"
+        shown_tasks = [one for one in found if one.task.name == wanted]
+        if shown_tasks:
+            pictures["examples.png"] = partial(
+                _draw_examples,
+                dataset=dataset,
+                embedded=embedded,
+                shown_task=shown_tasks[-1],
+                settings=settings,
+            )
+        report = replace(report, notes=notes, pictures=pictures)
         report.write(output)
     return report
 
@@ -123,6 +146,7 @@ def compare_models(
         results.append(
             {
                 "task": a.task.name,
+                "kind": a.task.kind,
                 "zoom": a.task.zoom,
                 "caption_leaks": a.task.leaks,
                 "samples": len(a.ranks),
@@ -223,8 +247,12 @@ def _enough(count: int, settings: SetSettings, embedded: EmbeddedSet) -> None:
 def _in_common(one: EmbeddedSet, other: EmbeddedSet) -> tuple[Any, Any]:
     """Indices into both sets of the rows that both have."""
     _, first, second = np.intersect1d(one.rows, other.rows, return_indices=True)
-    # A caption that one model cannot read is one for neither.
-    same = one.captioned[first] == other.captioned[second]
+    # What one model can read and the other cannot is compared for neither.
+    captions = [(one.captions, other.captions)]
+    captions += [(c, other.image_captions[zoom]) for zoom, c in one.image_captions.items()]
+    same = np.ones(len(first), dtype=bool)
+    for of_one, of_other in captions:
+        same &= of_one.known[first] == of_other.known[second]
     return first[same], second[same]
 
 
@@ -239,6 +267,20 @@ def _compared(task: Task, name: str, sides: Mapping[str, Estimate]) -> list[str]
     return [task.name, str(task.zoom), name, *cells]
 
 
+def _how(settings: SetSettings, embedded: EmbeddedSet) -> Iterator[str]:
+    heard = {
+        "mel": "the first stored spectrogram of each recording is heard, as published",
+        "recording": "recordings are heard whole",
+        "nothing": "nothing is heard",
+    }
+    yield (
+        f"Imagery: {settings.imagery}, patches of {settings.patch_m:g} m times the zoom; "
+        f"{heard[embedded.hears]}."
+    )
+    if settings.limit is not None:
+        yield f"Only the first {settings.limit:,} rows were looked at (--limit)."
+
+
 def _described(settings: SetSettings) -> dict[str, Any]:
     return {**asdict(settings), "cache": None, "patch_m": settings.patch_m}
 
@@ -247,14 +289,13 @@ def _draw_examples(
     path: Path,
     dataset: SoundDataset,
     embedded: EmbeddedSet,
-    found: list[TaskRanks],
+    shown_task: TaskRanks,
     settings: SetSettings,
 ) -> None:
     """Draw what is found for some queries, from the best to a poor one."""
-    wanted = "text -> image" if embedded.audio is None else "audio -> image"
-    shown_task = [one for one in found if one.task.name == wanted][-1]
     task, samples = shown_task.task, shown_task.samples
-    queries = embedded.texts if embedded.audio is None else embedded.audio
+    asked = task.name.partition(" -> ")[0]
+    queries = embedded.captions.vectors if embedded.audio is None else embedded.audio
     gallery = embedded.images[task.zoom, task.told][samples]
     order = np.argsort(shown_task.ranks, kind="stable")
     chosen = order[np.linspace(0, 0.9 * (len(order) - 1), _EXAMPLES).astype(int)]
@@ -267,7 +308,7 @@ def _draw_examples(
 
     def words(position: int) -> str:
         index = int(samples[position])
-        return embedded.captions[index] or embedded.keys[index]
+        return embedded.captions.texts[index] or embedded.keys[index]
 
     examples = []
     for position in map(int, chosen):
@@ -276,7 +317,7 @@ def _draw_examples(
         rank = shown_task.ranks[position]
         examples.append(
             Example(
-                f"{wanted.split(' ')[0]}: {words(position)}",
+                f"{asked}: {words(position)}",
                 item(position, f"its own place: rank {rank:g} of {len(samples)}"),
                 [item(int(b), words(int(b)), own=int(b) == position) for b in best],
             )

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
-from s2s_map.evaluation.embedding import EvaluatedModel
-from s2s_map.evaluation.labelled import LabelledName, LabelledVectors, Start, embed_labelled
+from s2s_map.evaluation.evaluated_model import EvaluatedModel
+from s2s_map.evaluation.labelled import LabelledName, LabelledVectors, Start
+from s2s_map.evaluation.labelled_pictures import IMAGE_SETS, embed_pictures
+from s2s_map.evaluation.labelled_sounds import embed_birds
 from s2s_map.evaluation.report import Report, Table, check_report_folder, shown_percent
 from s2s_map.evaluation.sound_sets import describe_model
 from s2s_map.scoring.bootstrap import SAMPLES
@@ -31,6 +33,8 @@ STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """Inverse strengths C of the probe's L2 penalty, on standardised numbers."""
 
 MOST_ITERATIONS = 2000
+_LISTED = 20
+"""Skipped files that the report names; the JSON has all."""
 
 PROMPTS = {
     "eurosat": ("a satellite image of {}", "{}"),
@@ -111,6 +115,37 @@ def zero_shot(data: LabelledVectors, model: EvaluatedModel, prompts: Sequence[st
     return Predicted("zero-shot", found.astype(np.int64), {"prompts": list(prompts)})
 
 
+def embed_labelled(
+    model: EvaluatedModel,
+    name: LabelledName,
+    root: Path,
+    *,
+    gsd_m: float | None = None,
+    limit: int | None = None,
+    batch: int = 32,
+    seed: int = 0,
+    start: Start | None = None,
+) -> LabelledVectors:
+    """Embed a labelled set that lies on this machine.
+
+    Args:
+        model: The model; one with metadata is told none.
+        name: Which set.
+        root: Its folder, laid out as torchgeo (or, for BirdCLEF, the competition) has it.
+        gsd_m: Metres of a pixel; None: the set's.
+        limit: Samples of each split (of BirdCLEF: of the whole), drawn at random; None: all.
+        batch: Pictures in one pass.
+        seed: Of what is drawn, and of BirdCLEF's splits.
+        start: Told of progress.
+
+    Raises:
+        DataError: If the set is not there, or nothing of it can be used.
+    """
+    if name == "birdclef":
+        return embed_birds(model, root, limit, seed, start)
+    return embed_pictures(model, IMAGE_SETS[name], root, gsd_m, limit, batch, seed, start)
+
+
 def evaluate_transfer(
     model: EvaluatedModel,
     name: LabelledName,
@@ -154,6 +189,8 @@ def evaluate_transfer(
     data = embed_labelled(
         model, name, root, gsd_m=gsd_m, limit=limit, batch=batch, seed=seed, start=start
     )
+    methods = tuple(dict.fromkeys(methods))
+    unseen = _unseen(data, methods)
     found = [_predict(method, data, model, asked) for method in methods]
     truth, classes = data.labels["test"], len(data.classes)
     estimates = [
@@ -166,11 +203,22 @@ def evaluate_transfer(
     ]
     sizes = ", ".join(f"{len(data.labels[split]):,} {split}" for split in data.labels)
     notes = [f"{classes} classes; {sizes}; {len(data.skipped)} skipped.", *data.notes]
+    if unseen:
+        notes.append(f"No training sample of {', '.join(unseen)}: linear and knn cannot find them.")
+    notes += [f"Skipped: {file}: {reason}." for file, reason in data.skipped[:_LISTED]]
     notes += [f"{one.method}: {_said(one.chosen)}." for one in found]
-    notes.append(f"Intervals: 95 %, {samples} bootstrap samples of the test split.")
+    notes.append(f"Intervals: 95 %, {samples} bootstrap samples of the test split, seed {seed}.")
     content = {
         "model": describe_model(model),
-        "data": {"name": name, "title": data.title, "root": str(root), "seed": seed},
+        "data": {
+            "name": name,
+            "title": data.title,
+            "root": str(root),
+            "gsd_m": gsd_m,
+            "limit": limit,
+            "seed": seed,
+        },
+        "bootstrap": {"samples": samples, "seed": seed},
         "classes": list(data.classes),
         "samples": {split: len(labels) for split, labels in data.labels.items()},
         "results": [
@@ -187,6 +235,22 @@ def evaluate_transfer(
     report = Report(f"{model.name} on {data.title}", content, [table], notes)
     report.write(output)
     return report
+
+
+def _unseen(data: LabelledVectors, methods: Sequence[Method]) -> list[str]:
+    """Classes of the test split that the training split has nothing of.
+
+    Raises:
+        DataError: If there is nothing to be told apart.
+    """
+    seen = np.unique(data.labels["train"])
+    if len(seen) < 2 and set(methods) != {"zero-shot"}:
+        raise DataError(
+            f"the training split of {data.title} holds {len(seen)} class",
+            expected="two or more",
+            remedy="give a larger --limit, or none",
+        )
+    return [data.classes[i] for i in np.setdiff1d(data.labels["test"], seen)]
 
 
 def _predict(

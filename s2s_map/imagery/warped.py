@@ -1,34 +1,49 @@
-"""Reading a scene of another CRS, or one that is not north up: GDAL's warper."""
+"""Resampling a scene of another CRS, or one that is not north up: GDAL's warper."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import rasterio
+from affine import Affine
+from numpy.typing import DTypeLike, NDArray
 from odc.geo.crs import CRS
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.io import DatasetReader
+from rasterio import band
+from rasterio.enums import Resampling
+from rasterio.io import DatasetWriter
 from rasterio.transform import from_origin
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
-from rasterio.windows import Window
+from rasterio.warp import reproject, transform_bounds
 
-from s2s_map.catalog.handles import lent_raster
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry, ValueScale
+from s2s_map.imagery.aligned import Fetch
+from s2s_map.imagery.chunks import read_native
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
+from s2s_map.imagery.source_windows import (
+    SourceWindow,
+    scale_at,
+    union,
+    window_transform,
+    windows_under,
+)
 
 _OPAQUE = 128
+# Wider scenes may reach around what another CRS can show.
+_WIDE_DEG = 60.0
 # Largest error of GDAL's interpolated coordinates, in source pixels.
 _TOLERANCE_PX = 0.01
-# Rows and columns warped in one go. Narrower ones take GDAL's path by blocks of 512 columns, which
-# is twice as slow.
-_CHUNK_PX = (256, 1024)
+# Rows and columns of the lattice warped in one go. GDAL interpolates coordinates along the columns,
+# and the kernel is as wide as fits the middle: always the same ones give a pixel the same value in
+# every window.
+_TILE_PX = (512, 256)
+# Pixels of the lattice, and of the source under them, along a side of what is read in one go.
+_PART_PX, _SOURCE_PX, _LEAST_PX = 1024, 2048, 16
 
 
 def read_warped(
@@ -42,56 +57,64 @@ def read_warped(
     Raises:
         ImageryError: For a file that cannot be read.
     """
-    if scene_window(scene, lattice, window, crs) & window is None:
-        empty = (window.height, window.width)
-        return np.zeros((3, *empty), dtype=np.uint8), np.zeros(empty, dtype=np.bool_)
-    with lent_raster(scene.uri) as source:
-        return warp_onto(
-            source, scene, lattice, window, crs, entry.bands, entry.nodata, entry.scale
-        )
+
+    def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        return read_native(scene, rows, cols, entry)
+
+    return resample_warped(scene, lattice, window, crs, fetch, entry.scale)
 
 
-def warp_onto(
-    source: DatasetReader,
+def resample_warped(
     scene: Scene,
     lattice: Lattice,
     window: PixelWindow,
     crs: CRS,
-    bands: tuple[int, int, int],
-    nodata: float | None,
+    fetch: Fetch,
     scale: ValueScale | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Warp an open source, the whole of a scene or what of it the window needs."""
+    """Warp a scene, of which `fetch` returns rows and columns, to 8 bit.
+
+    Pixels are cubic, antialiased, or means from `AVERAGE_FROM` source pixels on. They are valid
+    where the source pixel around their centre is, and, where pixels are missing nearby, where at
+    least half of the weight is of pixels that are there.
+    """
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
-    extent = scene_window(scene, lattice, window, crs)
-    part = extent & window
-    if part is None:
-        return pixels, valid
-    average = lattice.pixel_m >= AVERAGE_FROM * scene.gsd_m
-    kernel = Resampling.average if average else Resampling.cubic
-    warp = _Warp(source, lattice, extent, crs, bands, nodata)
-    if ColorInterp.alpha in source.colorinterp and not average:
-        *colours, alpha = warp.read(part, kernel, with_alpha=True)
-    else:
-        # Colours and an alpha band in one go take more than twice as long; and GDAL's mean of alpha
-        # leaves out what lies beyond a scene, so that pixels which barely touch it would count.
-        colours = list(warp.read(part, kernel, with_alpha=False))
-        alpha = warp.read(part, Resampling.nearest, with_alpha=True, colours=False)[0]
-    floats = np.stack(colours).astype(np.float32)
-    seen = (alpha >= _OPAQUE) & np.isfinite(floats).all(axis=0)
-    inside = part.slices_in(window)
-    scaled = to_8bit(np.where(seen, floats, np.float32(0.0)), scale)
-    pixels[:, inside[0], inside[1]] = np.where(seen, scaled, np.uint8(0))
-    valid[inside] = seen
+    covered = scene_window(scene, lattice, window, crs) & window
+    side = _side(scene, lattice)
+    for part in () if covered is None else parts_of(covered, side):
+        strips = [
+            (strip, needed)
+            for strip in _strips(part, side)
+            for needed in windows_under(scene, lattice, strip, crs)
+        ]
+        for group in _fetched_together(strips):
+            rows, cols = union([needed for _, needed in group])
+            values, seen = fetch(rows, cols)
+            if not seen.any():
+                continue
+            for strip, needed in group:
+                here = (
+                    slice(needed[0].start - rows.start, needed[0].stop - rows.start),
+                    slice(needed[1].start - cols.start, needed[1].stop - cols.start),
+                )
+                warped, good = _warp(
+                    values[:, *here], seen[here], scene, needed, lattice, strip, crs
+                )
+                inside = strip & part
+                if inside is not None and good.any():
+                    cut, place = inside.slices_in(strip), inside.slices_in(window)
+                    scaled, new = to_8bit(warped[:, *cut], scale), good[cut] & ~valid[place]
+                    np.copyto(pixels[:, *place], scaled, where=new)
+                    valid[place] |= new
     return pixels, valid
 
 
 def scene_window(scene: Scene, lattice: Lattice, window: PixelWindow, crs: CRS) -> PixelWindow:
     """Return the lattice pixels that a scene covers, whichever window is read.
 
-    For a scene that reaches beyond what the CRS can show, such as a mosaic of the whole Earth,
-    these are the window's own.
+    For a scene that reaches beyond what the CRS can show, or is so wide that its edges in another
+    CRS do not hold it, such as a mosaic of the whole Earth, these are the window's own.
     """
     bounds = scene.bounds if scene.crs == crs else _bounds_in(scene.bounds, scene.crs, crs)
     if not all(math.isfinite(edge) for edge in bounds):
@@ -99,79 +122,127 @@ def scene_window(scene: Scene, lattice: Lattice, window: PixelWindow, crs: CRS) 
     return lattice.cover(bounds)
 
 
+def parts_of(window: PixelWindow, side: int) -> Iterator[PixelWindow]:
+    """Yield what of a window lies in each square of the lattice's squares of a side."""
+    for row in range(window.top // side, -(-window.bottom // side)):
+        for col in range(window.left // side, -(-window.right // side)):
+            part = PixelWindow(row * side, col * side, side, side) & window
+            if part is not None:
+                yield part
+
+
 @lru_cache(maxsize=4096)
 def _bounds_in(bounds: Bounds, crs: CRS, other: CRS) -> Bounds:
+    west, south, east, north = transform_bounds(crs.to_wkt(), "EPSG:4326", *bounds, densify_pts=101)
+    width = east - west if east >= west else east - west + 360.0
+    if not width < _WIDE_DEG:
+        return -math.inf, -math.inf, math.inf, math.inf
     west, south, east, north = transform_bounds(
         crs.to_wkt(), other.to_wkt(), *bounds, densify_pts=101
     )
     return west, south, east, north
 
 
-@dataclass(frozen=True)
-class _Warp:
-    """An open scene and the lattice pixels it covers."""
-
-    source: DatasetReader
-    lattice: Lattice
-    extent: PixelWindow
-    crs: CRS
-    bands: tuple[int, int, int]
-    nodata: float | None
-
-    def read(
-        self, part: PixelWindow, kernel: Resampling, with_alpha: bool, colours: bool = True
-    ) -> NDArray[np.generic]:
-        """Return a part of the extent: the colours, if wanted, and the alpha band, if wanted."""
-        pixel = float(self.lattice.pixel_m)
-        has_alpha = ColorInterp.alpha in self.source.colorinterp
-        with WarpedVRT(
-            self.source,
-            crs=self.crs.to_wkt(),
-            transform=from_origin(*self.lattice.origin(self.extent), pixel, pixel),
-            width=self.extent.width,
-            height=self.extent.height,
-            resampling=kernel,
-            tolerance=_TOLERANCE_PX,
-            add_alpha=with_alpha and not has_alpha,
-            **self._nodata(),
-        ) as warped:
-            bands = list(self.bands) if colours else []
-            if with_alpha:
-                bands.append(1 + list(warped.colorinterp).index(ColorInterp.alpha))
-            return _read_chunks(warped, bands, part, self.extent)
-
-    def _nodata(self) -> dict[str, object]:
-        nodata = self.nodata if self.nodata is not None else self.source.nodata
-        if nodata is None:
-            return {}
-        # A pixel is void where all bands are: a black band of dark water is not.
-        return {"src_nodata": nodata, "nodata": None, "UNIFIED_SRC_NODATA": "YES"}
+def _side(scene: Scene, lattice: Lattice) -> int:
+    """Return how many pixels of the lattice to read along a side: many source pixels lie under."""
+    ratio = max(float(lattice.pixel_m) / scene.gsd_m, 1.0)
+    return max(_LEAST_PX, min(_PART_PX, 1 << math.floor(math.log2(_SOURCE_PX / ratio))))
 
 
-def _read_chunks(
-    warped: WarpedVRT, bands: list[int], part: PixelWindow, extent: PixelWindow
-) -> NDArray[np.generic]:
-    """Read a part of a warped raster chunk by chunk, on the raster's own lattice of chunks.
+def _tile_px(side: int) -> tuple[int, int]:
+    return min(side, _TILE_PX[0]), min(side, _TILE_PX[1])
 
-    GDAL interpolates coordinates between exact ones at the edges of what it is asked for. Always
-    asked for the same chunks, it gives a pixel the same value in every window.
-    """
-    values = np.empty((len(bands), part.height, part.width), dtype=warped.dtypes[0])
-    inside = part.slices_in(extent)
-    high, wide = _CHUNK_PX
-    for top in range(inside[0].start // high * high, inside[0].stop, high):
-        for left in range(inside[1].start // wide * wide, inside[1].stop, wide):
-            chunk = PixelWindow(
-                extent.top + top,
-                extent.left + left,
-                min(high, extent.height - top),
-                min(wide, extent.width - left),
+
+def _strips(part: PixelWindow, side: int) -> Iterator[PixelWindow]:
+    """Yield the tiles that a part touches: all their columns, the part's rows of them."""
+    high, wide = _tile_px(side)
+    for row in range(part.top // high, -(-part.bottom // high)):
+        top, bottom = max(part.top, row * high), min(part.bottom, (row + 1) * high)
+        for left in range(part.left // wide * wide, part.right, wide):
+            yield PixelWindow(top, left, bottom - top, wide)
+
+
+def _fetched_together(
+    strips: list[tuple[PixelWindow, SourceWindow]],
+) -> list[list[tuple[PixelWindow, SourceWindow]]]:
+    """Return all strips of a part as one group, or each alone where they lie far apart."""
+    if not strips:
+        return []
+
+    def area(window: SourceWindow) -> int:
+        high, wide = (int(one.stop - one.start) for one in window)
+        return high * wide
+
+    whole = area(union([needed for _, needed in strips]))
+    if whole > 4 * sum(area(needed) for _, needed in strips):
+        return [[strip] for strip in strips]
+    return [strips]
+
+
+def _warp(
+    values: NDArray[np.float32],
+    seen: NDArray[np.bool_],
+    scene: Scene,
+    needed: SourceWindow,
+    lattice: Lattice,
+    strip: PixelWindow,
+    crs: CRS,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the values of a strip and which of them are valid."""
+    average = lattice.pixel_m >= AVERAGE_FROM * scene.gsd_m
+    is_whole = bool(seen.all())
+    # GDAL has faster ways for whole numbers of one byte.
+    dtype = np.uint8 if scene.dtype == "uint8" else np.float32
+    bands = np.zeros((4, *seen.shape), dtype=dtype)
+    np.copyto(bands[:3], values, where=seen, casting="unsafe")
+    np.copyto(bands[3], 255, where=seen)
+    high, wide = _tile_px(_side(scene, lattice))
+    tile = PixelWindow(strip.top // high * high, strip.left, high, wide)
+    down, across = scale_at(scene, lattice, tile, crs)
+    pixel = float(lattice.pixel_m)
+    settings: dict[str, Any] = {
+        "tolerance": _TOLERANCE_PX,
+        # The same kernel in every window, not one reckoned from its shape.
+        "XSCALE": min(1.0, 1.0 / across),
+        "YSCALE": min(1.0, 1.0 / down),
+    }
+    kernel = Resampling.average if average else Resampling.cubic
+    to = from_origin(*lattice.origin(strip), pixel, pixel)
+    with (
+        _in_memory(bands.shape, dtype, scene.crs, window_transform(scene, needed)) as source,
+        _in_memory((4, strip.height, strip.width), dtype, crs, to) as target,
+    ):
+        source.write(bands)
+        if is_whole:
+            colours = [1, 2, 3]
+            reproject(band(source, colours), band(target, colours), resampling=kernel, **settings)
+        else:
+            masked = {"src_alpha": 4, "dst_alpha": 4}
+            every = [1, 2, 3, 4]
+            reproject(
+                band(source, every), band(target, every), resampling=kernel, **masked, **settings
             )
-            wanted = chunk & part
-            if wanted is None:  # pragma: no cover  (the ranges above only give chunks that meet)
-                continue
-            read = warped.read(bands, window=Window(left, top, chunk.width, chunk.height))
-            rows, cols = wanted.slices_in(part)
-            from_rows, from_cols = wanted.slices_in(chunk)
-            values[:, rows, cols] = read[:, from_rows, from_cols]
-    return values
+        if is_whole or average:
+            # GDAL's mean of alpha leaves out what lies beyond a scene, so that pixels which barely
+            # touch it would count.
+            reproject(band(source, 4), band(target, 4), resampling=Resampling.nearest, **settings)
+        found = target.read().astype(np.float32)
+    good = (found[3] >= _OPAQUE) & np.isfinite(found[:3]).all(axis=0)
+    return found[:3], good
+
+
+def _in_memory(
+    shape: tuple[int, ...], dtype: DTypeLike, crs: CRS, transform: Affine
+) -> DatasetWriter:
+    # Not arrays: rasterio then catches warnings, which is not for threads.
+    return rasterio.open(
+        "",
+        "w+",
+        driver="MEM",
+        count=shape[0],
+        height=shape[1],
+        width=shape[2],
+        dtype=dtype,
+        crs=crs.to_wkt(),
+        transform=transform,
+    )

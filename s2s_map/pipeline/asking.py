@@ -18,6 +18,7 @@ from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.generations import finished_results, keep_files, publish
+from s2s_map.pipeline.late_data import check_not_replaced
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
@@ -84,7 +85,9 @@ def query(
     with names.locked(folder, watch.note) as lock:
         began = time.monotonic()
         with names.open_ledger(folder) as ledger:
-            done = ledger.state().content
+            state = ledger.state()
+        check_not_replaced(store, state.records)
+        done = state.content
         where = cluster or ClusterConfig()
         called = str(folder.resolve() if isinstance(folder, Path) else folder)
         with open_executor(where, called, watch) as executor:

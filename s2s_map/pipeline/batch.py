@@ -19,7 +19,14 @@ from filelock import FileLock, Timeout
 from s2s_map.config.batch import BatchConfig, BatchRun
 from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.encoding.queries import content_hashes, query_name
-from s2s_map.errors import IncompleteRunError, OutputError, S2SMapError, StoreError
+from s2s_map.errors import (
+    TEMPORARY,
+    IncompleteRunError,
+    OutputError,
+    OutputMismatchError,
+    S2SMapError,
+    StoreError,
+)
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.folder import check_folder
 from s2s_map.pipeline.freezing import thaw
@@ -34,8 +41,9 @@ REPORT, COLLECTION, LOCK = "batch.json", "collection.json", ".batch.lock"
 State = Literal["planned", "complete", "up to date", "holes", "failed", "interrupted"]
 
 _STATES: dict[int, State] = {0: "complete", 3: "holes", 4: "interrupted"}
-# From harmless to grave: holes, bad input, any other failure, interrupted.
-_GRAVITY = (0, 3, 2, 1, 4)
+# From harmless to grave: holes, bad input, something away for now, any other failure, interrupted.
+# What is worth another start outweighs bad input, which would keep it from one.
+_GRAVITY = (0, 3, 2, TEMPORARY, 1, 4)
 _TERMINATE_S = 60.0
 _COMMAND = "from s2s_map.cli.main import main; main()"
 # What does not change the results.
@@ -72,9 +80,15 @@ class Outcome:
 
 
 def plan_batch(
-    runs: Sequence[BatchRun], catalogs: Sequence[str | Path] = ()
+    runs: Sequence[BatchRun],
+    catalogs: Sequence[str | Path] = (),
+    *,
+    retry_holes: bool = False,
 ) -> list[tuple[BatchRun, Outcome]]:
-    """Plan all runs: find what is up to date, and what cannot be done, before any begins."""
+    """Plan all runs: find what is up to date, and what cannot be done, before any begins.
+
+    With `retry_holes` runs with holes are not up to date.
+    """
     planned = []
     for run in runs:
         config = run.config
@@ -85,12 +99,17 @@ def plan_batch(
             if is_up_to_date(job):
                 outcome.state = "up to date"
                 holes = read_record(job.output / names.RECORD).holes
-                if holes:
+                if holes and retry_holes:
+                    outcome.state = "planned"
+                elif holes:
                     # Starting it again would not fill them, and must not hide them.
                     outcome.state, outcome.exit_code = "holes", IncompleteRunError.exit_code
                     outcome.reason = say_holes(holes)
         except S2SMapError as error:
-            outcome.state, outcome.exit_code, outcome.reason = "failed", error.exit_code, str(error)
+            # The run itself finds out whether what differs is what was mended.
+            if not (retry_holes and isinstance(error, OutputMismatchError)):
+                outcome.state, outcome.exit_code = "failed", error.exit_code
+                outcome.reason = str(error)
         planned.append((run, outcome))
     return planned
 
@@ -134,6 +153,7 @@ def run_batch(
     told: Callable[[Outcome], None] = lambda _: None,
     *,
     log_json: bool = False,
+    retry_holes: bool = False,
 ) -> tuple[list[Outcome], int]:
     """Do all runs of a batch that are not up to date, then write its report and collection.
 
@@ -146,17 +166,18 @@ def run_batch(
         catalogs: Catalog files that come before the usual ones.
         told: Called with every outcome.
         log_json: Have the runs log as JSON lines.
+        retry_holes: Have them embed blocks again whose imagery had holes.
 
     Returns:
         The outcomes in the order of the runs, and the exit code of the gravest: 4 if interrupted,
-        else 2 (or 1, a bug) if a run failed, else 3 if one has holes, else 0.
+        else 1 (a bug), 75 or 2 if a run failed, else 3 if one has holes, else 0.
 
     Raises:
         OutputError: If another start of the batch is at work, or the folder cannot be written.
     """
     folder = Path(batch.output).expanduser()
     with locked_batch(folder):
-        planned = plan_batch(runs, catalogs)
+        planned = plan_batch(runs, catalogs, retry_holes=retry_holes)
         outcomes = [outcome for _, outcome in planned]
         for outcome in outcomes:
             if outcome.state != "planned":
@@ -164,7 +185,8 @@ def run_batch(
         todo = [(run, outcome) for run, outcome in planned if outcome.state == "planned"]
         try:
             named = [part for catalog in catalogs for part in ("--catalog", str(catalog))]
-            options = [*named, *(["--log-json"] if log_json else [])]
+            asked = {"--log-json": log_json, "--retry-holes": retry_holes}
+            options = [*named, *(option for option, wanted in asked.items() if wanted)]
             _run_all(folder, todo, options, batch.parallel, told)
         except KeyboardInterrupt:
             for outcome in outcomes:
@@ -183,7 +205,7 @@ def run_batch(
 
 
 def gravest(codes: Iterable[int]) -> int:
-    """Return the exit code of a batch whose runs ended with these: 4, 1, 2, 3, 0; 0 for none."""
+    """Return the exit code of a batch whose runs ended with these: the gravest; 0 for none."""
     return max(codes, key=_gravity, default=0)
 
 

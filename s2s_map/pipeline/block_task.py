@@ -15,7 +15,13 @@ from s2s_map.encoding.satellite import embed_block
 from s2s_map.pipeline.executor import StoppedError
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import BlockRecord
-from s2s_map.pipeline.worker import WORKER, encoder_threads, held_model, resolve_device
+from s2s_map.pipeline.worker import (
+    WORKER,
+    encoder_hardware,
+    encoder_threads,
+    held_model,
+    resolve_device,
+)
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.needed import CountedBlock
 from s2s_map.tiling.patches import PatchSet
@@ -116,8 +122,10 @@ class EmbedTask:
         values = embedded.values
         self._enter("write", block, stop)
         checksum = self.store.write_block(block, values)
+        data_tag = self.store.e_tag(block)
         have_written = time.monotonic()
         self._enter("record", block, stop)
+        device = resolve_device(job.config.device)
         # Patches without imagery are not encoded, but the bar counts them.
         if self.on_patches is not None:
             self.on_patches(wanted - told)
@@ -128,13 +136,15 @@ class EmbedTask:
             valid_cells=int(np.isfinite(values[0, ..., 0]).sum()),
             seconds=round(have_written - began, 4),
             batch_size=embedded.batch_size,
-            device=resolve_device(job.config.device).partition(":")[0],
+            device=device.partition(":")[0],
             threads=encoder_threads(),
             read_s=round(have_read - began, 4),
             encode_s=round(have_encoded - turn, 4),
             write_s=round(have_written - have_encoded, 4),
             worker=WORKER,
             holes=image.holes,
+            hardware=encoder_hardware(device),
+            data_tag=data_tag,
         )
 
     def _enter(self, stage: Stage, block: Block, stop: Event) -> None:

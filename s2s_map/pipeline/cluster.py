@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2s_map.config.cluster import ClusterConfig
-from s2s_map.errors import ClusterError, OutputError
+from s2s_map.errors import ClusterError, ClusterUnavailableError, OutputError
 from s2s_map.pipeline.executor import Executor, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import usable_cores
 from s2s_map.pipeline.progress import Reporter
@@ -42,6 +42,8 @@ def open_executor(
     name: str,
     reporter: Reporter | None = None,
     performance_report: Path | None = None,
+    *,
+    known: bool = False,
 ) -> Iterator[Executor]:
     """Start or find what computes blocks; what was started here ends with the context.
 
@@ -50,8 +52,11 @@ def open_executor(
         name: What the run is called on the cluster, one at a time of each name.
         reporter: Told the address of the status page.
         performance_report: HTML file for Dask's report of what the cluster did.
+        known: Whether a scheduler has answered this run before: one that does not now is away, not
+            misspelt.
 
     Raises:
+        ClusterUnavailableError: If a known scheduler does not answer, or one has no worker.
         ClusterError: If there is no such cluster, or its workers are of other versions.
         OutputError: If the performance report cannot be written.
     """
@@ -66,9 +71,16 @@ def open_executor(
         if kind in ("local", "cuda"):
             client = stack.enter_context(_started(cluster))
         else:
-            client = stack.enter_context(_connected(cluster))
-            check_versions(client)
-            for skew in clock_skews(client):
+            client = stack.enter_context(_connected(cluster, known=known))
+            try:
+                check_versions(client)
+                skews = clock_skews(client)
+            except OSError as error:
+                raise ClusterUnavailableError(
+                    f"the cluster at {cluster.use} does not answer: {reason_of(error)}",
+                    remedy="start the same command again",
+                ) from error
+            for skew in skews:
                 if reporter is not None:
                     reporter.note(skew)
         if reporter is not None and cluster.dashboard is not None:
@@ -143,13 +155,14 @@ def _started(cluster: ClusterConfig) -> Iterator[Client]:
 
 
 @contextmanager
-def _connected(cluster: ClusterConfig) -> Iterator[Client]:
+def _connected(cluster: ClusterConfig, *, known: bool) -> Iterator[Client]:
     from distributed import Client
 
     try:
         client = Client(cluster.use, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(
+        kind = ClusterUnavailableError if known else ClusterError
+        raise kind(
             f"no Dask scheduler answers at {cluster.use} within {_CONNECT_S:.0f} s",
             remedy="check the address and that the scheduler runs: dask scheduler",
         ) from error
@@ -157,7 +170,8 @@ def _connected(cluster: ClusterConfig) -> Iterator[Client]:
         try:
             client.wait_for_workers(1, timeout=cluster.wait_s)
         except TimeoutError:
-            raise ClusterError(
+            # It answers, so the address is right; workers may still be on their way.
+            raise ClusterUnavailableError(
                 f"the scheduler at {cluster.use} has no worker after {cluster.wait_s:.0f} s",
                 remedy=f"start some: dask worker {cluster.use}",
             ) from None

@@ -21,7 +21,7 @@ from distributed import KilledWorker, get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from s2s_map.config.secrets import remember, remembered
-from s2s_map.errors import ClusterError, S2SMapError
+from s2s_map.errors import ClusterError, ClusterUnavailableError, S2SMapError
 from s2s_map.pipeline.allocator import reuse_freed_memory
 from s2s_map.pipeline.cluster import installed_versions, version_differences
 from s2s_map.pipeline.executor import (
@@ -86,7 +86,8 @@ class DaskExecutor:
         """Yield what became of each item, see `Executor`.
 
         Raises:
-            ClusterError: If a worker cannot run the task, or the cluster stays away.
+            ClusterUnavailableError: If the cluster stays away, or does not answer.
+            ClusterError: If a worker cannot run the task.
         """
         self._task, self._careful, self._refused = task, False, {}
         try:
@@ -95,6 +96,12 @@ class DaskExecutor:
             for outcome in twice(self._once, items):
                 self._careful = self._careful or isinstance(outcome.error, KilledWorker)
                 yield outcome
+        except OSError as error:
+            # Not of a task, whose errors are outcomes: the scheduler went away while it was asked.
+            raise ClusterUnavailableError(
+                f"the cluster at {self._address} does not answer: {reason_of(error)}",
+                remedy="start the same command again; finished blocks are kept",
+            ) from error
         finally:
             stop.set()
             # Stops what is still at work on the workers, too.
@@ -248,7 +255,7 @@ class DaskExecutor:
         """Wait for the scheduler to come back, and give it the task again.
 
         Raises:
-            ClusterError: If it stays away.
+            ClusterUnavailableError: If it stays away.
         """
         from distributed import Client
 
@@ -262,7 +269,7 @@ class DaskExecutor:
                 break
             except (OSError, TimeoutError) as error:
                 if time.monotonic() > until:
-                    raise ClusterError(
+                    raise ClusterUnavailableError(
                         f"the scheduler at {address} went away and stayed away "
                         f"for {self._wait_s:.0f} s",
                         remedy="start it and run again; finished blocks are kept",
@@ -301,7 +308,7 @@ class _WorkerWatch:
         """How many workers there are.
 
         Raises:
-            ClusterError: If there has been none for too long.
+            ClusterUnavailableError: If there has been none for too long.
         """
         now = time.monotonic()
         if now - self._looked > _WATCH_S:
@@ -314,7 +321,7 @@ class _WorkerWatch:
             if self._count:
                 self._seen = now
             elif now - self._seen > self._wait_s:
-                raise ClusterError(
+                raise ClusterUnavailableError(
                     f"the cluster has had no worker for {self._wait_s:.0f} s",
                     remedy="start workers and run again; finished blocks are kept",
                 )

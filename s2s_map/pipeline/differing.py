@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from odc.geo.geobox import GeoBox
 
 from s2s_map.errors import DataError
 from s2s_map.evaluation.figures import draw_difference
-from s2s_map.evaluation.observed import ObservedSettings, compare_observed
+from s2s_map.evaluation.observed import compare_observed
 from s2s_map.evaluation.places import squares
 from s2s_map.evaluation.point_table import read_points
-from s2s_map.evaluation.report import Report, Table, check_report_folder, shown
+from s2s_map.evaluation.report import Report, Table, check_report_folder, count_table, shown
+from s2s_map.evaluation.used_points import ObservedSettings
 from s2s_map.rasters.geotiff import CogMetadata, write_geotiff
 from s2s_map.rasters.sampling import MapLayer, open_layer
 from s2s_map.scoring.bootstrap import Estimate, estimate
@@ -41,6 +43,7 @@ def compare_maps(
     values: str = "probability",
     observations: Path | None = None,
     effort: Path | None = None,
+    training_points: Path | None = None,
     settings: ObservedSettings | None = None,
 ) -> Report:
     """Compare two maps on the cells they share and write a report with the difference map.
@@ -57,6 +60,7 @@ def compare_maps(
         values: "probability" or "similarity".
         observations: See `read_points`.
         effort: Places where one looked, for presences only.
+        training_points: Places of what the models were trained on.
         settings: How; None: the defaults.
 
     Raises:
@@ -93,11 +97,22 @@ def compare_maps(
     if a.method != b.method:
         notes.append(f"The values came about differently: {a.method or '?'}; {b.method or '?'}.")
     if observations is not None:
-        table, more, about = _against(a, b, titles, observations, effort, how)
-        tables.append(table)
+        more_tables, more, about = _against(
+            a, b, titles, observations, effort, training_points, how
+        )
+        tables += more_tables
         notes += more
         content["observations"] = about
-    metadata = CogMetadata([f"{titles[0]} less {titles[1]}"], {"TITLE": "difference of two maps"})
+    metadata = CogMetadata(
+        [f"{titles[0]} less {titles[1]}"],
+        {
+            "TITLE": f"{titles[0]} less {titles[1]}",
+            "METHOD": "difference",
+            "VALUES": values,
+            "FIRST": f"{first}: {a.title} ({a.method or 'method not known'})",
+            "SECOND": f"{second}: {b.title} ({b.method or 'method not known'})",
+        },
+    )
     pictures = {
         "difference.png": partial(
             draw_difference, difference=_thinned(difference), titles=titles, label=values
@@ -197,11 +212,13 @@ def _against(
     titles: tuple[str, str],
     observations: Path,
     effort: Path | None,
+    training_points: Path | None,
     how: ObservedSettings,
-) -> tuple[Table, list[str], dict[str, Any]]:
+) -> tuple[list[Table], list[str], dict[str, Any]]:
     points = read_points(observations)
     looked = None if effort is None else read_points(effort)
-    sides, counts, notes = compare_observed(a.values_at, b.values_at, points, looked, how)
+    trained = None if training_points is None else read_points(training_points)
+    sides, counts, notes = compare_observed(a.values_at, b.values_at, points, looked, trained, how)
     rows = [
         [name, *(shown(values[side]) for side in ("first", "second", "difference"))]
         for name, values in sides.items()
@@ -209,13 +226,18 @@ def _against(
     table = Table(f"Against {points.name}", ("metric", *titles, "difference"), rows)
     about = {
         "file": points.name,
+        "settings": asdict(how),
         "points": dict(counts),
         "metrics": {
             name: {side: value.as_dict() for side, value in values.items()}
             for name, values in sides.items()
         },
     }
-    return table, notes, about
+    notes.append(
+        f"Both maps on the same points, paired bootstrap: {how.samples} samples of squares of "
+        f"{how.block_km:g} km."
+    )
+    return [table, count_table(counts)], notes, about
 
 
 def _thinned(cells: NDArray[np.float32]) -> NDArray[np.float32]:

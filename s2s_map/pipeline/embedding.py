@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from threading import Event
+from types import MappingProxyType
 
 from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import FailedRunError, InterruptedRunError, OutputError
+from s2s_map.errors import FailedRunError, StoreError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
+from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor, Outcome, ThreadsExecutor, reason_of
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import (
@@ -43,6 +44,7 @@ class EmbeddingCounts:
         seconds: Time from the first block to the last, seconds.
         workers: Names of the processes that encoded.
         failed: Blocks without embeddings, with the reason.
+        kept: Blocks that failed when they were tried again, and are as they were.
     """
 
     blocks: int = 0
@@ -51,6 +53,7 @@ class EmbeddingCounts:
     seconds: float = 0.0
     workers: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    kept: int = 0
 
     @property
     def encoder_idle(self) -> float:
@@ -67,6 +70,7 @@ def embed_missing(
     on_stage: StageWatcher | None = None,
     *,
     anew: bool = False,
+    before: Mapping[str, BlockRecord] = MappingProxyType({}),
 ) -> EmbeddingCounts:
     """Embed every block that the ledger does not have, and record it.
 
@@ -81,6 +85,7 @@ def embed_missing(
         executor: Where blocks are computed; threads of this process if None.
         on_stage: Called where a block is computed, as it enters each stage.
         anew: Whether the run began by removing what was there.
+        before: Blocks that are tried again: where one fails, what is there counts as before.
 
     Raises:
         InterruptedRunError: On Ctrl-C or SIGTERM; finished blocks are kept.
@@ -105,10 +110,15 @@ def embed_missing(
     task = EmbedTask(job, store, on_stage=on_stage, on_patches=advance)
     counts = EmbeddingCounts()
     began, stop = time.monotonic(), Event()
-    with _ending(ledger, counts, blocks, len(done)):
+
+    def far() -> str:
+        return f"with {len(done) + counts.blocks} of {blocks} blocks done"
+
+    with noted_end(ledger, lambda: EMBEDDED, far):
         try:
             for outcome in executor.run(task, missing_blocks(needed, done), stop):
-                _note(outcome, ledger, counts, reporter)
+                if not _keep(outcome, before, store, ledger, counts, reporter):
+                    _note(outcome, ledger, counts, reporter)
                 if not done and not counts.blocks and len(counts.failed) >= _HOPELESS:
                     raise FailedRunError(
                         f"the first {len(counts.failed)} blocks all failed, the last with: "
@@ -122,12 +132,37 @@ def embed_missing(
         finally:
             stop.set()
             reporter.finish()
-        if counts.blocks + len(counts.failed) != todo:
+        lost = todo - counts.blocks - len(counts.failed) - counts.kept
+        if lost:
             raise FailedRunError(
-                f"{todo - counts.blocks - len(counts.failed)} blocks got lost",
+                f"{lost} blocks got lost",
                 remedy="run again, and report this",
             )
     return counts
+
+
+def _keep(
+    outcome: Outcome[Block, BlockRecord],
+    before: Mapping[str, BlockRecord],
+    store: EmbeddingsStore,
+    ledger: Ledger,
+    counts: EmbeddingCounts,
+    reporter: Reporter,
+) -> bool:
+    """Note what a block was before, if it failed now and its data is still there."""
+    key, error = outcome.item.key, outcome.error
+    if error is None or not outcome.final or key not in before:
+        return False
+    try:
+        whole = store.checksum(outcome.item) == before[key].checksum
+    except StoreError:
+        whole = False
+    if whole:
+        ledger.record(before[key])
+        counts.kept += 1
+        counts.failed.pop(key, None)
+        reporter.note(f"block {key} stays as it was, with its holes: {reason_of(error)}")
+    return whole
 
 
 def _note(
@@ -153,22 +188,3 @@ def _note(
     ledger.fail(BlockFailure(key, reason, outcome.final))
     counts.failed[key] = reason
     reporter.block_failed(key, reason, outcome.final)
-
-
-@contextmanager
-def _ending(ledger: Ledger, counts: EmbeddingCounts, needed: int, found: int) -> Iterator[None]:
-    """Note in the ledger how embedding ended."""
-    try:
-        yield
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        # The end of a run that may write no longer is not noted, nor is that worth more than why.
-        with suppress(OutputError):
-            ledger.end("stopped" if stopped else "failed")
-        if not stopped:
-            raise
-        raise InterruptedRunError(
-            f"stopped with {found + counts.blocks} of {needed} blocks done",
-            remedy="start the same run again to go on where it stopped",
-        ) from None
-    ledger.end(EMBEDDED)

@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from s2s_map.evaluation.figures import draw_boyce, draw_reliability
-from s2s_map.evaluation.observed import (
-    ObservedMap,
-    ObservedSettings,
-    evaluate_observed,
-    use_points,
-)
+from s2s_map.evaluation.observed import ObservedMap, evaluate_observed
 from s2s_map.evaluation.point_table import PointTable, read_points
-from s2s_map.evaluation.report import Report, Table, check_report_folder, shown
+from s2s_map.evaluation.report import Report, Table, check_report_folder, count_table, shown
+from s2s_map.evaluation.used_points import ObservedSettings, use_points
 from s2s_map.rasters.sampling import MapLayer, open_layer
 
 REPORTS = "evaluation"
@@ -58,9 +54,9 @@ def evaluate_map(
     points = read_points(observations)
     looked = None if effort is None else read_points(effort)
     trained = None if training_points is None else read_points(training_points)
-    used = use_points(points, where.values_at, trained, how.training_km)
+    used = use_points(points, where.values_at, trained, how)
     found = evaluate_observed(used, where.values_at, looked, how, probability=where.probability)
-    report = _report(found, where, points, out, how, trained)
+    report = _report(found, where, points, out, how)
     report.write(output)
     return report
 
@@ -71,14 +67,8 @@ def _report(
     points: PointTable,
     out: Path,
     how: ObservedSettings,
-    trained: PointTable | None,
 ) -> Report:
     notes = list(found.notes)
-    if trained is None:
-        notes.append(
-            "No training points were given: if the model was trained on recordings from here, the "
-            "figures are too good. Give them with --training-points."
-        )
     if found.background is not None:
         notes.append(f"Background: {how.background:,} points, {found.background}.")
     notes.append(
@@ -99,7 +89,7 @@ def _report(
         Table(
             f"{where.title} ({where.method or 'values of a GeoTIFF'})", ("metric", "value"), metrics
         ),
-        Table("Points", ("", "count"), [(k, f"{v:,}") for k, v in found.counts.items()]),
+        count_table(found.counts),
     ]
     if points.bad:
         rows = [(str(bad.row), bad.reason) for bad in points.bad[:20]]

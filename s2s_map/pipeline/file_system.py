@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 # Mounted object stores: a rename is a copy and a removal, and there are no locks.
@@ -15,8 +16,24 @@ _SKEW_S = 5.0
 _MOUNTS = Path("/proc/self/mounts")
 
 
+@dataclass(frozen=True)
+class FileSystem:
+    """What a run builds on.
+
+    Attributes:
+        replace: Renames a file over another, at once.
+        flock: Takes the lock of an open file; refuses at once if another holds it.
+    """
+
+    replace: Callable[[Path, Path], None] = os.replace
+    flock: Callable[[int, int], None] = fcntl.flock
+
+
 def weaknesses(
-    folder: Path, clock: Callable[[], float] = time.time, mounts: Path = _MOUNTS
+    folder: Path,
+    clock: Callable[[], float] = time.time,
+    mounts: Path = _MOUNTS,
+    system: FileSystem | None = None,
 ) -> list[str]:
     """Try out a folder: each thing its file system lacks, as a line for people.
 
@@ -24,6 +41,7 @@ def weaknesses(
         folder: An existing folder that may be written to.
         clock: Seconds since 1970 on this machine.
         mounts: The table of mounts (Linux).
+        system: How files are renamed and locked; as this system does it if None.
 
     Raises:
         OSError: If nothing can be written at all.
@@ -46,9 +64,9 @@ def weaknesses(
                 "no decision rests on it, but times of files will look odd"
             )
         other.write_text("new")
-        if not _renames(other, probe):
+        if not _renames(other, probe, system or FileSystem()):
             found.append(f"{folder} cannot replace a file by renaming; a crash may lose files")
-        if not _locks(probe):
+        if not _locks(probe, system or FileSystem()):
             found.append(f"{folder} has no locks that work; do not start two runs on it at once")
     finally:
         for path in (probe, other):
@@ -73,22 +91,22 @@ def mount_type(folder: Path, mounts: Path = _MOUNTS) -> str:
     return kind
 
 
-def _renames(new: Path, target: Path) -> bool:
+def _renames(new: Path, target: Path, system: FileSystem) -> bool:
     try:
-        os.replace(new, target)
+        system.replace(new, target)
         return target.read_text() == "new" and not new.exists()
     except OSError:
         return False
 
 
-def _locks(path: Path) -> bool:
+def _locks(path: Path, system: FileSystem) -> bool:
     with path.open("rb") as one, path.open("rb") as two:
         try:
-            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.flock(one.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         try:
-            fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.flock(two.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

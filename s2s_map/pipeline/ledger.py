@@ -9,6 +9,7 @@ time appends: the one that holds the folder.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from s2s_map.arrays import Hole
+from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
@@ -49,6 +51,8 @@ class BlockRecord:
         write_s: Time writing it to the disk, seconds.
         worker: Tells processes apart, by a random name.
         holes: Imagery that should have been there and was not.
+        hardware: What computed it, such as "AVX512" or the name of a GPU; "" if not known.
+        data_tag: What an object store calls its data's content; "" on a disk, and without data.
     """
 
     block: str
@@ -64,6 +68,8 @@ class BlockRecord:
     write_s: float = 0.0
     worker: str = ""
     holes: tuple[Hole, ...] = ()
+    hardware: str = ""
+    data_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,11 @@ class LedgerState:
     def content(self) -> dict[str, str]:
         """Checksums of the finished blocks by key: what the embeddings are."""
         return {key: self.records[key].checksum for key in sorted(self.records)}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `content`."""
+        return hashlib.sha256(json.dumps(self.content).encode()).hexdigest()
 
 
 class Ledger(Protocol):
@@ -228,12 +239,15 @@ class JournalLedger:
     def drop(self, blocks: Iterable[str]) -> None:
         """Forget finished blocks, durably."""
         self.close()
+        self._guard()
         gone = set(blocks)
         kept = [line for line in self._lines() if line.get("block") not in gone]
         with replacing_file(self.path) as partial, partial.open("wb") as file:
             file.writelines(_encoded(line) for line in kept)
             file.flush()
             os.fsync(file.fileno())
+        with output_errors(self.path):
+            make_durable(self.path, self.path.parent)
 
     def close(self) -> None:
         """Make all lines durable and close the file."""

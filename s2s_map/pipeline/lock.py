@@ -9,6 +9,7 @@ gone.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -30,6 +31,8 @@ LOCK = ".lock"
 OWNER = ".lock-owner"
 BEAT_S = 5.0
 """How often the owner says that it lives, seconds."""
+# How file systems say that they have none: Lustre without -o flock, NFS without its lock service.
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 SILENT_BEATS = 4
 """So many beats without a sign of life mean that an owner on another host is gone."""
 
@@ -94,7 +97,8 @@ class FolderLock:
     ) -> None:
         self._folder, self._beat_s = folder, beat_s
         self._note = note or (lambda _: None)
-        self._lock = FileLock(folder / LOCK)
+        # Not filelock's own way without locks: the file it makes then would outlive a killed run.
+        self._lock = FileLock(folder / LOCK, fallback_to_soft=False)
         self._owner = Owner.myself()
         self._over, self._lost = Event(), Event()
         self._thread: Thread | None = None
@@ -109,7 +113,9 @@ class FolderLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise held(self._folder, read_owner(self._folder)) from None
-        except NotImplementedError:
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
             self._note(
                 f"{self._folder} is on a file system without locks: runs that start within a few "
                 "seconds of each other are not kept apart"

@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from s2s_map.embeddings.objects import ObjectInfo, ObjectPath
-from s2s_map.errors import OutputError
+from s2s_map.errors import OutputError, OutputUnavailableError
 from s2s_map.pipeline.lock import Owner, held, taken
 
 LOCK = "lock.json"
@@ -103,12 +103,13 @@ class ObjectLock:
         """Check that the prefix is still this process's.
 
         Raises:
-            OutputError: If it was taken over, or the lease could not be renewed in time.
+            OutputUnavailableError: If the lease could not be renewed in time.
+            OutputError: If it was taken over.
         """
         if self._lost.is_set():
             raise taken(self._folder)
         if time.monotonic() - self._renewed > self._lease_s:
-            raise OutputError(
+            raise OutputUnavailableError(
                 f"the lease on {self._folder} could not be renewed for {self._lease_s:g} s",
                 remedy="check the network and start the same run again",
             )

@@ -18,6 +18,7 @@ from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline.holes import RunHole
 from s2s_map.pipeline.job import Job, usable_cores
+from s2s_map.pipeline.making import Making
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
 from s2s_map.scoring.layers import ConceptLayer
 
@@ -42,7 +43,9 @@ class RunRecord:
         counts: Blocks, patches, cells.
         failed: Blocks without embeddings, each with the reason.
         holes: Imagery that could not be read in blocks that have embeddings.
+        made_with: Devices and batch sizes that blocks were made with.
         concepts: What every layer was asked, by name.
+        embeddings_sha256: Of the checksums of the blocks that the maps were made from.
         last_concept: The layer that `query` added last; not written.
     """
 
@@ -59,7 +62,9 @@ class RunRecord:
     counts: dict[str, int] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     holes: tuple[RunHole, ...] = ()
+    made_with: tuple[Making, ...] = ()
     concepts: dict[str, Any] = field(default_factory=dict)
+    embeddings_sha256: str = ""
     last_concept: str | None = None
 
     @classmethod
@@ -125,6 +130,8 @@ class RunRecord:
             "counts": self.counts,
             "failed_blocks": self.failed,
             "holes": [asdict(hole) for hole in self.holes],
+            "made_with": [asdict(making) for making in self.made_with],
+            "embeddings_sha256": self.embeddings_sha256,
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -165,7 +172,9 @@ def read_record(path: OutputPath) -> RunRecord:
             counts=content["counts"],
             failed=content.get("failed_blocks", {}),
             holes=tuple(RunHole(**hole) for hole in content.get("holes", ())),
+            made_with=tuple(Making(**making) for making in content.get("made_with", ())),
             concepts=content["concepts"],
+            embeddings_sha256=content.get("embeddings_sha256", ""),
         )
     except FileNotFoundError:
         raise StoreError(f"no finished run at {path.parent}", remedy=remedy) from None

@@ -12,11 +12,12 @@ from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.schema import STORE_ID
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
+    ConfigError,
     FailedRunError,
     ImageryError,
-    InterruptedRunError,
     OutputMismatchError,
     StoreError,
 )
@@ -25,16 +26,20 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
+from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
-from s2s_map.pipeline.generations import publish
+from s2s_map.pipeline.generations import finished_results, publish
 from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
+from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
 from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
+from s2s_map.pipeline.making import makings_of
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.record import RunRecord
+from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.worker import lent_model, resolve_device
 from s2s_map.pipeline.writing import write_quicklook, write_results
@@ -44,6 +49,7 @@ def run(
     config: RunConfig | str | Path,
     *,
     overwrite: bool = False,
+    retry_holes: bool = False,
     catalogs: Sequence[str | Path] = (),
     reporter: Reporter | None = None,
     executor: Executor | None = None,
@@ -59,6 +65,8 @@ def run(
         config: A run config, or the path of one.
         overwrite: Remove what is in the output folder, such as the results of another config.
             A run that began so and was stopped goes on instead.
+        retry_holes: Embed the blocks again whose imagery had holes, and keep the others. Files that
+            were holes may have changed. Blocks that failed are always tried again.
         catalogs: Catalog files that come before the usual ones.
         reporter: Told of the progress.
         executor: Where blocks are computed; what the config's `cluster:` says if None.
@@ -81,12 +89,17 @@ def run(
     """
     if not isinstance(config, RunConfig):
         config = load_run_config(config)
+    if overwrite and retry_holes:
+        raise ConfigError(
+            "overwrite and retry_holes", expected="one of them", remedy="see s2s-map run --help"
+        )
     watch = reporter or Reporter()
     out = output_path(config.output)
     names.check_access(out, write=True)
     job = freeze(resolve(config, catalogs), again=overwrite)
+    check = check_mended if retry_holes else names.check_folder
     if not overwrite:
-        names.check_folder(out, job.identity())
+        check(out, job.identity())
     record = RunRecord.of(job)
     with _timed(record, "prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
@@ -97,47 +110,41 @@ def run(
     with names.locked(out, watch.note) as lock:
         if overwrite and not _goes_on(job, out, watch):
             names.clear_folder(out)
-        names.check_folder(out, job.identity())
+        check(out, job.identity())
         keep_search(job)
         store = _open_store(job, out)
         with (
             names.open_ledger(out, lock.check) as ledger,
-            _executor(job, executor, watch, performance_report) as where,
+            _executor(job, ledger, executor, watch, performance_report) as where,
         ):
+            drop_replaced(store, ledger, watch)
+            before = take_back(job, store, ledger, watch) if retry_holes else {}
             with (
                 _timed(record, "embed"),
                 lent_model(config.model, config.device, job.precision, model),
             ):
-                embedded = embed_missing(job, store, ledger, watch, where, on_stage, anew=overwrite)
-            with _ending(ledger, embedded):
+                embedded = embed_missing(
+                    job, store, ledger, watch, where, on_stage, anew=overwrite, before=before
+                )
+            how = "incomplete" if embedded.failed else "complete"
+            with noted_end(ledger, lambda: how, lambda: "while its maps were made"):
                 state = ledger.state()
+                check_not_replaced(store, state.records)
                 _count(record, state, embedded)
                 with _timed(record, "score"):
                     building = score_maps(
                         out, store, questions, state.content, config.zarr_format, watch, where
                     )
                 results = building.target.parent
+                _say_outdated(record, out, watch)
                 with _timed(record, "write"):
                     write_quicklook(job, results, watch)
                     write_results(out, building, questions, record, watch, where)
                 record.write(results / names.RECORD)
+                check_not_replaced(store, state.records)
                 lock.check()
                 publish(out, results)
     return open_run(out)
-
-
-@contextmanager
-def _ending(ledger: Ledger, embedded: EmbeddingCounts) -> Iterator[None]:
-    """Note in the ledger how a run ended that has embedded its blocks."""
-    how = "failed"
-    try:
-        yield
-        how = "incomplete" if embedded.failed else "complete"
-    except (KeyboardInterrupt, InterruptedRunError):
-        how = "stopped"
-        raise
-    finally:
-        ledger.end(how)
 
 
 def _goes_on(job: Job, out: OutputPath, watch: Reporter) -> bool:
@@ -190,6 +197,8 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
     }
     record.failed = dict(now.failed)
     record.holes = holes_of(finished)
+    record.made_with = makings_of(finished)
+    record.embeddings_sha256 = state.digest
     if now.blocks:
         record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
     if record.counts["valid_cells"] == 0:
@@ -201,7 +210,7 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         if record.holes:
             raise FailedRunError(
                 f"no cell of the region has valid imagery: {say_holes(record.holes)}",
-                remedy="mend that and run again with --overwrite",
+                remedy="mend that and run again with --retry-holes",
             )
         raise ImageryError(
             "no cell of the region has valid imagery",
@@ -209,15 +218,34 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         )
 
 
+def _say_outdated(record: RunRecord, out: OutputPath, watch: Reporter) -> None:
+    """Note layers that queries added to maps of other embeddings: they are kept as they were."""
+    try:
+        before = read_record(finished_results(out) / names.RECORD)
+    except StoreError:
+        return
+    asked = {query_name(query) for query in record.config.queries}
+    kept = [name for name in before.concepts if name not in asked]
+    known = before.embeddings_sha256
+    if kept and known and known != record.embeddings_sha256:
+        watch.note(
+            f"blocks were embedded since {', '.join(kept)} was asked: that is kept as it was; "
+            f"ask it again with s2s-map query {out}"
+        )
+
+
 @contextmanager
 def _executor(
-    job: Job, given: Executor | None, reporter: Reporter, report: Path | None
+    job: Job, ledger: Ledger, given: Executor | None, reporter: Reporter, report: Path | None
 ) -> Iterator[Executor]:
     if given is not None:
         yield given
         return
     name = str(job.output.resolve() if isinstance(job.output, Path) else job.output)
-    with open_executor(job.config.cluster, name, reporter, report) as opened:
+    before = ledger.state().run
+    # What this output was begun on is no misspelt address.
+    known = before is not None and before.cluster == job.config.cluster.use.partition("://")[0]
+    with open_executor(job.config.cluster, name, reporter, report, known=known) as opened:
         yield opened
 
 

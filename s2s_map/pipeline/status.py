@@ -19,6 +19,7 @@ from s2s_map.pipeline.generations import finished_results
 from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
 from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
+from s2s_map.pipeline.making import Making, makings_of
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
 from s2s_map.pipeline.progress import Reporter
 
@@ -47,6 +48,8 @@ class RunStatus:
         failed: Blocks without embeddings and why.
         holes: Imagery that was missing in finished blocks: block, uri, reason, count.
         merged_holes: The same, those of one URI and reason as one.
+        made_with: What blocks were made with: more than one, and they are alike within a tolerance,
+            see `agreement`, not to the byte.
         maps: Whether maps are there, of this run or an earlier one.
         maps_current: Whether they are those of the last run.
         stage: What the run is at, or was at when it ended without maps; None once it is finished.
@@ -66,6 +69,7 @@ class RunStatus:
     failed: dict[str, str] = field(default_factory=dict)
     holes: tuple[dict[str, Any], ...] = ()
     merged_holes: tuple[RunHole, ...] = ()
+    made_with: tuple[Making, ...] = ()
     maps: bool = False
     maps_current: bool = False
     stage: Stage | None = None
@@ -119,6 +123,7 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
             for hole in record.holes
         ),
         merged_holes=holes_of(state.records.values()),
+        made_with=makings_of(state.records.values()),
         maps=maps,
         maps_current=maps and state.ended in FINISHED,
         stage=_stage(state),

@@ -74,6 +74,20 @@ def resolve_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def encoder_hardware(device: str) -> str:
+    """Return what decides how torch multiplies here, such as "AVX512" or a GPU's name.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:N".
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return ""
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
 def encoder_threads() -> int:
     """Return the processor threads that torch uses here; 1 where a model needs no torch."""
     torch = sys.modules.get("torch")

@@ -98,11 +98,13 @@ def write_results(
 ) -> None:
     """Write maps, pictures and metadata; every file appears whole or not at all.
 
+    All but ``run.json``, which says that the run is finished: whoever calls this writes it last.
+
     Args:
         out: The output; the imagery quick-look lies where the results go.
         building: The scored maps.
         questions: What was asked.
-        record: The run's record, written too.
+        record: The run's record, which is told the names of the layers.
         reporter: Told of the progress.
         executor: Where GeoTIFFs are written; threads of this process if None.
 
@@ -140,7 +142,5 @@ def write_results(
         reporter.advance(1)
         elsewhere = _IN_A_GENERATION if isinstance(results, ObjectPath) else {}
         write_item(folder / names.ITEM, provenance, layers, grid, slots, elsewhere=elsewhere)
-        # Last: it says that the run is finished.
-        record.write(folder / names.RECORD)
     reporter.advance(1)
     reporter.finish()

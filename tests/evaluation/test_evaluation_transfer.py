@@ -9,109 +9,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import rasterio
-import soundfile
 from fixtures_cli import call
+from fixtures_labelled import (
+    COUNTS,
+    write_birdclef,
+    write_eurosat,
+    write_resisc45,
+    write_ucmerced,
+)
 from fixtures_models import TINY, TINY_HTSAT, write_model_folder
 from fixtures_plain_model import MODEL as PLAIN
-from fixtures_sounds import SCENE, SOUNDS
 from numpy.typing import NDArray
-from PIL import Image
-from rasterio.transform import from_origin
-from rasterio.windows import Window
 
-from s2s_map.encoding.audio_file import read_recording
 from s2s_map.evaluation.labelled import LabelledVectors
-from s2s_map.evaluation.transfer import linear_probe, nearest_neighbours
-
-POINTS = Path(__file__).parents[1] / "data" / "iguacu_points" / "points.csv"
-COUNTS = {"train": 6, "val": 3, "test": 4}
-CHIP_PX = 48
-
-
-def chips(label: str) -> list[NDArray[np.uint8]]:
-    """Pictures (3, 48, 48) of the demo scene around the points of a label."""
-    points = pd.read_csv(POINTS)
-    with rasterio.open(SCENE) as scene:
-        found = []
-        for point in points[points.label == label].itertuples():
-            row, col = scene.index(point.x, point.y)
-            found.append(scene.read(window=Window(col - 24, row - 24, CHIP_PX, CHIP_PX)))
-    return found[: sum(COUNTS.values())]
-
-
-def write_split_names(folder: Path, stem: str, names: dict[str, list[str]]) -> None:
-    for split, files in names.items():
-        (folder / f"{stem}-{split}.txt").write_text("\n".join(files) + "\n")
-
-
-def write_pictures(
-    root: Path, inside: str, stem: str, ending: str, classes: dict[str, str], save: Any
-) -> Path:
-    """Write a folder a class and the text files of the splits, as torchgeo has them."""
-    splits: dict[str, list[str]] = {split: [] for split in COUNTS}
-    for name, label in classes.items():
-        (root / inside / name).mkdir(parents=True)
-        which = [split for split, count in COUNTS.items() for _ in range(count)]
-        for i, (pixels, split) in enumerate(zip(chips(label), which, strict=True)):
-            file = f"{name}_{i}{ending}"
-            save(root / inside / name / file, pixels)
-            # EuroSAT's split files name JPEGs, as the original RGB set has.
-            splits[split].append(file.replace(".tif", ".jpg") if "eurosat" in stem else file)
-    write_split_names(root, stem, splits)
-    return root
-
-
-def save_bands(path: Path, pixels: NDArray[np.uint8]) -> None:
-    bands = np.zeros((13, CHIP_PX, CHIP_PX), np.uint16)
-    bands[[3, 2, 1]] = pixels.astype(np.uint32) * 3000 // 255
-    size = {"count": 13, "width": CHIP_PX, "height": CHIP_PX}
-    place = {"crs": "EPSG:32721", "transform": from_origin(0, 0, 10, 10)}
-    profile = {"driver": "GTiff", "dtype": "uint16", **size, **place}
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(bands)
-
-
-def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    picture = Image.fromarray(np.moveaxis(pixels, 0, -1))
-    picture.resize((256, 256)).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
-
-
-def write_eurosat(root: Path) -> Path:
-    inside = "ds/images/remote_sensing/otherDatasets/sentinel_2/tif"
-    classes = {"Forest": "forest", "Residential": "city", "SeaLake": "water"}
-    return write_pictures(root, inside, "eurosat", ".tif", classes, save_bands)
-
-
-def write_ucmerced(root: Path) -> Path:
-    classes = {"forest": "forest", "denseresidential": "city", "river": "water"}
-    return write_pictures(
-        root, "UCMerced_LandUse/Images", "uc_merced", ".tif", classes, save_picture
-    )
-
-
-def write_resisc45(root: Path) -> Path:
-    classes = {"forest": "forest", "dense_residential": "city", "lake": "water"}
-    return write_pictures(root, "NWPU-RESISC45", "resisc45", ".jpg", classes, save_picture)
-
-
-def write_birdclef(root: Path) -> Path:
-    """Two species with seven clips each, one with too few, one clip that is broken."""
-    rows = []
-    for stem, words in (("owl", "Tawny Owl"), ("duck", "Mallard")):
-        path = next(p for p in SOUNDS if p.stem == stem)
-        recording = read_recording(path)
-        for i in range(7):
-            part = np.roll(recording.waveform, -i * recording.rate // 2)[: 2 * recording.rate]
-            name = f"{stem}1/XC{i}.ogg"
-            (root / "train_audio" / f"{stem}1").mkdir(parents=True, exist_ok=True)
-            soundfile.write(root / "train_audio" / name, part, recording.rate)
-            rows.append((f"{stem}1", words, name))
-    (root / "train_audio" / "owl1" / "XC0.ogg").write_bytes(b"no sound")
-    rows.append(("rare1", "Rare Bird", "rare1/XC1.ogg"))
-    frame = pd.DataFrame(rows, columns=["primary_label", "common_name", "filename"])
-    frame.to_csv(root / "train_metadata.csv", index=False)
-    return root
+from s2s_map.evaluation.transfer import (
+    MOST_ITERATIONS,
+    NEIGHBOURS,
+    STRENGTHS,
+    _unseen,
+    linear_probe,
+    nearest_neighbours,
+    zero_shot,
+)
+from s2s_map.scoring.classification import classification_metrics
 
 
 def transfer(name: str, root: Path, out: Path, model: object, *more: object) -> Any:
@@ -180,6 +100,72 @@ def test_a_broken_picture_is_skipped_and_listed(tmp_path: Path) -> None:
     assert few["samples"]["train"] == 5
 
 
+def test_files_and_classes_that_are_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_eurosat(tmp_path / "set")
+    folder = next((root / "ds").rglob("SeaLake"))
+    (folder / "SeaLake_2.tif").unlink()
+    found = transfer("eurosat", root, tmp_path / "out", PLAIN, "--method", "knn")
+    assert found["samples"]["train"] == 17
+    reason = "listed in eurosat-train.txt, but not there"
+    assert found["skipped"] == [{"name": "SeaLake_2.jpg", "reason": reason}]
+    assert f"Skipped: SeaLake_2.jpg: {reason}" in (tmp_path / "out" / "report.md").read_text()
+    # Without a whole class the figures would be too good.
+    folder.rename(tmp_path / "SeaLake")
+    code = call(
+        "evaluate", "transfer", "--model", PLAIN, "--data", "eurosat", "--root", root,
+        "-o", tmp_path / "again",
+    )  # fmt: skip
+    assert code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "no picture of the class SeaLake in" in said
+    assert "eurosat-train.txt lists some" in said
+
+
+def test_species_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_birdclef(tmp_path / "birdclef-2024")
+    model = write_model_folder(tmp_path / "m", TINY.model_copy(update={"audio": TINY_HTSAT}))
+    table = pd.read_csv(root / "train_metadata.csv")
+    for i in range(5):
+        # As many as are needed, of which one is broken: two others remain, and nothing is lost.
+        name = f"few1/XC{i}.ogg"
+        (root / "train_audio" / "few1").mkdir(exist_ok=True)
+        source = root / "train_audio" / ("owl1/XC0.ogg" if i == 0 else f"duck1/XC{i}.ogg")
+        (root / "train_audio" / name).write_bytes(source.read_bytes())
+        table.loc[len(table)] = ["few1", "Few", name]
+    table.to_csv(root / "train_metadata.csv", index=False)
+    found = transfer("birdclef", root, tmp_path / "out", model, "--method", "knn")
+    assert found["classes"] == ["Mallard", "Tawny Owl"]
+    said = (tmp_path / "out" / "report.md").read_text()
+    assert "fewer than 5 of their recordings can be used: few1" in said
+
+    def refused(model: object) -> str:
+        code = call(
+            "evaluate", "transfer", "--model", model, "--data", "birdclef", "--root", root,
+            "-o", tmp_path / "none",
+        )  # fmt: skip
+        assert code == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    assert "plain cannot hear" in refused(PLAIN)
+    (root / "train_audio" / "duck1").rename(tmp_path / "duck1")
+    assert "no recording of duck1 in" in refused(model)
+
+
+def test_classes_without_training_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = {"train": np.array([0, 2, 2]), "val": np.array([0]), "test": np.array([0, 1, 3])}
+    data = LabelledVectors("made up", tuple("abcd"), {}, labels, ())
+    assert _unseen(data, ("knn",)) == ["b", "d"]
+    root = write_ucmerced(tmp_path / "set")
+    command = ("evaluate", "transfer", "--model", PLAIN, "--data", "ucmerced", "--root", root)
+    assert call(*command, "--limit", 1, "-o", tmp_path / "one") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "the training split of UC Merced holds 1 class" in said
+
+
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unsplit = write_ucmerced(tmp_path / "unsplit")
     (unsplit / "uc_merced-val.txt").unlink()
@@ -220,3 +206,65 @@ def test_hyper_parameters_are_chosen_on_the_validation_split() -> None:
         best = max(accuracy.values())
         assert found.chosen[key] == min(k for k, value in accuracy.items() if value == best)
         assert (found.labels == data.labels["test"]).mean() > 0.6
+
+
+def test_the_protocol_is_scikit_learns_search_on_one_held_out_split() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+    from sklearn.model_selection import GridSearchCV, PredefinedSplit
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    random = np.random.default_rng(4)
+    centres = random.normal(size=(4, 6))
+    sizes = {"train": 80, "val": 40, "test": 60}
+    labels = {split: random.integers(0, 4, n) for split, n in sizes.items()}
+    vectors = {
+        split: (centres[y] + 1.1 * random.normal(size=(len(y), 6))).astype(np.float32)
+        for split, y in labels.items()
+    }
+    data = LabelledVectors("made up", tuple("abcd"), vectors, labels, ())
+    x = np.concatenate([vectors["train"], vectors["val"]])
+    y = np.concatenate([labels["train"], labels["val"]])
+    held_out = PredefinedSplit(np.repeat([-1, 0], [80, 40]))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
+    grids = (
+        (linear_probe, "C", probe, {"logisticregression__C": list(STRENGTHS)}),
+        (nearest_neighbours, "k", KNeighborsClassifier(metric="cosine"),
+         {"n_neighbors": list(NEIGHBOURS)}),
+    )  # fmt: skip
+    for ours, key, estimator, grid in grids:
+        search = GridSearchCV(estimator, grid, cv=held_out, scoring="accuracy").fit(x, y)
+        found = ours(data)
+        assert found.chosen[key] == next(iter(search.best_params_.values()))
+        assert found.labels.tolist() == search.predict(vectors["test"]).tolist()
+        truth, got = labels["test"], found.labels
+        assert classification_metrics(truth, got, 4) == pytest.approx(
+            {
+                "accuracy": accuracy_score(truth, got),
+                "balanced accuracy": balanced_accuracy_score(truth, got),
+                "macro F1": f1_score(truth, got, average="macro"),
+            }
+        )
+
+
+def test_zero_shot_by_hand() -> None:
+    texts = {"a red": [1, 0, 0], "red": [0, 1, 0], "a blue": [0, 0, 1], "blue": [0, 0, 1]}
+
+    class Reader:
+        def embed_text(self, text: str) -> Any:
+            return np.array(texts[text], np.float32)
+
+    reader: Any = Reader()
+    test = np.array([[0.6, 0.6, 0.53], [0.5, 0.1, 0.86]], np.float32)
+    data = LabelledVectors("", ("red", "blue"), {"test": test}, {"test": np.array([0, 1])}, ())
+    # Both texts of a class are averaged: (1, 1, 0) / sqrt 2 gives 0.85 against 0.53.
+    assert zero_shot(data, reader, ("a {}", "{}")).labels.tolist() == [0, 1]
+    assert zero_shot(data, reader, ("a {}",)).labels.tolist() == [0, 1]
+    assert zero_shot(data, reader, ("{}",)).labels.tolist() == [0, 1]
+    # With the bare name alone the second sample is far from red: 0.1 against 0.86.
+    blue = np.array([[0.7, 0.1, 0.7]], np.float32)
+    one = LabelledVectors("", ("red", "blue"), {"test": blue}, {"test": np.array([0])}, ())
+    assert zero_shot(one, reader, ("{}",)).labels.tolist() == [1]
+    assert zero_shot(one, reader, ("a {}",)).labels.tolist() == [0]

@@ -20,7 +20,7 @@ from s2s_map.catalog.cube import inspect_cube
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.config.cube import ZarrEntry
-from s2s_map.imagery import aligned, cube_zone, mosaic
+from s2s_map.imagery import aligned, cube_zone, warped
 from s2s_map.imagery.cube_zone import CubeZone
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.read import read_block
@@ -93,10 +93,11 @@ def test_a_cube_of_another_crs_is_warped_in_parts(
     bounds = (west, north - 3000.0, west + 3000.0, north)
     one, many = Recording(zone), Recording(zone)
     whole = read_zones([one], bounds, (75, 75), CRS("EPSG:3035"))
-    monkeypatch.setattr(mosaic, "_SOURCE_PX", 64)
+    monkeypatch.setattr(warped, "_SOURCE_PX", 64)
     parts = read_zones([many], bounds, (75, 75), CRS("EPSG:3035"))
     assert whole.valid.mean() > 0.5
-    assert parts.pixels.tobytes() == whole.pixels.tobytes()
+    # Narrower tiles: GDAL's coordinates are interpolated between others.
+    assert np.abs(parts.pixels.astype(int) - whole.pixels).max() <= 1
     assert parts.valid.tobytes() == whole.valid.tobytes()
     assert max(many.asked) < max(one.asked) / 2
 

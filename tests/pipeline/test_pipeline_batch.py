@@ -156,6 +156,8 @@ def test_the_gravest_exit_code() -> None:
     assert gravest([3, 2]) == 2
     assert gravest([1, 2, 139]) in (1, 139)
     assert gravest([2, 4, 1]) == 4
+    # One run's bad input must not keep another, whose cluster was away, from its next start.
+    assert gravest([2, 75, 3]) == 75
 
 
 def test_what_cannot_be_a_batch(tmp_path: Path) -> None:

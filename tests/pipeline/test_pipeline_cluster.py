@@ -25,13 +25,14 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
+from s2s_map.embeddings.schema import read_store_id
 from s2s_map.errors import ClusterError, ModelError, OutputError
 from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline import dask_executor
 from s2s_map.pipeline.cluster import check_versions, open_executor, version_differences
 from s2s_map.pipeline.dask_executor import DaskExecutor
 from s2s_map.pipeline.executor import ThreadsExecutor
-from s2s_map.pipeline.ledger import JournalLedger
+from s2s_map.pipeline.ledger import JournalLedger, RunStart
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.run import run
 
@@ -162,6 +163,10 @@ class Notes(Reporter):
         self.said.append(text)
 
 
+def store_id(folder: Path) -> str | None:
+    return read_store_id(folder / "embeddings.zarr")
+
+
 def clusters_of(folder: Path) -> str:
     started = JournalLedger(folder / "ledger.jsonl").state().run
     assert started is not None
@@ -231,6 +236,15 @@ def test_a_scheduler_that_is_not_there_is_refused_in_a_line(
         run(config)
     assert time.monotonic() - began < 20
     assert "\n" not in str(refused.value)
+    # An address that never answered is more likely misspelt than away; one that has, is away.
+    assert refused.value.exit_code == 2
+    with JournalLedger(
+        tmp_path / "out" / "ledger.jsonl", store=store_id(tmp_path / "out")
+    ) as begun:
+        begun.start(RunStart(9, 100, 100, "tcp"))
+    with pytest.raises(ClusterError, match="no Dask scheduler answers") as refused:
+        run(config)
+    assert refused.value.exit_code == 75
 
 
 def test_workers_of_other_versions_are_refused(

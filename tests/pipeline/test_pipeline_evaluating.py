@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
+import rasterio
 from fixtures_cli import call
 from fixtures_maps import make_grid, make_layers
 from numpy.typing import NDArray
 from PIL import Image
 from pyproj import Transformer
+from rasterio.transform import from_origin
 
 from s2s_map.rasters.cog import write_cog
 from s2s_map.rasters.maps import write_maps
@@ -135,6 +138,125 @@ def test_presences_and_absences_away_from_training(out: Path, tmp_path: Path) ->
     assert found["reliability"]["expected calibration error"] < 0.12
     assert (tmp_path / "report" / "reliability.png").is_file()
     assert "| 603 | lon and lat are no numbers |" in (tmp_path / "report" / "report.md").read_text()
+
+
+ROW = np.array([[0.95, 0.85, 0.75, 0.65, 0.35, 0.05, np.nan]], np.float32)
+WEST, NORTH = 8.0, 47.0
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> Path:
+    """A map of seven cells of a hundredth of a degree; the last has no data."""
+    path = tmp_path / "row.tif"
+    place = {"crs": "EPSG:4326", "transform": from_origin(WEST, NORTH, 0.01, 0.01)}
+    size = {"width": 7, "height": 1, "count": 1, "dtype": "float32", "nodata": np.nan}
+    with rasterio.open(path, "w", driver="GTiff", **size, **place) as file:
+        file.write(ROW, 1)
+    return path
+
+
+def on_row(columns: list[int], present: list[int] | None = None) -> list[tuple[float, ...]]:
+    every = [(WEST + 0.01 * column + 0.005, NORTH - 0.005) for column in columns]
+    if present is None:
+        return list(every)
+    return [(*place, p) for place, p in zip(every, present, strict=True)]
+
+
+def test_metrics_by_hand(row: Path, tmp_path: Path) -> None:
+    rows = on_row([0, 1, 2, 3, 4, 5, 6], [1, 1, 0, 1, 0, 0, 1])
+    off = [(WEST - 0.02, NORTH - 0.005, 1), (WEST + 0.005, NORTH + 0.02, 0)]
+    points = write(tmp_path / "points.csv", [*rows, *off], "lon,lat,present")
+    out = tmp_path / "report"
+    code = call(
+        "evaluate", "map", row, "--observations", points, "--block-km", 50, "--samples", 9,
+        "-o", out,
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads((out / "report.json").read_text())
+    assert found["points"] == {
+        "read": 9, "bad rows": 0, "outside the map or on cells without data": 3,
+        "presences used": 3, "absences used": 3,
+    }  # fmt: skip
+    # Of 9 pairs one is the wrong way round: absence 0.75 above presence 0.65.
+    auc = found["metrics"]["AUC"]
+    assert auc["value"] == pytest.approx(8 / 9)
+    # Precision where each presence is met: 1/1, 2/2, 3/4.
+    assert found["metrics"]["average precision"]["value"] == pytest.approx((1 + 1 + 0.75) / 3)
+    errors = [0.05, 0.15, 0.75, 0.35, 0.35, 0.05]
+    assert found["reliability"]["brier"] == pytest.approx(sum(e * e for e in errors) / 6)
+    assert found["reliability"]["predicted"] == pytest.approx([0.05, 0.35, 0.65, 0.75, 0.85, 0.95])
+    assert found["reliability"]["observed"] == [0, 0, 1, 0, 1, 1]
+    # All lie in one square of 50 km, which is always drawn: no interval, and it is said.
+    assert found["squares"] == 1
+    assert (auc["low"], auc["high"]) == (auc["value"], auc["value"])
+    assert any("lie in 1 squares of 50 km: too few" in note for note in found["notes"])
+    code = call(
+        "evaluate", "map", row, "--observations", points, "--block-km", 0.3, "--samples", 200,
+        "-o", out,
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads((out / "report.json").read_text())
+    assert found["squares"] == 6
+    assert found["metrics"]["AUC"]["low"] < 8 / 9 < found["metrics"]["AUC"]["high"]
+
+
+def test_boyce_by_hand(row: Path, tmp_path: Path) -> None:
+    # Effort where no spread leaves the cells: the background has the effort's values, exactly.
+    effort = write(tmp_path / "effort.csv", on_row([0, 1, 2, 3, 4, 5]))
+    heard = write(tmp_path / "heard.csv", on_row([0] * 6 + [1] * 5 + [2] * 4 + [3] * 3 + [4] * 2))
+    out = tmp_path / "report"
+    code = call(
+        "evaluate", "map", row, "--observations", heard, "--effort", effort, "--effort-km", 0,
+        "--background", 6000, "--samples", 5, "-o", out,
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads((out / "report.json").read_text())
+    # The higher the value, the more often it was found than expected: 1.8, 1.5, 1.2, 0.9, 0.6, 0.
+    assert found["metrics"]["Boyce index"]["value"] == pytest.approx(1, abs=0.01)
+    ratios = {round(r, 1) for r in found["boyce_curve"]["ratio"] if r is not None}
+    assert {1.8, 0.0} <= ratios
+    below = np.array([5, 4, 3, 2, 1, 0])  # background cells below each presence's
+    weights = np.array([6, 5, 4, 3, 2, 0]) / 20
+    auc = found["metrics"]["AUC against background"]["value"]
+    assert auc == pytest.approx(float(weights @ (below + 0.5) / 6), abs=0.01)
+    assert any("15 observations repeat the place" in note for note in found["notes"])
+    once = tmp_path / "once"
+    code = call(
+        "evaluate", "map", row, "--observations", heard, "--effort", effort, "--effort-km", 0,
+        "--unique", "--samples", 5, "-o", once,
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads((once / "report.json").read_text())
+    assert found["points"]["repeats of a place already counted"] == 15
+    assert found["points"]["presences used"] == 5
+
+
+def test_swapped_and_projected_coordinates(
+    row: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = on_row([0, 1, 2, 3])
+    swapped = write(tmp_path / "swapped.csv", [(lat, lon) for lon, lat in good])
+    command = ("evaluate", "map", row, "--samples", 3, "-o", tmp_path / "report")
+    assert call(*command, "--observations", swapped) == 2
+    said = capsys.readouterr().err
+    assert "lon and lat seem to be swapped: 4 of the 4 points off the map lie on it" in said
+    metres = write(tmp_path / "metres.csv", [(2_600_000.0, 1_200_000.0)])
+    assert call(*command, "--observations", metres) == 2
+    assert "if they are metres of a projection, give a GeoPackage" in capsys.readouterr().err
+    some = write(tmp_path / "some.csv", [*good, (good[0][1], good[0][0])])
+    assert call(*command, "--observations", some) == 0
+    assert (
+        "Check the table: lon and lat seem to be swapped: 1 of the 1"
+        in (tmp_path / "report" / "report.md").read_text()
+    )
+    # Another CRS in the file itself is read as such.
+    frame = geopandas.GeoDataFrame(
+        geometry=geopandas.points_from_xy(*zip(*good, strict=True)), crs="EPSG:4326"
+    )
+    frame.to_crs("EPSG:2056").to_file(tmp_path / "swiss.gpkg")
+    assert call(*command, "--observations", tmp_path / "swiss.gpkg") == 0
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["points"]["presences used"] == 4
 
 
 @pytest.mark.parametrize(

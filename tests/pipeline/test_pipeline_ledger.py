@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from s2s_map.arrays import Hole
 from s2s_map.errors import InterruptedRunError, OutputError
-from s2s_map.pipeline.embedding import EmbeddingCounts, _ending
+from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.ledger import BlockFailure, BlockRecord, JournalLedger, RunStart
 
 RECORDS = [
@@ -116,11 +117,33 @@ def test_why_a_run_ended_is_said_though_its_end_cannot_be_noted(path: Path) -> N
     with (
         pytest.raises(InterruptedRunError, match="stopped with 2 of 3 blocks done"),
         JournalLedger(path, lost) as ledger,
-        _ending(ledger, EmbeddingCounts(), 3, 2),
+        noted_end(ledger, lambda: "complete", lambda: "with 2 of 3 blocks done"),
     ):
         raise KeyboardInterrupt
-    with pytest.raises(OutputError), _ending(JournalLedger(path, lost), EmbeddingCounts(), 3, 3):
+    ended = noted_end(JournalLedger(path, lost), lambda: "complete", lambda: "")
+    with pytest.raises(OutputError, match="another run took it"), ended:
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "how"),
+    [
+        (KeyboardInterrupt(), "stopped"),
+        (InterruptedRunError("stopped while scoring"), "stopped"),
+        (OutputError("the disk is full"), "failed"),
+        (None, "complete"),
+    ],
+)
+def test_every_end_is_noted(path: Path, error: BaseException | None, how: str) -> None:
+    with JournalLedger(path) as ledger:
+        ledger.start(RunStart(2, 10, 10, "threads"))
+        with (
+            suppress(InterruptedRunError, OutputError),
+            noted_end(ledger, lambda: "complete", lambda: "early"),
+        ):
+            if error is not None:
+                raise error
+        assert ledger.state().ended == how
 
 
 def test_garbage_in_the_middle_is_as_good_as_not_written(path: Path) -> None:

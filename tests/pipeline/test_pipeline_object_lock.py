@@ -14,7 +14,7 @@ from fixtures_objects import new_bucket, proxied, serve_s3, use_s3
 
 from s2s_map.embeddings.object_client import REQUEST_S, RETRY_S, object_client
 from s2s_map.embeddings.objects import ObjectPath
-from s2s_map.errors import OutputError
+from s2s_map.errors import OutputError, OutputUnavailableError
 from s2s_map.pipeline.lock import Owner
 from s2s_map.pipeline.object_lock import (
     LEASE_S,
@@ -184,7 +184,9 @@ def test_who_cannot_renew_must_not_go_on(
         lock.acquire()
         proxy.answer = lambda method, path, n: (403, "AccessDenied")
         time.sleep(0.8)
-        with pytest.raises(OutputError, match=r"could not be renewed for 0.4 s; check the network"):
+        with pytest.raises(
+            OutputUnavailableError, match=r"not be renewed for 0.4 s; check the net"
+        ):
             lock.check()
         lock.release()
 

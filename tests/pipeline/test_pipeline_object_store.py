@@ -24,6 +24,7 @@ from fixtures_plain_model import write_plain_job
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.config.secrets import redacted
+from s2s_map.embeddings import object_client as clients
 from s2s_map.embeddings.object_client import object_client
 from s2s_map.embeddings.objects import ObjectPath, output_path, zarr_target
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
@@ -353,6 +354,35 @@ def test_throttling_and_errors_of_the_server(
     assert verify(str(root)) == []
 
 
+def test_a_store_that_goes_away_is_worth_another_start(
+    job: dict[str, Any],
+    local: Path,
+    root: ObjectPath,
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(clients, "RETRY_S", 1.0)
+    puts: list[str] = []
+
+    def away(method: str, path: str, n: int) -> tuple[int, str] | None:
+        puts.extend([path] if method == "PUT" and "/embedding/c/" in path else [])
+        return (503, "SlowDown") if len(puts) > 3 else None
+
+    with proxied(server) as proxy:
+        proxy.answer = away
+        with pytest.raises(SystemExit) as end:
+            main(["run", "job.yaml", "--output", str(root)])
+    said = " ".join(capsys.readouterr().err.split())
+    assert end.value.code == 75
+    assert "refuses for the time being (503 SlowDown), tried repeatedly" in said
+    # This process lives, but could not give its lease back.
+    (root / LOCK).unlink(missing_ok=True)
+    assert 0 < run_status(str(root)).blocks_done < BLOCKS
+    run(config_for(job, root))
+    assert object_bytes(root) == result_bytes(local)
+
+
 def test_two_at_once(job: dict[str, Any], root: ObjectPath) -> None:
     lock = ObjectLock(root, beat_s=0.2)
     lock.acquire()
@@ -370,13 +400,14 @@ def test_two_at_once(job: dict[str, Any], root: ObjectPath) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "says", "code"),
     [
-        ("read-only", "access denied (403 AccessDenied)"),
-        ("no bucket", "there is no such bucket"),
-        ("nobody", "cannot be reached"),
-        ("no credentials", "no credentials in the environment"),
-        ("scheme", "expected a folder, or s3://"),
+        ("read-only", "access denied (403 AccessDenied)", 2),
+        ("no bucket", "there is no such bucket", 2),
+        # The network may be down: nothing says that the config is wrong.
+        ("nobody", "cannot be reached", 75),
+        ("no credentials", "no credentials in the environment", 2),
+        ("scheme", "expected a folder, or s3://", 2),
     ],
 )
 def test_bad_outputs_end_before_anything_is_computed(
@@ -387,6 +418,7 @@ def test_bad_outputs_end_before_anything_is_computed(
     capsys: pytest.CaptureFixture[str],
     fault: str,
     says: str,
+    code: int,
 ) -> None:
     out = str(root)
     with proxied(server) as proxy:
@@ -405,7 +437,7 @@ def test_bad_outputs_end_before_anything_is_computed(
         with pytest.raises(SystemExit) as end:
             main(["run", "job.yaml", "--output", out])
     said = capsys.readouterr().err
-    assert end.value.code == 2
+    assert end.value.code == code
     assert says in " ".join(said.split())
     assert said.strip().count("\n") <= 3  # One line, wrapped.
     assert "Traceback" not in said

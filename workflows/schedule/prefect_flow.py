@@ -6,9 +6,9 @@
 
 What the exit codes of a run become: 0 a completed task; 2, bad input, a failed one that is not
 tried again, as the same would come out; 3, complete with holes, a completed one named so; anything
-else (4, stopped; a killed process) is tried again and goes on where it stopped. This program ends
-with the exit code of the gravest run, as `s2s-map batch run` does; with 4 when cancelled, 1 when
-Prefect itself breaks down.
+else (4, stopped; 75, storage or cluster away; a killed process) is tried again and goes on where it
+stopped. This program ends with the exit code of the gravest run, as `s2s-map batch run` does; with
+4 when cancelled, 1 when Prefect itself breaks down.
 """
 
 from __future__ import annotations

@@ -9,17 +9,25 @@ import typer
 
 from s2s_map.cli.evaluate.options import (
     DEFAULT_FOLDER,
+    Background,
     Batch,
+    BlockKm,
     Device,
+    Effort,
+    EffortKm,
     ReportFolder,
     Samples,
     Seed,
+    TrainingKm,
+    TrainingPoints,
+    Unique,
     check_installed,
     show,
 )
 from s2s_map.cli.evaluate.retrieval import (
     Audio,
     Gsd,
+    ImageCaptions,
     Imagery,
     Limit,
     Split,
@@ -55,6 +63,7 @@ def compare_command(
         Literal["none", "all"], typer.Option(help="What models with metadata are told.")
     ] = "all",
     audio: Audio = "auto",
+    image_captions: ImageCaptions = True,
     tile_px: TilePx = None,
     gsd: Gsd = None,
     limit: Limit = None,
@@ -73,12 +82,13 @@ def compare_command(
     observations: Annotated[
         Path | None, typer.Option(help="Points both maps are compared with: CSV with lon, lat.")
     ] = None,
-    effort: Annotated[
-        Path | None, typer.Option(help="All places where one listened: CSV with lon, lat.")
-    ] = None,
-    block_km: Annotated[
-        float, typer.Option(min=0.001, help="Squares that are drawn whole for the intervals, km.")
-    ] = 50.0,
+    effort: Effort = None,
+    training_points: TrainingPoints = None,
+    training_km: TrainingKm = 10.0,
+    unique: Unique = False,
+    background: Background = 10_000,
+    effort_km: EffortKm = 5.0,
+    block_km: BlockKm = 50.0,
     samples: Samples = 1000,
     seed: Seed = 0,
     output: ReportFolder = None,
@@ -90,8 +100,18 @@ def compare_command(
     check_installed(*(() if data is None else ("datasets",)))
     folder = output or DEFAULT_FOLDER / f"compare-{file_name(first)}-{file_name(second)}"
     report: Report
+    _check_together(
+        data,
+        {
+            "--layer": layer,
+            "--slot": slot,
+            "--observations": observations,
+            "--effort": effort,
+            "--training-points": training_points,
+        },
+    )
     if data is None:
-        from s2s_map.evaluation.observed import ObservedSettings
+        from s2s_map.evaluation.used_points import ObservedSettings
         from s2s_map.pipeline.differing import compare_maps
 
         report = compare_maps(
@@ -103,7 +123,10 @@ def compare_command(
             values=values,
             observations=observations,
             effort=effort,
-            settings=ObservedSettings(block_km=block_km, samples=samples, seed=seed),
+            training_points=training_points,
+            settings=ObservedSettings(
+                background, effort_km, training_km, block_km, samples, seed, unique
+            ),
         )
     else:
         from s2s_map.evaluation.embedding import SetSettings
@@ -115,7 +138,16 @@ def compare_command(
             model_card(name)
         check_report_folder(folder)
         settings = SetSettings(
-            data, split, imagery, zoom_levels(zoom), tile_px, gsd, audio, limit, batch
+            data,
+            split,
+            imagery,
+            zoom_levels(zoom),
+            tile_px,
+            gsd,
+            audio,
+            image_captions,
+            limit,
+            batch,
         )
         report = compare_models(
             load_model(first, device),
@@ -128,6 +160,22 @@ def compare_command(
             start=stages(),
         )
     show(report, folder)
+
+
+def _check_together(data: str | None, of_maps: dict[str, object]) -> None:
+    """Refuse options that would be left unused without a word."""
+    from s2s_map.errors import DataError
+
+    given = [option for option, value in of_maps.items() if value is not None]
+    if data is not None and given:
+        raise DataError(
+            f"{given[0]} with --data",
+            expected="--data to compare models, or the options of maps",
+            remedy="leave one of them out",
+        )
+    alone = [name for name in ("--effort", "--training-points") if name in given]
+    if alone and "--observations" not in given:
+        raise DataError(f"{alone[0]} without --observations", remedy="give the observations, too")
 
 
 def _existing(name: str) -> Path:

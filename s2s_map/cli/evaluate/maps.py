@@ -9,9 +9,16 @@ import typer
 
 from s2s_map.cli.evaluate.options import (
     DEFAULT_FOLDER,
+    Background,
+    BlockKm,
+    Effort,
+    EffortKm,
     ReportFolder,
     Samples,
     Seed,
+    TrainingKm,
+    TrainingPoints,
+    Unique,
     check_installed,
     show,
 )
@@ -33,26 +40,13 @@ def map_command(
     values: Annotated[
         Literal["probability", "similarity"], typer.Option(help="Which values of the layer.")
     ] = "probability",
-    effort: Annotated[
-        Path | None,
-        typer.Option(help="All places where one listened, whatever was heard: CSV with lon, lat."),
-    ] = None,
-    training_points: Annotated[
-        Path | None,
-        typer.Option(help="Places the model was trained on: CSV with lon, lat."),
-    ] = None,
-    training_km: Annotated[
-        float, typer.Option(min=0, help="Drop observations this near to a training point, km.")
-    ] = 10.0,
-    background: Annotated[
-        int, typer.Option(min=100, help="Background points, where absences are not known.")
-    ] = 10_000,
-    effort_km: Annotated[
-        float, typer.Option(min=0, help="Spread of the background around the effort points, km.")
-    ] = 5.0,
-    block_km: Annotated[
-        float, typer.Option(min=0.001, help="Squares that are drawn whole for the intervals, km.")
-    ] = 50.0,
+    effort: Effort = None,
+    training_points: TrainingPoints = None,
+    training_km: TrainingKm = 10.0,
+    unique: Unique = False,
+    background: Background = 10_000,
+    effort_km: EffortKm = 5.0,
+    block_km: BlockKm = 50.0,
     samples: Samples = 1000,
     seed: Seed = 0,
     output: ReportFolder = None,
@@ -63,11 +57,11 @@ def map_command(
     AUC, average precision and a reliability diagram.
     """
     check_installed()
-    from s2s_map.evaluation.observed import ObservedSettings
+    from s2s_map.evaluation.used_points import ObservedSettings
     from s2s_map.pipeline.evaluating import evaluate_map
 
     folder = output or DEFAULT_FOLDER / f"map-{out.stem}-{observations.stem}"
-    settings = ObservedSettings(background, effort_km, training_km, block_km, samples, seed)
+    settings = ObservedSettings(background, effort_km, training_km, block_km, samples, seed, unique)
     report = evaluate_map(
         out,
         observations,

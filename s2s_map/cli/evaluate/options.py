@@ -19,6 +19,30 @@ Seed = Annotated[int, typer.Option(help="Of everything that is drawn at random."
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images or recordings in one pass.")]
 
+Effort = Annotated[
+    Path | None,
+    typer.Option(help="All places where one listened, whatever was heard: CSV with lon, lat."),
+]
+TrainingPoints = Annotated[
+    Path | None,
+    typer.Option(help="Places the model was trained on: CSV with lon, lat."),
+]
+TrainingKm = Annotated[
+    float, typer.Option(min=0, help="Drop observations this near to a training point, km.")
+]
+Unique = Annotated[
+    bool, typer.Option("--unique", help="Count observations of one place and outcome once.")
+]
+Background = Annotated[
+    int, typer.Option(min=100, help="Background points, where absences are not known.")
+]
+EffortKm = Annotated[
+    float, typer.Option(min=0, help="Spread of the background around the effort points, km.")
+]
+BlockKm = Annotated[
+    float, typer.Option(min=0.001, help="Squares that are drawn whole for the intervals, km.")
+]
+
 DEFAULT_FOLDER = Path("evaluation")
 _WIDE = 6
 
@@ -51,11 +75,18 @@ def show(report: Report, folder: Path) -> None:
 
     console = Console(highlight=False)
     for one in report.tables:
-        table = Table(title=one.title, title_justify="left", box=None, title_style="bold")
-        for column in one.columns:
-            table.add_column(column, header_style="dim", overflow="fold")
         # A terminal is narrow: of wide tables the intervals stand in the report only.
         wide = len(one.columns) > _WIDE
+        table = Table(title=one.title, title_justify="left", box=None, title_style="bold")
+        for i, column in enumerate(one.columns):
+            longest = max(map(len, column.split()), default=1)
+            table.add_column(
+                column,
+                header_style="dim",
+                overflow="fold",
+                no_wrap=wide and i == 0,
+                min_width=longest,
+            )
         for row in one.rows:
             table.add_row(*(cell.partition(" [")[0] if wide else cell for cell in row))
         console.print(table)

@@ -46,7 +46,16 @@ Audio = Annotated[
     Literal["auto", "mel", "recording"],
     typer.Option(help="Hear the first stored spectrogram, as published, or the whole recording."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Look at this many rows only.")]
+ImageCaptions = Annotated[
+    bool,
+    typer.Option(
+        help="Also image and its own caption (llava_caption_*), where the set has one of the zoom."
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Look at this many rows only.", show_default="all"),
+]
 
 
 def retrieval_command(
@@ -63,6 +72,7 @@ def retrieval_command(
         ),
     ] = "on-off",
     audio: Audio = "auto",
+    image_captions: ImageCaptions = True,
     tile_px: TilePx = None,
     gsd: Gsd = None,
     limit: Limit = None,
@@ -86,7 +96,16 @@ def retrieval_command(
     folder = output or DEFAULT_FOLDER / f"retrieval-{file_name(card.name)}-{file_name(data)}"
     check_report_folder(folder)
     settings = SetSettings(
-        data, split, imagery, zoom_levels(zoom), tile_px, gsd, audio, limit, batch
+        data,
+        split,
+        imagery,
+        zoom_levels(zoom),
+        tile_px,
+        gsd,
+        audio,
+        image_captions,
+        limit,
+        batch,
     )
     report = evaluate_retrieval(
         load_model(model, device),
