@@ -20,13 +20,14 @@ from fixtures_cli import call
 from fixtures_labelled import write_birdclef, write_eurosat, write_resisc45, write_ucmerced
 from fixtures_maps import make_grid, make_layers
 from fixtures_models import TINY, TINY_HTSAT, TINY_META, write_model_folder
+from fixtures_plain_model import write_plain_job
 from fixtures_sounds import write_sound_set
 from pyproj import Transformer
 
 from s2s_map.config.model import ModelConfig
 from s2s_map.datasets.schema import SOUNDING_EARTH
 from s2s_map.models.published import PUBLISHED
-from s2s_map.rasters.maps import write_maps
+from s2s_map.rasters.maps import read_maps, write_maps
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
@@ -140,6 +141,16 @@ def test_commands_of_the_page(command: str, place: Path, tmp_path: Path) -> None
     if "python:own_encoder:OWN" in command and "compare" in command:
         assert (found["first"]["name"], found["second"]["name"]) == ("own", "s2s-mini")
         assert found["results"]
+
+
+def test_ones_own_encoder_makes_maps(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the catalog's
+    write_plain_job(tmp_path, blocks=2, model="python:own_encoder:OWN")
+    assert call("run", tmp_path / "job.yaml") == 0
+    (layer,) = read_maps(tmp_path / "out" / "maps.zarr")
+    assert np.isfinite(np.asarray(layer.similarity)).any()
 
 
 def test_the_page_shows_every_verb() -> None:

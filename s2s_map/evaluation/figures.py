@@ -85,7 +85,7 @@ def draw_reliability(path: Path, diagram: Reliability, title: str) -> None:
     for x, y, count in zip(diagram.predicted, diagram.observed, diagram.count, strict=True):
         axes.annotate(f"{count}", (x, y), textcoords="offset points", xytext=(6, -10), fontsize=7)
     axes.set(
-        xlabel="probability",
+        xlabel="probability (numbers: points)",
         ylabel="share of presences",
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.02),
@@ -158,13 +158,19 @@ def draw_difference(
     figure, axes = _figure(7.0, 6.0)
     finite = np.abs(difference[np.isfinite(difference)])
     most = float(np.percentile(finite, 99)) if len(finite) else 1.0
+    from matplotlib import colormaps
+
+    # No data must not look like no difference.
+    colours = colormaps["RdBu_r"].with_extremes(bad="0.75")
     picture = axes.imshow(
-        difference, cmap="RdBu_r", vmin=-(most or 1.0), vmax=most or 1.0, interpolation="nearest"
+        difference, cmap=colours, vmin=-(most or 1.0), vmax=most or 1.0, interpolation="nearest"
     )
     axes.set_axis_off()
     first, second = (shorten(t, 40) for t in titles)
     axes.set_title(f"{first}\nless {second}", fontsize=9)
-    figure.colorbar(picture, ax=axes, label=label, shrink=0.7)
+    figure.colorbar(
+        picture, ax=axes, label=f"difference in {label} (grey: no data)", shrink=0.7, extend="both"
+    )
     figure.savefig(path, dpi=_DPI)
 
 

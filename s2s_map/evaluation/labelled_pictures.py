@@ -117,9 +117,12 @@ def _open_pictures(spec: ImageSetSpec, root: Path, split: str) -> Any:
     try:
         # Never downloaded; checksums are of archives, not of what was unpacked from them.
         return make(root=root, split=split, download=False, checksum=False, **spec.options)
-    except (FileNotFoundError, OSError, torchgeo.datasets.DatasetNotFoundError) as error:
+    except (OSError, torchgeo.datasets.DatasetNotFoundError) as error:
+        # torchgeo's own words tell of an option of its own.
+        none = isinstance(error, torchgeo.datasets.DatasetNotFoundError)
+        reason = "" if none else f" ({reason_of(error)})"
         raise DataError(
-            f"no split {split} of {spec.title} in {root} ({reason_of(error)})",
+            f"no split {split} of {spec.title} in {root}{reason}",
             expected=f"the layout of torchgeo's {spec.dataset}, with the text files of its splits",
             remedy="see docs/evaluation.md; nothing is downloaded",
         ) from None

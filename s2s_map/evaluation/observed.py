@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from s2s_map.errors import DataError
 from s2s_map.evaluation.places import ValuesAt, draw_like, squares
 from s2s_map.evaluation.point_table import PointTable
-from s2s_map.evaluation.used_points import ObservedSettings, UsedPoints, use_points
+from s2s_map.evaluation.used_points import ObservedSettings, UsedPoints, away_from, use_points
 from s2s_map.scoring.bootstrap import Estimate, estimate
 from s2s_map.scoring.occurrence import (
     BoyceCurve,
@@ -74,6 +74,7 @@ def evaluate_observed(
     settings: ObservedSettings,
     *,
     probability: bool,
+    training: PointTable | None = None,
 ) -> ObservedMap:
     """Compare a map with observations.
 
@@ -87,6 +88,7 @@ def evaluate_observed(
             which is told in the notes.
         settings: How.
         probability: Whether the values are probabilities, and may be drawn as reliability.
+        training: Places of what the model was trained on: no background is drawn near them.
 
     Raises:
         DataError: For absences only.
@@ -97,7 +99,8 @@ def evaluate_observed(
             expected="at least one point where it was found",
         )
     if used.present.all():
-        return _presence_only(used, values_at, effort, settings)
+        far = away_from(values_at, training, settings.training_km)
+        return _presence_only(used, far, effort, settings)
     return _presence_absence(used, settings, probability)
 
 
@@ -192,7 +195,14 @@ def _estimates(
             f"The points lie in {groups.max() + 1} squares of {settings.block_km:g} km: too few "
             "for the intervals to be trusted; give a smaller --block-km."
         )
-    return estimate(statistic, count, samples=settings.samples, seed=settings.seed, groups=groups)
+    found = estimate(statistic, count, samples=settings.samples, seed=settings.seed, groups=groups)
+    biased = [n for n, one in found.items() if one.value < one.low or one.value > one.high]
+    if biased:
+        notes.append(
+            f"The interval does not hold the value of {', '.join(biased)}: drawn samples repeat "
+            "points and are rougher than the whole. Read it as how far the value could be off."
+        )
+    return found
 
 
 def compare_observed(
@@ -233,7 +243,11 @@ def compare_observed(
     if presence_only:
         where = (lon, lat) if effort is None else (effort.longitude, effort.latitude)
         far, north, _ = draw_like(
-            *where, both, settings.background, settings.effort_km, settings.seed
+            *where,
+            away_from(both, training, settings.training_km),
+            settings.background,
+            settings.effort_km,
+            settings.seed,
         )
         lon, lat = np.concatenate([lon, far]), np.concatenate([lat, north])
         present = np.concatenate([present, np.zeros(len(far), dtype=bool)])

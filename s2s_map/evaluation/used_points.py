@@ -126,6 +126,23 @@ def use_points(
     )
 
 
+def away_from(values_at: ValuesAt, training: PointTable | None, within_km: float) -> ValuesAt:
+    """Values of a map away from training points; NaN near them.
+
+    Where observations near training points are dropped, background there would make the rest of
+    the map look richer in presences than it is.
+    """
+    if training is None:
+        return values_at
+    trained = training.longitude, training.latitude
+
+    def far(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = values_at(longitude, latitude)
+        return np.where(near(longitude, latitude, *trained, within_km), np.nan, values)
+
+    return far
+
+
 def _swapped(points: PointTable, off: NDArray[np.bool_], values_at: ValuesAt) -> str:
     """Say so if points off the map lie on it with longitude and latitude exchanged."""
     could = off & (np.abs(points.longitude) <= 90)

@@ -55,7 +55,9 @@ def evaluate_map(
     looked = None if effort is None else read_points(effort)
     trained = None if training_points is None else read_points(training_points)
     used = use_points(points, where.values_at, trained, how)
-    found = evaluate_observed(used, where.values_at, looked, how, probability=where.probability)
+    found = evaluate_observed(
+        used, where.values_at, looked, how, probability=where.probability, training=trained
+    )
     report = _report(found, where, points, out, how)
     report.write(output)
     return report

@@ -155,7 +155,8 @@ def _own_index(
     ):
         raise ValueError(f"own items {index.shape} of {len(gallery)} for {len(queries)} queries")
     for name, array in (("queries", queries), ("gallery", gallery)):
-        if not np.isfinite(array).all():
+        blocks = range(0, len(array), _COLUMNS)
+        if not all(np.isfinite(array[i : i + _COLUMNS]).all() for i in blocks):
             raise ValueError(f"{name} that are not finite have no ranks")
     return np.asarray(index, dtype=np.int64)
 

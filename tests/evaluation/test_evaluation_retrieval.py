@@ -262,6 +262,7 @@ def test_the_command_writes_a_report(data: Path, model: Path, tmp_path: Path) ->
         "Retrieval with the ground-truth caption added, %": 2 * 2 * 3,
     }
     assert "no measure of retrieval" in text
+    assert "asource and tsource in the metadata tell of the recording" in text
     for name in ("recall.png", "examples.png"):
         assert f"({name})" in text
         with Image.open(out / name) as picture:

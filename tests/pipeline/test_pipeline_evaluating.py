@@ -71,7 +71,9 @@ def evaluate(*arguments: object, output: Path) -> dict[str, object]:
 
 def metric(found: dict, name: str) -> float:  # type: ignore[type-arg]
     one = found["metrics"][name]
-    assert one["low"] <= one["value"] <= one["high"]
+    held = one["low"] <= one["value"] <= one["high"]
+    said = any(f"does not hold the value of {name}" in note for note in found["notes"])
+    assert held != said
     return float(one["value"])
 
 
@@ -229,6 +231,25 @@ def test_boyce_by_hand(row: Path, tmp_path: Path) -> None:
     found = json.loads((once / "report.json").read_text())
     assert found["points"]["repeats of a place already counted"] == 15
     assert found["points"]["presences used"] == 5
+
+
+def test_no_background_where_observations_are_dropped(row: Path, tmp_path: Path) -> None:
+    # Cells are 760 m wide: at 500 m the training point takes the last one with data, alone.
+    effort = write(tmp_path / "effort.csv", on_row([0, 1, 2, 3, 4, 5]))
+    heard = write(tmp_path / "heard.csv", on_row([0] * 4 + [1] * 3 + [2] * 2 + [3, 5]))
+    trained = write(tmp_path / "trained.csv", on_row([5]))
+    out = tmp_path / "report"
+    code = call(
+        "evaluate", "map", row, "--observations", heard, "--effort", effort, "--effort-km", 0,
+        "--training-points", trained, "--training-km", 0.5, "--background", 6000, "--samples", 5,
+        "-o", out,
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads((out / "report.json").read_text())
+    assert found["points"]["within 0.5 km of a training point"] == 1
+    below = np.array([4, 3, 2, 1])  # of the five cells that are left
+    auc = float(np.array([4, 3, 2, 1]) / 10 @ (below + 0.5) / 5)
+    assert found["metrics"]["AUC against background"]["value"] == pytest.approx(auc, abs=0.01)
 
 
 def test_swapped_and_projected_coordinates(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +86,38 @@ def test_equal_items_stay_equal_in_float32_wherever_they_lie(
     single = own_ranks(queries, once)
     triple = own_ranks(queries, np.concatenate([once, once[::-1], once]), np.arange(301))
     assert triple.tolist() == (3 * single - 1).tolist()
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_half_precision_is_ranked_as_what_it_holds(kind: type) -> None:
+    random = np.random.default_rng(5)
+    queries, gallery = (random.normal(size=(60, 16)).astype(kind) for _ in range(2))
+    gallery[40:50] = gallery[:10]  # equal items, far apart
+    wide = [array.astype(np.float64) for array in (queries, gallery)]
+    assert own_ranks(queries, gallery).tolist() == ranks_as_published(*wide)
+    for wrong in (np.nan, np.inf):
+        gallery[59, 3] = wrong
+        with pytest.raises(ValueError, match="gallery that are not finite"):
+            own_ranks(queries, gallery)
+
+
+def test_no_matrix_of_all_pairs_is_held() -> None:
+    """12,000 x 12,000 similarities would be 549 MiB."""
+    code = """
+import resource
+import numpy as np
+from s2s_map.scoring.retrieval import own_ranks
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+items = np.random.default_rng(0).normal(size=(12_000, 8)).astype(np.float32)
+own_ranks(items[:2000], items[:2000])
+before = peak()
+ranks = own_ranks(items, items)
+print(round(peak() - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(done.stdout) < 200
 
 
 def test_queries_and_gallery_must_match() -> None:

@@ -28,7 +28,10 @@ TrainingPoints = Annotated[
     typer.Option(help="Places the model was trained on: CSV with lon, lat."),
 ]
 TrainingKm = Annotated[
-    float, typer.Option(min=0, help="Drop observations this near to a training point, km.")
+    float,
+    typer.Option(
+        min=0, help="Drop observations this near to a training point, and draw no background, km."
+    ),
 ]
 Unique = Annotated[
     bool, typer.Option("--unique", help="Count observations of one place and outcome once.")

@@ -40,7 +40,7 @@ TilePx = Annotated[
 ]
 Gsd = Annotated[
     float | None,
-    typer.Option("--gsd", help="Metres of a source pixel.", show_default="as published"),
+    typer.Option("--gsd", min=0.001, help="Metres of a source pixel.", show_default="as published"),
 ]
 Audio = Annotated[
     Literal["auto", "mel", "recording"],
@@ -54,7 +54,7 @@ ImageCaptions = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Look at this many rows only.", show_default="all"),
+    typer.Option(min=1, help="Look at the first rows only, this many.", show_default="all"),
 ]
 
 

@@ -17,7 +17,7 @@ from s2s_map.cli.evaluate.options import (
     check_installed,
     show,
 )
-from s2s_map.cli.evaluate.retrieval import Gsd, Limit, Model, file_name, stages
+from s2s_map.cli.evaluate.retrieval import Gsd, Model, file_name, stages
 
 
 def transfer_command(
@@ -42,7 +42,14 @@ def transfer_command(
         typer.Option(help="Text for zero-shot, with {} for the class; repeatable, averaged."),
     ] = None,
     gsd: Gsd = None,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Samples of each split (of BirdCLEF: of all), drawn at random.",
+            show_default="all",
+        ),
+    ] = None,
     batch: Batch = 32,
     device: Device = "cpu",
     samples: Samples = 1000,
