@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from s2s_map.config.hyper_parameters import SOURCE_PX, SatelliteKind
-from s2s_map.config.model import HtsatConfig, ModelConfig
+from s2s_map.config.model import HtsatConfig, MiniImageConfig, ModelConfig
 
 type Term = Literal["ia", "it", "at", "i_at", "fdt"]
 
@@ -40,7 +40,15 @@ class DatasetConfig(_Part):
     tile_px: int | None = Field(
         None, ge=1, description="Imagery pixels of a patch at zoom 1; left out: as published."
     )
-    workers: int = Field(4, ge=0, description="Processes that decode rows.")
+    workers: int = Field(
+        4, ge=0, description="Processes that decode rows; with streaming, threads of one process."
+    )
+    streaming: bool = Field(
+        False, description="Read rows one after the other from where they lie; keep no copy."
+    )
+    buffer: int = Field(
+        1024, ge=2, description="With streaming: rows in memory that are shuffled together."
+    )
 
     @property
     def pixel_m(self) -> float:
@@ -103,6 +111,12 @@ class SoundOptimiserConfig(_Part):
     batch: int = Field(128, ge=2, description="Sounds in a batch, over all devices together.")
     accumulate: int = Field(
         1, ge=1, description="Batches a step: their gradients are averaged; each has its own pairs."
+    )
+    at_once: int | None = Field(
+        None,
+        ge=1,
+        description="Sounds of a device whose activations are in memory at a time; the others are "
+        "computed twice, and loss and gradients are those of the whole batch. Left out: all.",
     )
     rate: float = Field(5e-5, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.2, ge=0, description="Weight decay.")
@@ -177,6 +191,11 @@ class SoundTrainConfig(_Part):
             raise ValueError(
                 f"the losses {sorted(terms & AUDIO_TERMS)} need an audio encoder: "
                 "model.audio.kind htsat"
+            )
+        if self.optimiser.at_once is not None and isinstance(self.model.image, MiniImageConfig):
+            raise ValueError(
+                "optimiser.at_once is given, and an image encoder of the kind mini normalises over "
+                "all images in memory: leave it out, or take vit"
             )
         if self.optimiser.batch % self.devices:
             raise ValueError(

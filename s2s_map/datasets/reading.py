@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,37 @@ class SoundDataset:
             raise TypeError("a streamed data set has no rows by number")
         return self._decode(self._rows[index])
 
-    def texts(self, column: str) -> list[str | None]:
-        """All texts of one column without decoding anything else, such as ``audio_caption``."""
-        return [text if text else None for text in self._rows[column]]
+    def files(self) -> int:
+        """How many files, or other parts that can be read alone, a streamed split has."""
+        return int(self._rows.num_shards)
+
+    def file(self, index: int, first: int = 0) -> Iterator[Mapping[str, Any]]:
+        """Undecoded rows of one file of a streamed split.
+
+        Args:
+            index: Which file.
+            first: How many of its rows to leave out; they are read and dropped.
+        """
+        part = self._rows.shard(num_shards=self.files(), index=index)
+        yield from part.skip(first) if first else part
+
+    def holding(self, rows: Sequence[Mapping[str, Any]]) -> SoundDataset:
+        """Some undecoded rows of this split, by number."""
+        return SoundDataset(rows, self.schema, self.split, self.wanted)
+
+    def portions(self, size: int) -> Iterator[SoundDataset]:
+        """All rows in order, so many in memory at a time."""
+        for part in batched(self._rows, size):
+            yield self.holding(part)
+
+    def texts(self, *columns: str) -> Iterator[str]:
+        """All texts of some columns, such as ``audio_caption``, without decoding anything else."""
+        if self.streamed:
+            for row in self._rows:
+                yield from (row[column] for column in columns if row[column])
+        else:
+            for column in columns:
+                yield from (text for text in self._rows[column] if text)
 
     def places(self) -> tuple[list[float], list[float]]:
         """Longitudes and latitudes of all rows, as they are in the set."""

@@ -9,14 +9,16 @@ from torch import Tensor, nn
 
 from s2s_map.config.train_sounds import AudioNoiseConfig
 from s2s_map.models.htsat import Htsat
+from s2s_map.training.batch_norm import WholeBatchNorm
 
 
-def add_audio_noise(encoder: Htsat, config: AudioNoiseConfig) -> None:
+def prepare_audio(encoder: Htsat, config: AudioNoiseConfig) -> None:
     """Make an audio encoder regularise itself while it is in training mode.
 
     Stripes (SpecAugment, arXiv 1904.08779) are hidden right after the first batch norm, where 0 is
     the mean; branches (stochastic depth, arXiv 1603.09382) of each block but the last, whose
-    attention is not used, are left out per recording, later ones more often.
+    attention is not used, are left out per recording, later ones more often. The batch norm takes
+    the statistics that `WholeBatchNorm.note` is given.
 
     Args:
         encoder: Changed in place; its weights and their names stay the same.
@@ -26,6 +28,7 @@ def add_audio_noise(encoder: Htsat, config: AudioNoiseConfig) -> None:
     def stripes(module: nn.Module, _inputs: Any, mel: Tensor) -> Tensor:
         return hide_stripes(mel, config) if module.training else mel
 
+    encoder.bn0 = WholeBatchNorm.of(encoder.bn0)
     encoder.bn0.register_forward_hook(stripes)
     blocks = [block for stage in encoder.layers for block in stage.blocks]  # type: ignore[union-attr]
     for number, block in enumerate(blocks[:-1]):

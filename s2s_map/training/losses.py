@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +70,16 @@ class Embeddings:
     audio: Tensor | None = None
     audio_text: Tensor | None = None
     image_text: Tensor | None = None
+
+
+def join_embeddings(parts: Sequence[Embeddings]) -> Embeddings:
+    """Put the parts of a batch together again, each with the same modalities."""
+    names = [field.name for field in fields(Embeddings)]
+    columns = {name: [getattr(part, name) for part in parts] for name in names}
+    joined: dict[str, Any] = {
+        name: None if column[0] is None else torch.cat(column) for name, column in columns.items()
+    }
+    return Embeddings(**joined)
 
 
 def sat2sound_losses(

@@ -1,15 +1,15 @@
-"""Batches of sounds with imagery and captions. Which they are depends on seed and step alone."""
+"""Sounds with imagery and captions, changed at random and put together to batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from s2s_map.config.train_sounds import AUDIO_TERMS, AUDIO_TEXT_TERMS, SoundTrainConfig
 from s2s_map.datasets.metadata import sample_metadata
@@ -17,26 +17,13 @@ from s2s_map.datasets.reading import SoundDataset
 from s2s_map.datasets.sample import SkippedRow, SoundSample
 from s2s_map.datasets.schema import Wanted
 from s2s_map.errors import DataError
-from s2s_map.models.metadata import Metadata
+from s2s_map.training.colour import jitter_colours
+from s2s_map.training.draws import Draw
+from s2s_map.training.sound_batch import SoundBatch, StreamPlace
 from s2s_map.training.text_features import TextFeatures, pad_features
 
 MOST_BROKEN = 50
 """Rows in a row that may be broken before training gives up."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One row of one batch.
-
-    Attributes:
-        row: Which row of the set.
-        seed: Of what is random about it; None: nothing is.
-        batch: Number of its batch from the start of training.
-    """
-
-    row: int
-    seed: int | None
-    batch: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,50 +40,6 @@ class SoundItem:
     skipped: tuple[SkippedRow, ...]
 
 
-@dataclass(frozen=True)
-class SoundBatch:
-    """Rows of one batch; row i of all parts belongs together, and what is None is not needed.
-
-    Attributes:
-        pixels: Normalised images (n, 3, px, px).
-        resolution_m: Ground resolution (n,), metres.
-        metadata: Place, time and sources; None for a model without.
-        mel: Spectrograms (n, 1, frames, bins).
-        audio_text: Token features of the recordings' captions (n, T, dim).
-        audio_mask: Which of them are no padding (n, T).
-        image_text: Token features of the images' captions (n, T, dim).
-        image_mask: Which of them are no padding (n, T).
-        keys: Names of the rows.
-        number: Of the batch, from the start of training.
-        skipped: Broken rows that others were taken for.
-    """
-
-    pixels: Tensor
-    resolution_m: Tensor
-    metadata: Metadata | None = None
-    mel: Tensor | None = None
-    audio_text: Tensor | None = None
-    audio_mask: Tensor | None = None
-    image_text: Tensor | None = None
-    image_mask: Tensor | None = None
-    keys: tuple[str, ...] = ()
-    number: int = 0
-    skipped: tuple[SkippedRow, ...] = ()
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name."""
-        named = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return {name: part for name, part in named if isinstance(part, Tensor)}
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> SoundBatch:
-        """The batch on another device, metadata excepted; Lightning calls this."""
-        moved: dict[str, Any] = {
-            name: part.to(device, non_blocking=non_blocking)
-            for name, part in self.tensors().items()
-        }
-        return replace(self, **moved)
-
-
 def wanted_for(config: SoundTrainConfig) -> Wanted:
     """What the configured losses need of each row."""
     terms, data = set(config.losses.terms), config.dataset
@@ -109,8 +52,11 @@ def wanted_for(config: SoundTrainConfig) -> Wanted:
     )
 
 
-class SoundItems(Dataset[SoundItem]):
-    """Rows of a split as training sees them; a broken row is replaced by the next good one.
+class SoundItems(Dataset[SoundItem | SkippedRow]):
+    """Rows of a split as training sees them.
+
+    In a batch of training a broken row is replaced by the next good one; where nothing is random,
+    at validation, it is left out.
 
     Args:
         config: What is needed, and how it is changed.
@@ -130,26 +76,31 @@ class SoundItems(Dataset[SoundItem]):
         """Rows of the split."""
         return len(self._rows)
 
-    def __getitem__(self, draw: Draw) -> SoundItem:
+    def __getitem__(self, draw: Draw) -> SoundItem | SkippedRow:
         """Read a row.
 
         Raises:
             DataError: If it and too many after it are broken.
         """
+        if draw.seed is None:
+            return self._read(draw.row, draw, ())
         skipped: list[SkippedRow] = []
         for offset in range(min(MOST_BROKEN, len(self._rows))):
-            row = self._rows.read((draw.row + offset) % len(self._rows))
-            if isinstance(row, SoundSample):
-                item = self._item(row, draw, tuple(skipped))
-                if isinstance(item, SoundItem):
-                    return item
-                row = item
-            skipped.append(row)
+            found = self._read((draw.row + offset) % len(self._rows), draw, tuple(skipped))
+            if isinstance(found, SoundItem):
+                return found
+            skipped.append(found)
         last = skipped[-1]
         raise DataError(
             f"{len(skipped)} rows in a row cannot be used, the last ({last.key}) as {last.reason}",
             remedy="look at the data set",
         )
+
+    def _read(
+        self, row: int, draw: Draw, skipped: tuple[SkippedRow, ...]
+    ) -> SoundItem | SkippedRow:
+        sample = self._rows.read(row)
+        return sample if isinstance(sample, SkippedRow) else self._item(sample, draw, skipped)
 
     def _item(
         self, sample: SoundSample, draw: Draw, skipped: tuple[SkippedRow, ...]
@@ -166,7 +117,7 @@ class SoundItems(Dataset[SoundItem]):
         side = config.model.image.input_px
         pixels = torch.from_numpy(sample.patch(data.satellite, zoom, side, data.side_px).copy())
         if random is not None:
-            pixels = self._jitter(pixels, int(random.integers(2**31)))
+            pixels = jitter_colours(pixels, config.jitter, random)
         audio_caption = sample.audio_caption if self._terms & AUDIO_TEXT_TERMS else None
         return SoundItem(
             sample=sample,
@@ -179,20 +130,16 @@ class SoundItems(Dataset[SoundItem]):
             skipped=skipped,
         )
 
-    def _jitter(self, pixels: Tensor, seed: int) -> Tensor:
-        from torchvision.transforms import ColorJitter
-
-        jitter = self._config.jitter
-        # torchvision draws from torch's own generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            change = ColorJitter(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
-            changed: Tensor = change(pixels)
-        return changed
-
-    def collate(self, items: list[SoundItem]) -> SoundBatch:
-        """Put items together."""
+    def collate(
+        self, found: Sequence[SoundItem | SkippedRow], place: StreamPlace | None = None
+    ) -> SoundBatch:
+        """Put items together; broken rows among them are noted only."""
         config = self._config
+        items = [one for one in found if isinstance(one, SoundItem)]
+        broken = tuple(one for one in found if isinstance(one, SkippedRow))
+        if not items:
+            side = config.model.image.input_px
+            return SoundBatch(torch.zeros(0, 3, side, side), torch.zeros(0), skipped=broken)
         mean = torch.tensor(config.model.pixel_mean).view(3, 1, 1)
         std = torch.tensor(config.model.pixel_std).view(3, 1, 1)
         pixels = torch.stack([item.pixels for item in items]).float()
@@ -213,52 +160,7 @@ class SoundItems(Dataset[SoundItem]):
             resolution_m=zooms * config.dataset.pixel_m,
             keys=tuple(item.sample.key for item in items),
             number=items[0].batch,
-            skipped=tuple(row for item in items for row in item.skipped),
+            skipped=broken + tuple(row for item in items for row in item.skipped),
+            place=place,
             **values,
         )
-
-
-class Draws(Sampler[list[Draw]]):
-    """Endless batches, shuffled anew each time through the set, from any batch on.
-
-    Args:
-        rows: Rows of the set.
-        batch: Rows of a batch over all devices.
-        seed: Of everything random.
-        start: Number of the first batch.
-        rank: Which device this is for.
-        devices: How many there are; each gets its share of every batch.
-
-    Raises:
-        DataError: For fewer rows than a batch has.
-    """
-
-    def __init__(
-        self, rows: int, batch: int, seed: int, *, start: int = 0, rank: int = 0, devices: int = 1
-    ) -> None:
-        if rows < batch:
-            raise DataError(
-                f"a training set of {rows} rows", expected=f"at least optimiser.batch, {batch}"
-            )
-        self._rows, self._batch, self._seed = rows, batch, seed
-        self._start, self._rank, self._devices = start, rank, devices
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield this device's share of batch after batch, without end."""
-        number = self._start
-        per_round = self._rows // self._batch
-        share = self._batch // self._devices
-        shuffled, order = -1, np.arange(self._rows)
-        while True:
-            turn, place = divmod(number, per_round)
-            if turn != shuffled:
-                order = np.random.default_rng([self._seed, turn]).permutation(self._rows)
-                shuffled = turn
-            seeds = np.random.default_rng([self._seed, 1, number]).integers(2**31, size=self._batch)
-            mine = slice(self._rank * share, (self._rank + 1) * share)
-            chosen = order[place * self._batch : (place + 1) * self._batch][mine]
-            yield [
-                Draw(int(row), int(seed), number)
-                for row, seed in zip(chosen, seeds[mine], strict=True)
-            ]
-            number += 1

@@ -9,6 +9,7 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from s2s_map.config.train_sounds import (
     AUDIO_TERMS,
@@ -20,11 +21,16 @@ from s2s_map.errors import DataError
 from s2s_map.models.metadata import drop_fields
 from s2s_map.models.sat2sound import Sat2Sound, unit
 from s2s_map.scoring.retrieval import retrieval
+from s2s_map.training.batch_norm import WholeBatchNorm
 from s2s_map.training.gathering import gather_rows
-from s2s_map.training.losses import Embeddings, combine, sat2sound_losses
-from s2s_map.training.sound_data import SoundBatch
+from s2s_map.training.losses import Embeddings, combine, join_embeddings, sat2sound_losses
+from s2s_map.training.sound_batch import SoundBatch, StreamPlace
+from s2s_map.training.starting import STREAM
 
 BAD_BATCH = "bad_batch.pt"
+SKIPPED = "s2s_map_skipped"
+"""Where a checkpoint lists the broken rows met so far."""
+
 RECALL = "val/recall_at_10_percent"
 """What checkpoints are chosen by: the mean of both directions."""
 
@@ -50,6 +56,7 @@ class SoundModule(lightning.LightningModule):
         self._config = config
         self._terms = set(config.losses.terms)
         self._checked: list[tuple[Tensor, Tensor]] = []
+        self._place: StreamPlace | None = None
 
     def training_step(self, batch: SoundBatch, batch_idx: int) -> Tensor:
         """Return the loss, the configured terms summed as published.
@@ -60,6 +67,7 @@ class SoundModule(lightning.LightningModule):
         seeds = np.random.SeedSequence([self._config.seed, 2, batch.number, self.global_rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self.skipped |= {row.key: row for row in batch.skipped}
+        self._place = batch.place
         losses = self.losses(batch)
         total = losses["total"]
         if not torch.isfinite(total):
@@ -69,7 +77,7 @@ class SoundModule(lightning.LightningModule):
 
     def losses(self, batch: SoundBatch) -> dict[str, Tensor]:
         """The configured losses of a batch, over the pairs of all devices, and their sum."""
-        embeddings = self.embed(batch, drop=self._config.metadata_drop if self.training else 0.0)
+        embeddings = self.embed(batch)
         # Sums over a batch are not for half precision.
         with torch.autocast(embeddings.image.device.type, enabled=False):
             parts: dict[str, Any] = {
@@ -85,18 +93,51 @@ class SoundModule(lightning.LightningModule):
             )
             return losses | combine(losses, self._config.losses.fdt_weight)
 
-    def embed(self, batch: SoundBatch, drop: float = 0.0) -> Embeddings:
+    def embed(self, batch: SoundBatch) -> Embeddings:
         """Embed what the configured losses need of a batch.
 
-        Args:
-            batch: The batch.
-            drop: Share of the batch in which each kind of metadata is hidden.
+        In training mode metadata are hidden, and no more than `optimiser.at_once` rows keep their
+        activations: those of the others are computed again for their gradients, which are the
+        same as if all had been kept.
         """
+        known = self._known(batch)
+        at_once = self._config.optimiser.at_once or len(batch)
+        self._note_statistics(batch)
+        if not self.training or at_once >= len(batch):
+            return self._embed(batch.pixels, batch, known)
+        parts = []
+        for start in range(0, len(batch), at_once):
+            rows = slice(start, start + at_once)
+            part = batch.part(rows)
+            # Pixels are told apart: of them torch takes which device's random state to keep.
+            parts.append(
+                checkpoint(
+                    self._embed,
+                    part.pixels,
+                    part,
+                    None if known is None else known[rows],
+                    use_reentrant=False,
+                )
+            )
+        return join_embeddings(parts)
+
+    def _known(self, batch: SoundBatch) -> Tensor | None:
+        """Which metadata the network is told, (n, fields): in training not all that are known."""
+        if batch.metadata is None:
+            return None
+        known: Tensor = self.network.sat_encoder.meta_fuser.known(batch.metadata, len(batch))
+        return drop_fields(known, self._config.metadata_drop) if self.training else known
+
+    def _note_statistics(self, batch: SoundBatch) -> None:
+        if self.training and batch.mel is not None and self._terms & AUDIO_TERMS:
+            norm = self.network.audio_encoder.model["audio_enc"].bn0
+            if isinstance(norm, WholeBatchNorm):
+                norm.note(batch.mel.transpose(1, 3))
+
+    def _embed(self, pixels: Tensor, batch: SoundBatch, known: Tensor | None) -> Embeddings:
         network, terms = self.network, self._terms
-        tokens = network.image_tokens(batch.pixels, batch.resolution_m)
+        tokens = network.image_tokens(pixels, batch.resolution_m)
         if batch.metadata is not None:
-            fuser = network.sat_encoder.meta_fuser
-            known = drop_fields(fuser.known(batch.metadata, len(tokens)), drop)
             metadata = batch.metadata
             if self.training:
                 # As published: hidden tokens are zeros at evaluation only.
@@ -115,6 +156,8 @@ class SoundModule(lightning.LightningModule):
     def validation_step(self, batch: SoundBatch, batch_idx: int) -> None:
         """Embed images and what is to be found from them: audio, or else captions."""
         self.skipped |= {row.key: row for row in batch.skipped}
+        if not len(batch):
+            return
         found = self.embed(batch)
         other = found.audio if found.audio is not None else found.audio_text
         other = found.image_text if other is None else other
@@ -154,13 +197,29 @@ class SoundModule(lightning.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count the batch after which a checkpoint is written as done.
+        """Count the batch after which a checkpoint is written as done, and note the stream's place.
 
         Lightning writes checkpoints before it does so itself, and would train on it twice.
         """
+        if self._place is not None:
+            checkpoint[STREAM] = list(self._place)
+        checkpoint[SKIPPED] = [[row.key, row.reason] for row in self.skipped.values()]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         for counts in (progress["total"], progress["current"]):
             counts["completed"] = counts["processed"]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know the broken rows that an earlier start has met."""
+        for key, reason in checkpoint.get(SKIPPED, ()):
+            self.skipped[key] = SkippedRow(key, reason)
+
+    def on_train_end(self) -> None:
+        """Know the broken rows that other devices have met."""
+        if torch.distributed.is_initialized():
+            found: list[Any] = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(found, self.skipped)
+            for theirs in found:
+                self.skipped |= theirs
 
     def _of_all_devices(self, rows: Tensor) -> Tensor:
         return gather_rows(rows) if self._config.devices > 1 else rows

@@ -16,8 +16,12 @@ from s2s_map.models.checkpoints import WEIGHTS_FILE, compare_keys, load_weights,
 from s2s_map.models.lightning_file import HARMLESS
 from s2s_map.models.registry import model_folder
 from s2s_map.models.sat2sound import Sat2Sound
+from s2s_map.training.sound_batch import StreamPlace
 
 PREFIX = "network."
+STREAM = "s2s_map_stream"
+"""Where a checkpoint says at which place its stream goes on."""
+
 CONSTANTS = (".attn_mask", ".relative_position_index")
 CONSTANT_MODULE = "audio_feats_extractor."
 
@@ -74,8 +78,11 @@ def load_part(part: nn.Module, path: Path) -> None:
     )
 
 
-def check_resumable(network: nn.Module, path: Path) -> int:
-    """Check that a checkpoint of an earlier start fits; returns the batches it has seen.
+def check_resumable(network: nn.Module, path: Path) -> tuple[int, StreamPlace | None]:
+    """Check that a checkpoint of an earlier start fits.
+
+    Returns:
+        The batches it has seen, and where a stream goes on.
 
     Raises:
         CheckpointError: If it is damaged, or of a network of other sizes.
@@ -92,8 +99,9 @@ def check_resumable(network: nn.Module, path: Path) -> int:
             remedy="train with the sizes it was begun with, or choose another output folder",
         )
     batches = content.get("loops", {}).get("fit_loop", {})
-    done = batches["epoch_loop.batch_progress"]["total"]["completed"]
-    return int(done)
+    done = int(batches["epoch_loop.batch_progress"]["total"]["completed"])
+    place = content.get(STREAM)
+    return done, None if place is None else StreamPlace(*map(int, place))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

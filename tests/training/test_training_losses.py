@@ -128,3 +128,11 @@ def test_all_losses_match_the_reference(
     losses |= combine(losses)
     found = [losses[n].item() for n in ("total", "multimodal", "fdt", "ia", "it", "at", "i_at")]
     np.testing.assert_allclose(found, golden[f"loss_{metadata}"], rtol=1e-4)
+    # An ablation has the reference's number for each loss it keeps, and no other.
+    for name in scales:
+        alone = sat2sound_losses(embeddings, scales, terms=(name,))
+        assert set(alone) == {name}
+        assert torch.equal(alone[name], losses[name])
+    three = combine({name: losses[name] for name in ("ia", "it", "at")})
+    expected = golden[f"loss_{metadata}"][3:6].mean()
+    assert three["total"].item() == pytest.approx(expected, rel=1e-4)

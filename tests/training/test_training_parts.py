@@ -1,0 +1,169 @@
+"""A batch cut into parts or over devices has the loss and the gradients of the whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from fixtures_models import fill
+from fixtures_sounds import write_sound_set
+from fixtures_training import LIGHTNING, MODEL, config_of, curve, values
+from pydantic import ValidationError
+from torch import nn
+
+from s2s_map.config.model import MiniImageConfig
+from s2s_map.config.train_sounds import SoundTrainConfig
+from s2s_map.datasets.reading import open_dataset
+from s2s_map.models.build import build_model
+from s2s_map.training.audio_noise import prepare_audio
+from s2s_map.training.batch_norm import WholeBatchNorm
+from s2s_map.training.caption_features import caption_features
+from s2s_map.training.draws import Draws
+from s2s_map.training.sound_batch import SoundBatch
+from s2s_map.training.sound_data import SoundItems, wanted_for
+from s2s_map.training.sound_module import SoundModule
+
+pytestmark = LIGHTNING
+
+BATCH = 6
+STILL: dict[str, Any] = {
+    "audio_noise": {"time_stripes": 0, "mel_stripes": 0, "drop_path": 0},
+    "metadata_drop": 0.0,
+}
+QUIET = MODEL.model_copy(update={"fusion": MODEL.fusion.model_copy(update={"dropout": 0.0})})
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sound_set(tmp_path_factory.mktemp("sounds"), train=12, val=6, test=0)
+
+
+@pytest.fixture(scope="module")
+def batch(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> SoundBatch:
+    """Real rows, their captions' features computed once and read back."""
+    from s2s_map.models.text_minilm import MiniLMTextEncoder
+
+    folder = tmp_path_factory.mktemp("parts")
+    config = config_of(sounds, folder / "out")
+    rows = open_dataset(sounds, "train", wanted_for(config), cache=folder / "cache")
+    encoder: Any = MiniLMTextEncoder.load(MODEL.text)  # type: ignore[arg-type]
+    items = SoundItems(config, rows, caption_features(config, [rows], encoder, "minilm"))
+    return items.collate([items[draw] for draw in next(iter(Draws(len(items), BATCH, seed=0)))])
+
+
+def module(sounds: Path, folder: Path, **changes: Any) -> SoundModule:
+    model = changes.pop("model", QUIET)
+    config = config_of(sounds, folder, **changes).model_copy(update={"model": model})
+    network = build_model(config.network)
+    fill(network)
+    prepare_audio(network.audio_encoder.model["audio_enc"], config.audio_noise)
+    return SoundModule(network, config).train()
+
+
+def optimiser(at_once: int | None) -> dict[str, Any]:
+    return {"steps": 1, "batch": BATCH, "at_once": at_once}
+
+
+def learn(trained: SoundModule, batch: SoundBatch) -> tuple[float, dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    total = trained.losses(batch)["total"]
+    total.backward()
+    gradients = {n: p.grad for n, p in trained.network.named_parameters() if p.grad is not None}
+    return float(total.detach()), gradients
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_parts_have_the_loss_and_gradients_of_the_whole_batch(
+    sounds: Path, batch: SoundBatch, tmp_path: Path, at_once: int
+) -> None:
+    whole = module(sounds, tmp_path, **STILL, optimiser=optimiser(None))
+    cut = module(sounds, tmp_path, **STILL, optimiser=optimiser(at_once))
+    loss, gradients = learn(whole, batch)
+    cut_loss, cut_gradients = learn(cut, batch)
+    assert cut_loss == pytest.approx(loss, rel=1e-6)
+    assert cut_gradients.keys() == gradients.keys()
+    assert any("bn0" in name for name in gradients)
+    for name, gradient in gradients.items():
+        scale = gradient.abs().max().clamp(min=1e-3)
+        torch.testing.assert_close(cut_gradients[name] / scale, gradient / scale, atol=2e-4, rtol=0)
+    # The running statistics count the batch once, not once more for every part.
+    states = [m.network.audio_encoder.state_dict() for m in (whole, cut)]
+    for key, value in states[0].items():
+        assert torch.equal(states[1][key], value), key
+
+
+def test_parts_alone_would_have_another_loss(
+    sounds: Path, batch: SoundBatch, tmp_path: Path
+) -> None:
+    # So the test above can fail: negatives and statistics of a part are not those of the whole.
+    whole = module(sounds, tmp_path, **STILL)
+    loss, _ = learn(whole, batch)
+    alone = [float(whole.losses(batch.part(slice(i, i + 2)))["total"].detach()) for i in (0, 2, 4)]
+    assert abs(sum(alone) / 3 - loss) > 0.1
+
+
+def test_what_is_random_is_drawn_again_for_the_gradient(
+    sounds: Path, batch: SoundBatch, tmp_path: Path
+) -> None:
+    noisy = module(sounds, tmp_path, model=MODEL, optimiser=optimiser(2))
+    loss, gradients = learn(noisy, batch)
+    name, steepest = max(gradients.items(), key=lambda item: float(item[1].abs().max()))
+    # Along its gradient the loss changes as much as the gradient says, dropout and all.
+    weight = dict(noisy.network.named_parameters())[name]
+    step = 1e-3 / float(steepest.norm())
+    with torch.no_grad():
+        weight += step * steepest
+        torch.manual_seed(0)
+        moved = float(noisy.losses(batch)["total"])
+    assert moved - loss == pytest.approx(step * float(steepest.square().sum()), rel=0.1)
+
+
+def test_statistics_of_a_noted_batch_are_those_of_batch_norm() -> None:
+    generator = torch.Generator().manual_seed(0)
+    given = 30 * torch.randn(5, 4, 7, 3, generator=generator) - 40
+    plain, whole = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+    nn.init.normal_(plain.weight, generator=generator)
+    whole = WholeBatchNorm.of(plain)
+    whole.note(given)
+    expected = plain(given)
+    torch.testing.assert_close(whole(given), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(whole(given[2:3]), expected[2:3], atol=1e-5, rtol=1e-5)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(whole.state_dict()[name], value, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(whole.eval()(given), plain.eval()(given), rtol=1e-5, atol=1e-5)
+
+
+def test_an_encoder_that_looks_at_all_images_cannot_be_cut(sounds: Path, tmp_path: Path) -> None:
+    given = values(sounds, tmp_path, optimiser=optimiser(2))
+    given["model"]["image"] = MiniImageConfig().model_dump(mode="json")
+    with pytest.raises(ValidationError, match="normalises over all images"):
+        SoundTrainConfig.model_validate(given)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(sounds: Path, tmp_path: Path) -> None:
+    # The command itself, with Lightning's own processes and torch's gloo between them.
+    curves = []
+    for name, devices, at_once in (("one", 1, None), ("two", 2, None), ("cut", 2, 1)):
+        given = values(sounds, tmp_path / name, **STILL, devices=devices)
+        given["model"]["fusion"]["dropout"] = 0.0
+        given["optimiser"] |= {"steps": 4, "at_once": at_once}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(given))
+        done = subprocess.run(
+            [Path(sys.executable).with_name("s2s-map"), "train", tmp_path / f"{name}.yaml"],
+            env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+            check=False, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / name / "model.safetensors").exists()
+        curves.append(curve(tmp_path / name))
+    assert len(curves[0]) == 4
+    for one, other in pairwise(curves):
+        assert other == pytest.approx(one, rel=2e-4)
