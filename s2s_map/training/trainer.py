@@ -64,8 +64,9 @@ def trainer_of(config: SoundTrainConfig, done: int) -> lightning.Trainer:
                 folder, BEST.removesuffix(".ckpt"), monitor=RECALL, mode="max",
                 save_on_train_epoch_end=False, enable_version_counter=False,
             ),
+            # After the validation and the one above: who goes on from it knows the best so far.
             ModelCheckpoint(
-                folder, LAST.removesuffix(".ckpt"), every_n_train_steps=config.check_every,
+                folder, LAST.removesuffix(".ckpt"), every_n_epochs=1,
                 save_on_train_epoch_end=False, enable_version_counter=False,
             ),
             LogLosses(),

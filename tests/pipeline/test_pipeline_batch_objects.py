@@ -62,7 +62,7 @@ def write_batch(folder: Path, output: object, **changes: object) -> Path:
     batch = {
         "output": str(output),
         "title": "Two places",
-        "regions": {"west": box(0.0), "nowhere": [0.0, 0.0, 0.1, 0.1], "east": box(600.0)},
+        "regions": {"west": box(0.0), "nowhere": box(50_000.0), "east": box(600.0)},
         "sources": ["noise"],
         "models": [MODEL],
         "queries": [{"text": "traffic"}],

@@ -11,8 +11,7 @@ stopped. This program ends with the exit code of the gravest run, as `s2s-map ba
 4 when cancelled, 1 when Prefect itself breaks down.
 """
 
-from __future__ import annotations
-
+# Annotations are not put off here: Prefect pickles a served flow, with what its code refers to.
 import argparse
 import subprocess
 import sys
