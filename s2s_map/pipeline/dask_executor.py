@@ -34,14 +34,13 @@ from s2s_map.pipeline.executor import (
     reason_of,
     twice,
 )
+from s2s_map.pipeline.worker_watch import WATCH_S, WorkerWatch
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 _SAME = "workers need the same packages, device, models, imagery and output"
 _STARTED_HERE = ("local", "cuda")
-_WATCH_S = 2.0
-"""How often the number of workers is looked up, seconds."""
 _INSTALL_ATTEMPTS = 10
 _PAUSE_S = 0.5
 _CONNECT_S = 10.0
@@ -185,7 +184,7 @@ class DaskExecutor:
 
     def _once[Item, Result](self, items: Iterable[Item]) -> Iterator[Tried[Item, Result]]:
         waiting, flight = iter(items), _Flight[Item]()
-        watch = _WorkerWatch(self._wait_s)
+        watch = WorkerWatch(self._wait_s)
         try:
             while True:
                 workers = watch.count(self.client)
@@ -195,7 +194,7 @@ class DaskExecutor:
                 if not self._fill(flight, waiting, window):
                     return
                 try:
-                    future = flight.done.get(timeout=_WATCH_S)
+                    future = flight.done.get(timeout=WATCH_S)
                 except Empty:
                     continue
                 if future.key not in flight.running:
@@ -203,7 +202,7 @@ class DaskExecutor:
                 if future.status in ("lost", "cancelled"):
                     flight.lose()
                     self._reconnect()
-                    watch = _WorkerWatch(self._wait_s)
+                    watch = WorkerWatch(self._wait_s)
                     continue
                 try:
                     result = _result(future)
@@ -302,50 +301,6 @@ class _Flight[Item]:
         self.running = {}
 
 
-class _WorkerWatch:
-    """Looks up now and then how many workers there are."""
-
-    def __init__(self, wait_s: float) -> None:
-        self._wait_s = wait_s
-        self._looked = 0.0
-        self._seen = time.monotonic()
-        self._count = 0
-
-    def count(self, client: Client) -> int:
-        """How many workers there are.
-
-        Raises:
-            ClusterUnavailableError: If there has been none for too long.
-        """
-        now = time.monotonic()
-        if now - self._looked > _WATCH_S:
-            self._looked = now
-            try:
-                self._count = len(client.nthreads())
-            except Exception:  # A scheduler that is gone shows in the futures it loses.
-                self._count = 0
-            _replace_lost(client, self._count)
-            if self._count:
-                self._seen = now
-            elif now - self._seen > self._wait_s:
-                raise ClusterUnavailableError(
-                    f"the cluster has had no worker for {self._wait_s:.0f} s",
-                    remedy="start workers and run again; finished blocks are kept",
-                )
-        return self._count
-
-
-def _replace_lost(client: Client, count: int) -> None:
-    """Let a cluster that this process started start workers anew that it has given up.
-
-    Dask's nannies restart a worker that dies, but not one that dies while it starts; and a cluster
-    drops a nanny whose worker takes long to come back, as on a busy machine.
-    """
-    cluster: Any = client.cluster
-    if cluster is not None and count < len(cluster.worker_spec):
-        cluster.scale(len(cluster.worker_spec))
-
-
 def _scheduler_probe() -> Any:
     # A function within a function travels as its code: a scheduler may be without s2s_map.
     def holds(name: str, token: str, dask_scheduler: Any = None) -> bool:
@@ -360,7 +315,7 @@ def _result(future: Future[Any]) -> Any:
     Raises:
         OSError, CancelledError: If it is not to be had at this moment.
     """
-    error = future.exception(timeout=_WATCH_S) if future.status == "error" else None
-    result = error if error is not None else future.result(timeout=_WATCH_S)
+    error = future.exception(timeout=WATCH_S) if future.status == "error" else None
+    result = error if error is not None else future.result(timeout=WATCH_S)
     future.release()
     return result

@@ -22,6 +22,7 @@ from typing import Any
 import dask
 import pytest
 import yaml
+from distributed.core import Status
 from fixtures_faults import (
     BLOCKS,
     S2S_MAP,
@@ -39,6 +40,7 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import FailedRunError, OutputError
+from s2s_map.pipeline import worker_watch
 from s2s_map.pipeline.block_task import STAGES
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.dask_executor import DaskExecutor
@@ -240,6 +242,25 @@ def test_a_worker_that_the_cluster_gave_up_is_replaced(
     hasty = dask.config.set({"distributed.deploy.lost-worker-timeout": "50 ms"})
     with hasty, open_executor(one, "given up") as executor:
         done = run(config, executor=executor, on_stage=KillAt("read", 3, tmp_path / "count"))
+    assert result_bytes(done.folder) == undisturbed
+
+
+def test_workers_that_died_while_they_started_are_replaced(
+    job: dict[str, Any],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_watch, "DEAD_S", 1.0)
+    config = config_for(job, tmp_path / "out")
+    two = config.cluster.model_copy(update={"use": "local", "workers": 2, "wait_s": 60.0})
+    with open_executor(two, "starting") as executor:
+        assert isinstance(executor, DaskExecutor)
+        for nanny in list(executor.client.cluster.workers.values()):
+            # What it is in until its worker has told that it runs: it does not restart it.
+            nanny.status = Status.starting
+            os.kill(nanny.pid, signal.SIGKILL)
+        done = run(config, executor=executor)
     assert result_bytes(done.folder) == undisturbed
 
 
