@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -375,7 +376,8 @@ def test_a_store_that_goes_away_is_worth_another_start(
             main(["run", "job.yaml", "--output", str(root)])
     said = " ".join(capsys.readouterr().err.split())
     assert end.value.code == 75
-    assert "refuses for the time being (503 SlowDown), tried repeatedly" in said
+    # An answer to HEAD has no body to say SlowDown in.
+    assert re.search(r"refuses for the time being \(503( SlowDown)?\), tried repeatedly", said)
     # This process lives, but could not give its lease back.
     (root / LOCK).unlink(missing_ok=True)
     assert 0 < run_status(str(root)).blocks_done < BLOCKS
