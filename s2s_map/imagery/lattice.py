@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from s2s_map.catalog.scene import Scene
 
 Bounds = tuple[float, float, float, float]
+
+_LEAST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -122,3 +125,27 @@ class Lattice:
         """Return scale and offset from rows to those of a north-up scene of the same CRS."""
         size = Fraction(-scene.transform.e)
         return float(self.pixel_m / size), float((Fraction(scene.transform.f) - self.north) / size)
+
+
+def squares_of(window: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, PixelWindow]]:
+    """Yield the squares of the lattice that a window touches, and what of each lies in it."""
+    for row in range(window.top // side, -(-window.bottom // side)):
+        for col in range(window.left // side, -(-window.right // side)):
+            square = PixelWindow(row * side, col * side, side, side)
+            inside = square & window
+            if inside is not None:
+                yield square, inside
+
+
+def square_side(pixel_m: float, native_m: float, source_px: int, largest: int) -> int:
+    """Return the side of squares to read at a time, in pixels of the lattice; a power of two.
+
+    Args:
+        pixel_m: Pixel of the lattice.
+        native_m: Pixel of the source.
+        source_px: Pixels of the source along a side, at most, so that memory stays bounded; but for
+            sides of 16 pixels, the least.
+        largest: The largest side.
+    """
+    ratio = max(pixel_m / native_m, 1.0)
+    return max(_LEAST_SIDE, min(largest, 1 << math.floor(math.log2(source_px / ratio))))

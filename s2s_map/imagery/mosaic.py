@@ -12,8 +12,8 @@ from odc.geo.crs import CRS
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.scene import Scene
 from s2s_map.imagery.aligned import is_aligned, resample_aligned
-from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
-from s2s_map.imagery.warped import parts_of, resample_warped
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow, squares_of
+from s2s_map.imagery.warped import resample_warped
 
 _PART_PX = 2048
 
@@ -54,7 +54,7 @@ def read_zones(
     pixel = float(lattice.pixel_m)
     scenes = [(zone, zone.scene(zone.native_pixel(pixel))) for zone in zones]
     scenes.sort(key=lambda pair: not is_aligned(pair[1], crs))
-    for part in parts_of(window, _PART_PX):
+    for _, part in squares_of(window, _PART_PX):
         inside = part.slices_in(window)
         for zone, scene in scenes:
             known = valid[inside]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry, ValueScale
 from s2s_map.imagery.aligned import Fetch
 from s2s_map.imagery.chunks import read_native
-from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow, square_side, squares_of
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
 from s2s_map.imagery.source_windows import (
@@ -43,7 +44,7 @@ _TOLERANCE_PX = 0.01
 # every window.
 _TILE_PX = (512, 256)
 # Pixels of the lattice, and of the source under them, along a side of what is read in one go.
-_PART_PX, _SOURCE_PX, _LEAST_PX = 1024, 2048, 16
+_PART_PX, _SOURCE_PX = 1024, 2048
 
 
 def read_warped(
@@ -81,29 +82,28 @@ def resample_warped(
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
     covered = scene_window(scene, lattice, window, crs) & window
-    side = _side(scene, lattice)
-    for part in () if covered is None else parts_of(covered, side):
+    side = square_side(float(lattice.pixel_m), scene.gsd_m, _SOURCE_PX, _PART_PX)
+    for _, part in () if covered is None else squares_of(covered, side):
         strips = [
-            (strip, needed)
-            for strip in _strips(part, side)
+            _Strip(tile, strip, needed)
+            for tile, strip in _strips(part, side)
             for needed in windows_under(scene, lattice, strip, crs)
         ]
         for group in _fetched_together(strips):
-            rows, cols = union([needed for _, needed in group])
+            rows, cols = union([strip.needed for strip in group])
             values, seen = fetch(rows, cols)
             if not seen.any():
                 continue
-            for strip, needed in group:
+            for strip in group:
+                down, across = strip.needed
                 here = (
-                    slice(needed[0].start - rows.start, needed[0].stop - rows.start),
-                    slice(needed[1].start - cols.start, needed[1].stop - cols.start),
+                    slice(down.start - rows.start, down.stop - rows.start),
+                    slice(across.start - cols.start, across.stop - cols.start),
                 )
-                warped, good = _warp(
-                    values[:, *here], seen[here], scene, needed, lattice, strip, crs
-                )
-                inside = strip & part
+                warped, good = _warp(values[:, *here], seen[here], scene, strip, lattice, crs)
+                inside = strip.window & part
                 if inside is not None and good.any():
-                    cut, place = inside.slices_in(strip), inside.slices_in(window)
+                    cut, place = inside.slices_in(strip.window), inside.slices_in(window)
                     scaled, new = to_8bit(warped[:, *cut], scale), good[cut] & ~valid[place]
                     np.copyto(pixels[:, *place], scaled, where=new)
                     valid[place] |= new
@@ -122,15 +122,6 @@ def scene_window(scene: Scene, lattice: Lattice, window: PixelWindow, crs: CRS) 
     return lattice.cover(bounds)
 
 
-def parts_of(window: PixelWindow, side: int) -> Iterator[PixelWindow]:
-    """Yield what of a window lies in each square of the lattice's squares of a side."""
-    for row in range(window.top // side, -(-window.bottom // side)):
-        for col in range(window.left // side, -(-window.right // side)):
-            part = PixelWindow(row * side, col * side, side, side) & window
-            if part is not None:
-                yield part
-
-
 @lru_cache(maxsize=4096)
 def _bounds_in(bounds: Bounds, crs: CRS, other: CRS) -> Bounds:
     west, south, east, north = transform_bounds(crs.to_wkt(), "EPSG:4326", *bounds, densify_pts=101)
@@ -143,28 +134,32 @@ def _bounds_in(bounds: Bounds, crs: CRS, other: CRS) -> Bounds:
     return west, south, east, north
 
 
-def _side(scene: Scene, lattice: Lattice) -> int:
-    """Return how many pixels of the lattice to read along a side: many source pixels lie under."""
-    ratio = max(float(lattice.pixel_m) / scene.gsd_m, 1.0)
-    return max(_LEAST_PX, min(_PART_PX, 1 << math.floor(math.log2(_SOURCE_PX / ratio))))
+@dataclass(frozen=True)
+class _Strip:
+    """What is warped in one go.
+
+    Attributes:
+        tile: The tile of the lattice that it belongs to.
+        window: All columns of it, and the rows that are read.
+        needed: What of the scene lies under these.
+    """
+
+    tile: PixelWindow
+    window: PixelWindow
+    needed: SourceWindow
 
 
-def _tile_px(side: int) -> tuple[int, int]:
-    return min(side, _TILE_PX[0]), min(side, _TILE_PX[1])
-
-
-def _strips(part: PixelWindow, side: int) -> Iterator[PixelWindow]:
-    """Yield the tiles that a part touches: all their columns, the part's rows of them."""
-    high, wide = _tile_px(side)
+def _strips(part: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, PixelWindow]]:
+    """Yield the tiles that a part touches, each with all its columns and the part's rows of it."""
+    high, wide = (min(side, most) for most in _TILE_PX)
     for row in range(part.top // high, -(-part.bottom // high)):
         top, bottom = max(part.top, row * high), min(part.bottom, (row + 1) * high)
         for left in range(part.left // wide * wide, part.right, wide):
-            yield PixelWindow(top, left, bottom - top, wide)
+            tile = PixelWindow(row * high, left, high, wide)
+            yield tile, PixelWindow(top, left, bottom - top, wide)
 
 
-def _fetched_together(
-    strips: list[tuple[PixelWindow, SourceWindow]],
-) -> list[list[tuple[PixelWindow, SourceWindow]]]:
+def _fetched_together(strips: list[_Strip]) -> list[list[_Strip]]:
     """Return all strips of a part as one group, or each alone where they lie far apart."""
     if not strips:
         return []
@@ -173,8 +168,8 @@ def _fetched_together(
         high, wide = (int(one.stop - one.start) for one in window)
         return high * wide
 
-    whole = area(union([needed for _, needed in strips]))
-    if whole > 4 * sum(area(needed) for _, needed in strips):
+    windows = [strip.needed for strip in strips]
+    if area(union(windows)) > 4 * sum(map(area, windows)):
         return [[strip] for strip in strips]
     return [strips]
 
@@ -183,9 +178,8 @@ def _warp(
     values: NDArray[np.float32],
     seen: NDArray[np.bool_],
     scene: Scene,
-    needed: SourceWindow,
+    strip: _Strip,
     lattice: Lattice,
-    strip: PixelWindow,
     crs: CRS,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the values of a strip and which of them are valid."""
@@ -196,9 +190,7 @@ def _warp(
     bands = np.zeros((4, *seen.shape), dtype=dtype)
     np.copyto(bands[:3], values, where=seen, casting="unsafe")
     np.copyto(bands[3], 255, where=seen)
-    high, wide = _tile_px(_side(scene, lattice))
-    tile = PixelWindow(strip.top // high * high, strip.left, high, wide)
-    down, across = scale_at(scene, lattice, tile, crs)
+    down, across = scale_at(scene, lattice, strip.tile, crs)
     pixel = float(lattice.pixel_m)
     settings: dict[str, Any] = {
         "tolerance": _TOLERANCE_PX,
@@ -207,10 +199,10 @@ def _warp(
         "YSCALE": min(1.0, 1.0 / down),
     }
     kernel = Resampling.average if average else Resampling.cubic
-    to = from_origin(*lattice.origin(strip), pixel, pixel)
+    to = from_origin(*lattice.origin(strip.window), pixel, pixel)
     with (
-        _in_memory(bands.shape, dtype, scene.crs, window_transform(scene, needed)) as source,
-        _in_memory((4, strip.height, strip.width), dtype, crs, to) as target,
+        _in_memory(bands.shape, dtype, scene.crs, window_transform(scene, strip.needed)) as source,
+        _in_memory((4, strip.window.height, strip.window.width), dtype, crs, to) as target,
     ):
         source.write(bands)
         if is_whole:

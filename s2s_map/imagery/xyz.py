@@ -17,7 +17,7 @@ from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT
 from s2s_map.catalog.redacting import redacted
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
+from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow, square_side, squares_of
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.requests import Requests
 from s2s_map.imagery.source import LonLatBounds, Read, Source
@@ -33,13 +33,13 @@ from s2s_map.imagery.web.webtile import (
 from s2s_map.imagery.web.zone import (
     declared_range,
     mercator_boxes,
-    part_side,
-    parts_of,
     ranges_under,
     zones_under,
 )
 
 _BANDS = 3
+# Pixels of the lattice, and of web tiles under them, along a side of what is read in one go.
+_PART_PX, _SOURCE_PX = 2048, 4096
 # JPEG of imagery in high quality; roughly, for the plan.
 _FILE_BYTES_A_PIXEL = 0.3
 
@@ -89,7 +89,7 @@ class XyzSource(Source):
         valid = np.zeros(shape, dtype=np.bool_)
         missing: dict[WebTile, str] = {}
         pixel = float(lattice.pixel_m)
-        for square, inside in parts_of(window, self._part_side(bounds, pixel, crs)):
+        for square, inside in squares_of(window, self._part_side(bounds, pixel, crs)):
             zones = zones_under(self.entry, self.level, lattice, square, inside, crs)
             block = read_zones(zones, lattice.bounds(inside), (inside.height, inside.width), crs)
             rows, cols = inside.slices_in(window)
@@ -103,13 +103,14 @@ class XyzSource(Source):
         return ImageBlock(pixels, valid, _holes(missing, where))
 
     def _part_side(self, bounds: Bounds, pixel_m: float, crs: CRS) -> int:
-        if crs == CRS("EPSG:3857"):
-            return part_side(pixel_m, pixel_size(self.level, 0.0, self.entry.tile_px))
-        # Pixels of the level are finest where the area reaches farthest from the equator; it must
-        # be the same side for all blocks.
-        _, south, _, north = self.area or self.entry.bounds or (0.0, -60.0, 0.0, 60.0)
-        farthest = min(max(abs(south), abs(north)), 85.0)
-        return part_side(pixel_m, pixel_size(self.level, farthest, self.entry.tile_px))
+        farthest = 0.0
+        if crs != CRS("EPSG:3857"):
+            # Pixels of the level are finest where the area reaches farthest from the equator; it
+            # must be the same side for all blocks.
+            _, south, _, north = self.area or self.entry.bounds or (0.0, -60.0, 0.0, 60.0)
+            farthest = min(max(abs(south), abs(north)), 85.0)
+        native_m = pixel_size(self.level, farthest, self.entry.tile_px)
+        return square_side(pixel_m, native_m, _SOURCE_PX, _PART_PX)
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the decoded bytes of the web tiles under bounds."""
@@ -150,7 +151,7 @@ class XyzSource(Source):
                 west, north = float(lattice.west), float(lattice.north)
                 row, col = (north - bounds[3]) / pixel, (bounds[0] - west) / pixel
                 window = PixelWindow(round(row), round(col), *shape)
-                windows += [inside for _, inside in parts_of(window, side)]
+                windows += [inside for _, inside in squares_of(window, side)]
             yield from ranges_under(self.entry, level, lattice, windows, crs)
 
     def identity(self) -> dict[str, Any]:

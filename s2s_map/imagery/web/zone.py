@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,8 +28,6 @@ from s2s_map.imagery.web.webtile import (
 
 WEB_MERCATOR = CRS("EPSG:3857")
 
-_MOST_PX = 4096
-_LARGEST_PART_PX = 2048
 _RIM_PX = 16
 _REACH_PX = 4.0
 # Rounding, and what GDAL's interpolated coordinates are off.
@@ -172,25 +170,6 @@ def ranges_under(
             if box.count:
                 found.append(box)
     return found
-
-
-def parts_of(window: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, PixelWindow]]:
-    """Yield the squares of the lattice that a window touches, and what of each lies in it."""
-    for row in range(window.top // side, -(-window.bottom // side)):
-        for col in range(window.left // side, -(-window.right // side)):
-            square = PixelWindow(row * side, col * side, side, side)
-            inside = square & window
-            if inside is not None:
-                yield square, inside
-
-
-def part_side(pixel_m: float, native_m: float) -> int:
-    """Return the side of the squares that are warped at a time, in pixels of the lattice.
-
-    Their source is about 4,096 pixels wide at most, so that memory stays bounded; powers of two.
-    """
-    ratio = max(pixel_m / native_m, 1.0)
-    return max(16, min(_LARGEST_PART_PX, 1 << math.floor(math.log2(_MOST_PX / ratio))))
 
 
 def mercator_boxes(bounds: Bounds, crs: CRS) -> list[Bounds]:
