@@ -82,11 +82,12 @@ def scale_at(scene: Scene, lattice: Lattice, part: PixelWindow, crs: CRS) -> tup
         np.array([col, col, col - 1, col + 1]),
         crs,
     )
-    # A step along the lattice's rows moves along those of the scene, but for a rotation.
-    down, across = abs(rows[1] - rows[0]) / 2.0, abs(cols[3] - cols[2]) / 2.0
+    # In a rotated scene a step along the lattice's rows moves along both of its axes.
+    down = math.hypot(rows[1] - rows[0], rows[3] - rows[2]) / 2.0
+    across = math.hypot(cols[1] - cols[0], cols[3] - cols[2]) / 2.0
     if not (math.isfinite(down) and math.isfinite(across)):
         return 1.0, 1.0
-    return float(down), float(across)
+    return down, across
 
 
 def _places(

@@ -133,3 +133,20 @@ def test_scale_is_that_of_the_middle() -> None:
     down, across = scale_at(scene, lattice_of(20), window_at(x, y, 20, 2, 2), UTM)
     assert down == pytest.approx(4.0, rel=0.02)
     assert across == pytest.approx(4.0, rel=0.02)
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, 90.0, 180.0])
+def test_the_scale_of_a_rotated_scene_is_that_of_its_pixels(angle: float) -> None:
+    origin = Affine.translation(5e5, 5e6) * Affine.rotation(angle)
+    scene = make_scene(UTM, origin * Affine.scale(10, -10), (1000, 1000), 10.0)
+    x, y = scene.transform * (500, 500)
+    part = window_at(x, y, 20, 64, 64)
+    assert scale_at(scene, lattice_of(20), part, UTM) == pytest.approx((2.0, 2.0))
+
+    def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        shape = (rows.stop - rows.start, cols.stop - cols.start)
+        return np.full((3, *shape), 70.0, dtype=np.float32), np.ones(shape, dtype=np.bool_)
+
+    pixels, valid = resample_warped(scene, lattice_of(20), part, UTM, fetch, None)
+    assert valid.all()
+    assert (pixels == 70).all()
