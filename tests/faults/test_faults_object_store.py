@@ -22,10 +22,8 @@ from fixtures_faults import (
     CountBlocks,
     KillAt,
     environment,
-    result_bytes,
 )
 from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
-from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import ObjectPath
@@ -44,21 +42,6 @@ def server() -> Iterator[str]:
     with serve_s3() as url, pytest.MonkeyPatch.context() as patch:
         use_s3(patch, url)
         yield url
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    made = write_plain_job(tmp_path_factory.mktemp("faults") / "job", blocks=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(Path(made["output"]).parent)
-        yield made
-
-
-@pytest.fixture(scope="module")
-def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
-    folder = run(RunConfig(**job)).folder
-    assert isinstance(folder, Path)
-    return result_bytes(folder)
 
 
 @pytest.fixture

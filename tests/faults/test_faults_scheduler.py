@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import yaml
 from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, environment, result_bytes
-from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ClusterUnavailableError
@@ -84,21 +83,6 @@ def running() -> Iterator[Cluster]:
             with suppress(ProcessLookupError):
                 process.kill()
             process.wait()
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    made = write_plain_job(tmp_path_factory.mktemp("faults") / "job", blocks=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(Path(made["output"]).parent)
-        yield made
-
-
-@pytest.fixture(scope="module")
-def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
-    folder = run(RunConfig(**job)).folder
-    assert isinstance(folder, Path)
-    return result_bytes(folder)
 
 
 def config_for(job: dict[str, Any], out: Path, cluster: Cluster, **about: Any) -> dict[str, Any]:
