@@ -11,6 +11,7 @@ from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
+from s2s_map.redaction import cleaned
 
 
 def freeze(job: Job, *, again: bool = False) -> Job:
@@ -61,7 +62,7 @@ def keep_search(job: Job) -> None:
     if record is None:
         return
     with replacing_file(job.output / names.SEARCH) as partial:
-        partial.write_text(json.dumps(record, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "\n", "utf-8")
 
 
 def _kept(job: Job) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from s2s_map.pipeline.holes import RunHole
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.pipeline.making import Making
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
+from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
 
 SCHEMA = 1
@@ -137,7 +138,7 @@ class RunRecord:
             "machine": dict(self.machine),
         }
         with replacing_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_text(file_json(content), "utf-8")
 
 
 def read_record(path: OutputPath) -> RunRecord:
