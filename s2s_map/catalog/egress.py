@@ -277,9 +277,10 @@ _OPEN = Route(Host("", 0), is_open=True)
 def _take_over_no_proxy(way_out: Egress) -> None:
     """Have nothing of this process bypass the proxy.
 
-    libcurl connects directly to what NO_PROXY names, whatever proxy it was told, and hosts of a local
-    network stand there. So it is taken out of the environment and minded here. Where the environment
-    names proxies, too, libraries are sent this way instead, for what was to be direct to be so.
+    libcurl connects directly to what NO_PROXY names, whatever proxy it was told, and hosts of a
+    local network stand there. So it is taken out of the environment and minded here. Where the
+    environment names proxies, too, libraries are sent this way instead, so that what was to be
+    direct is.
     """
     found = urllib.request.getproxies_environment()
     if not found.get("no"):
@@ -294,7 +295,8 @@ def _take_over_no_proxy(way_out: Egress) -> None:
 
 def _environment_proxy(host: Host) -> SplitResult | None:
     found = _said or urllib.request.getproxies_environment()
-    if urllib.request.proxy_bypass_environment(f"{host.name}:{host.port}", found):
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+    if bypass(f"{host.name}:{host.port}", found):
         return None
     scheme = "https" if host.port == _PORT_HTTPS else "http"
     given = os.environ.get(f"GDAL_{scheme.upper()}_PROXY") or found.get(scheme) or found.get("all")
