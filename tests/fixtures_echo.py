@@ -54,7 +54,7 @@ def _values(handler: BaseHTTPRequestHandler) -> list[str]:
 
 
 def _text(handler: BaseHTTPRequestHandler) -> tuple[int, str, str]:
-    return 403, "text/plain", "\n".join(["you sent"] + _said(handler))
+    return 403, "text/plain", "\n".join(["you sent", *_said(handler)])
 
 
 def _xml(handler: BaseHTTPRequestHandler) -> tuple[int, str, str]:

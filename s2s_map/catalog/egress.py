@@ -28,6 +28,7 @@ _PIECE = 1 << 16
 _HEAD_BYTES = 1 << 16
 _CONNECT_S = 15.0
 _PORT_HTTPS = 443
+_UNREACHABLE = "cannot reach"
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -87,6 +88,7 @@ class Egress:
         self._tokens: dict[Route, str] = {}
         self._refusals: dict[Route, str] = {}
         self._was_public: set[str] = set()
+        self._tasks: set[object] = set()
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         listening = socket.create_server(("127.0.0.1", 0))
@@ -120,11 +122,15 @@ class Egress:
         self._loop.run_forever()
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The loop itself holds its tasks weakly.
+        task = asyncio.current_task()
+        self._tasks.add(task)
         try:
             await self._answer(reader, writer)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             pass
         finally:
+            self._tasks.discard(task)
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -171,7 +177,7 @@ class Egress:
         if proxy is not None:
             return await self._through(proxy, host, tunnel=tunnel), proxy
         if not addresses:
-            raise UnreachableError(f"the host {host} is not known")
+            raise UnreachableError(f"{_UNREACHABLE} {host}: no such host is known")
         for address in addresses:
             try:
                 return await asyncio.wait_for(
@@ -179,7 +185,7 @@ class Egress:
                 ), None
             except (OSError, TimeoutError):
                 continue
-        raise UnreachableError(f"{host} cannot be reached")
+        raise UnreachableError(f"{_UNREACHABLE} {host}")
 
     async def _judge(self, host: Host, route: Route) -> list[IpAddress]:
         """Return the addresses of a host that may be asked.
@@ -220,7 +226,7 @@ class Egress:
             except (OSError, TimeoutError):
                 continue
         else:
-            raise UnreachableError(f"the proxy {where} of the environment cannot be reached")
+            raise UnreachableError(f"{_UNREACHABLE} the proxy {where} of the environment")
         if tunnel:
             name = f"[{host.name}]" if ":" in host.name else host.name
             there[1].write(
@@ -231,7 +237,9 @@ class Egress:
             if len(answer) < 2 or answer[1] != b"200":
                 there[1].close()
                 status = answer[1].decode("latin-1")[:3] if len(answer) > 1 else "nothing"
-                raise UnreachableError(f"the proxy {where} of the environment answers {status}")
+                raise UnreachableError(
+                    f"{_UNREACHABLE} {host}: the proxy {where} of the environment answers {status}"
+                )
         return there
 
 
@@ -245,23 +253,25 @@ def _egress(_process: int) -> Egress:
     return Egress()
 
 
-def refused(name: str, route: Route) -> None:
-    """Say why what has just failed was not fetched, if the way out refused it.
+def refused(name: str, route: Route) -> str | None:
+    """Say why what has just failed was not fetched.
+
+    Returns:
+        Why the host could not be reached; None if it was.
 
     Raises:
-        ImageryError: With the reason.
+        ImageryError: If its server led to where it may not.
     """
     why = egress().refusal(route)
-    if why is not None:
-        leads = "leads to" in why
-        raise ImageryError(
-            f"{name} cannot be fetched: {why}",
-            remedy="list that host in redirects_to: of the entry if you trust it"
-            if leads and "local network" not in why
-            else "name that host's own address in the entry if you trust it"
-            if leads
-            else "check the network and the entry's address",
-        )
+    if why is None or why.startswith(_UNREACHABLE):
+        return why
+    inward = "local network" in why
+    raise ImageryError(
+        f"{name} cannot be fetched: {why}",
+        remedy="name that address itself in the entry if you trust it"
+        if inward
+        else "list that host in redirects_to: of the entry if you trust it",
+    )
 
 
 def _authority(target: str) -> Host:
@@ -333,12 +343,17 @@ async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:
 
 
 async def _pump_both(here: Streams, there: Streams) -> None:
-    """Carry bytes both ways until the server ends, or both have ended."""
-    up = asyncio.create_task(_pump(here[0], there[1]))
+    """Carry bytes both ways until a side ends: who has enough closes, and no more is fetched."""
+    ways = [
+        asyncio.create_task(_pump(here[0], there[1])),
+        asyncio.create_task(_pump(there[0], here[1])),
+    ]
     try:
-        await _pump(there[0], here[1])
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        up.cancel()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
         there[1].close()
 
 
@@ -346,5 +361,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(_PIECE):
         writer.write(data)
         await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()

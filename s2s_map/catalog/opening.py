@@ -189,9 +189,9 @@ def open_dataset(settings: Settings, overview: int | None = None) -> DatasetRead
             settings.path, driver=list(settings.drivers), sharing=False, **level
         )
     except RasterioError as error:
-        raise_refused(settings)
+        reason = _refused(settings) or _first_line(error)
         raise ImageryError(
-            f"{settings.name} does not open as a raster ({_first_line(error)})",
+            f"{settings.name} does not open as a raster ({reason})",
             expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
         ) from _cause(error)
     # GDAL would open what is named there, by any driver and wherever it is.
@@ -215,21 +215,15 @@ def reading(settings: Settings) -> Iterator[None]:
     try:
         yield
     except RasterioError as error:
-        raise_refused(settings)
+        reason = _refused(settings) or _first_line(error)
         raise ImageryError(
-            f"{settings.name} cannot be read ({_first_line(error)})",
+            f"{settings.name} cannot be read ({reason})",
             remedy="check that the file is whole; fetch it again if not",
         ) from _cause(error)
 
 
-def raise_refused(settings: Settings) -> None:
-    """Say what kept a file from being fetched, if that was no matter of the file.
-
-    Raises:
-        ImageryError: For a server that led elsewhere, or cannot be reached.
-    """
-    if settings.route is not None:
-        refused(settings.name, settings.route)
+def _refused(settings: Settings) -> str | None:
+    return None if settings.route is None else refused(settings.name, settings.route)
 
 
 def _first_line(error: Exception) -> str:

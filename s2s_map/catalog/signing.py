@@ -88,8 +88,8 @@ def _fetch(token_url: str) -> _Token:
         remember_address(f"{token_url.partition('?')[0]}?{text}")
         expires = datetime.fromisoformat(str(content["msft:expiry"]).replace("Z", "+00:00"))
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        refused(f"a token from {redacted(token_url)}", route_to(token_url))
-        reason = redacted(str(error)).splitlines()[0] if str(error) else type(error).__name__
+        reason = refused(f"a token from {redacted(token_url)}", route_to(token_url))
+        reason = reason or next(iter(redacted(str(error)).splitlines()), type(error).__name__)
         raise ImageryError(
             f"no token from {redacted(token_url)} ({reason[:200]})",
             expected="JSON with token and msft:expiry",

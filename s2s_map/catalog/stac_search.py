@@ -103,8 +103,8 @@ def _found(entry: StacEntry, bbox: list[float], interval: str) -> Iterator[dict[
         KeyError,
         OSError,
     ) as error:
-        refused(f"the STAC API {redacted(entry.url)}", route)
-        reason = redacted(str(error)).splitlines()[0] if str(error) else type(error).__name__
+        reason = refused(f"the STAC API {redacted(entry.url)}", route)
+        reason = reason or next(iter(redacted(str(error)).splitlines()), type(error).__name__)
         raise ImageryError(
             f"the STAC API {redacted(entry.url)} does not answer as one ({reason[:200]})",
             remedy="check the network and the entry's url:; see s2s-map catalog check",

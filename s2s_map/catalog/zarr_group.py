@@ -108,11 +108,10 @@ def zarr_errors(uri: str) -> Iterator[None]:
     except (ImageryError, MemoryError):
         raise
     except Exception as error:
-        if is_remote(uri):
-            refused(redacted(uri), route_to(uri))
+        reason = refused(redacted(uri), route_to(uri)) if is_remote(uri) else None
         # Not chained: clients of object stores quote requests, and with them keys.
         raise ImageryError(
-            f"{redacted(uri)} cannot be read ({_reason(error)})",
+            f"{redacted(uri)} cannot be read ({reason or _reason(error)})",
             remedy="check that the store is whole, and the network",
         ) from None
 
