@@ -1,4 +1,4 @@
-"""Servers on loopback addresses that lead elsewhere: /to/ADDRESS/PATH."""
+"""Servers on loopback addresses that lead elsewhere: /to/ADDRESS IN HEXADECIMAL/NAME."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Redirecting:
     hub: str = ""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
+    def to(self, address: str, root: str = "") -> str:
+        """Return an address of this server that leads to another one."""
+        name = address.rpartition("/")[2]
+        return f"{root or self.url}/to/{address.encode().hex()}/{name}"
+
 
 class _Server6(ThreadingHTTPServer):
     address_family = socket.AF_INET6
@@ -50,7 +55,9 @@ def serve_redirects(content: bytes) -> Iterator[Callable[[str], Redirecting]]:
                 if state.hub and "/resolve/" in path:
                     self._lead(state.hub)
                 elif path.startswith("/to/"):
-                    self._lead(path.removeprefix("/to/"))
+                    coded, _, rest = path.removeprefix("/to/").partition("/")
+                    address = bytes.fromhex(coded).decode()
+                    self._lead(address + rest.removeprefix(address.rpartition("/")[2]))
                 elif path.startswith("/loop/"):
                     self._lead(path)
                 else:

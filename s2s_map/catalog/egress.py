@@ -21,7 +21,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from s2s_map.catalog.redirects import Host, IpAddress, Route, is_public, is_refused, literal
+from s2s_map.catalog.redirects import (
+    Host,
+    IpAddress,
+    Route,
+    canonical,
+    is_public,
+    is_refused,
+    literal,
+)
 from s2s_map.errors import ImageryError
 
 _PIECE = 1 << 16
@@ -276,7 +284,7 @@ def refused(name: str, route: Route) -> str | None:
 
 def _authority(target: str) -> Host:
     parts = urlsplit(f"//{target}")
-    return Host((parts.hostname or "").rstrip("."), parts.port or _PORT_HTTPS)
+    return Host(canonical(parts.hostname or ""), parts.port or _PORT_HTTPS)
 
 
 # What the environment said of proxies before `_take_over_no_proxy`.

@@ -36,7 +36,7 @@ class Host:
         parts = urlsplit(address)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError("no address of HTTP")
-        return cls(parts.hostname.rstrip("."), parts.port or _PORTS[parts.scheme])
+        return cls(canonical(parts.hostname), parts.port or _PORTS[parts.scheme])
 
     def __str__(self) -> str:
         name = f"[{self.name}]" if ":" in self.name else self.name
@@ -74,9 +74,15 @@ class Route:
 def _matches(host: Host, other: str) -> bool:
     parts = urlsplit(f"//{other.removeprefix('.')}")
     ports = (80, 443) if parts.port is None else (parts.port,)
-    name = parts.hostname or ""
+    name = canonical(parts.hostname or "")
     same = host.name == name or (other.startswith(".") and host.name.endswith(f".{name}"))
     return same and host.port in ports
+
+
+def canonical(name: str) -> str:
+    """Return a host's name as libraries hand it on: addresses in their usual form."""
+    own = literal(name)
+    return name.lower().rstrip(".") if own is None else str(own)
 
 
 def literal(name: str) -> IpAddress | None:

@@ -174,19 +174,19 @@ def _redirects(endpoint: str, hosts: tuple[str, ...]) -> Iterator[None]:
             f"HF_ENDPOINT is {redacted(endpoint)}", expected="an address such as https://host"
         ) from None
 
-    def check(response: httpx2.Response) -> None:
-        if response.next_request is not None:
-            try:
-                egress().check(route, Host.of(str(response.next_request.url)))
-            except (EgressError, ValueError) as error:
-                raise ModelError(
-                    f"{redacted(endpoint)} cannot be used: {error}",
-                    remedy="name that host with --redirects-to if you trust it",
-                ) from None
+    def check(request: httpx2.Request) -> None:
+        # The client asks for some of the addresses that it is given by itself.
+        try:
+            egress().check(route, Host.of(str(request.url)))
+        except (EgressError, ValueError) as error:
+            raise ModelError(
+                f"{redacted(endpoint)} cannot be used: {error}",
+                remedy="name that host with --redirects-to if you trust it",
+            ) from None
 
     def make() -> httpx2.Client:
         client = default_client_factory()
-        client.event_hooks["response"].append(check)
+        client.event_hooks["request"].append(check)
         return client
 
     set_client_factory(make)

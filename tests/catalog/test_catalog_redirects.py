@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,19 +153,20 @@ def test_a_raster_is_not_fetched_from_elsewhere(
     servers: Callable[[str], Redirecting], elsewhere: str
 ) -> None:
     here, there = servers("127.0.0.1"), servers(elsewhere)
-    uri = f"{here.url}/to/{there.url}/a.tif"
+    uri = here.to(f"{there.url}/a.tif")
     with pytest.raises(ImageryError, match=r"leads to .*another host; list that host in redirects"):
         scenes(raster_at(uri))
     assert not there.requests
-    # The same entry, once it says so.
+    # An entry that says so; GDAL keeps what was refused.
+    uri = here.to(f"{there.url}/b.tif")
     assert scenes(raster_at(uri, redirects_to=[str(Host.of(there.url))]))
     assert there.requests
 
 
 def test_redirects_within_the_host_are_followed(servers: Callable[[str], Redirecting]) -> None:
     here = servers("127.0.0.1")
-    assert scenes(raster_at(f"{here.url}/to//b/a.tif"))
-    assert scenes(raster_at(f"{here.url}/to/{here.url}/a.tif"))
+    assert scenes(raster_at(here.to("/b/a.tif")))
+    assert scenes(raster_at(here.to(f"{here.url}/a.tif")))
     with pytest.raises(ImageryError):
         scenes(raster_at(f"{here.url}/loop/a.tif"))
 
@@ -178,8 +178,7 @@ def test_credentials_stay_with_their_host(
     monkeypatch.setenv(
         "GDAL_HTTP_HEADERS", "Authorization: Bearer s3cret-one,X-Api-Key: s3cret-two"
     )
-    login = here.url.replace("//", "//me:s3cret-three@")
-    uri = f"{login}/to/{there.url}/a.tif?key=s3cret-four"
+    uri = here.to(f"{there.url}/a.tif").replace("//", "//me:s3cret-three@") + "?key=s3cret-four"
     assert scenes(raster_at(uri, redirects_to=[str(Host.of(there.url))]))
     assert "s3cret" in str(here.requests)
     assert there.requests
@@ -195,7 +194,7 @@ def test_no_proxy_does_not_open_a_way_out(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,localhost")
     with pytest.raises(ImageryError, match="another host"):
-        scenes(raster_at(f"{here.url}/to/{there.url}/a.tif"))
+        scenes(raster_at(here.to(f"{there.url}/a.tif")))
     assert not there.requests
 
 
@@ -206,7 +205,7 @@ def zarr_at(uri: str, **more: Any) -> ZarrEntry:
 
 def test_a_cube_is_not_fetched_from_elsewhere(servers: Callable[[str], Redirecting]) -> None:
     here, there = servers("127.0.0.1"), servers("127.0.0.2")
-    uri = f"{here.url}/to/{there.url}/cube.zarr"
+    uri = here.to(f"{there.url}/cube.zarr")
     with pytest.raises(ImageryError, match=r"leads to .*another host"):
         ZarrSource.open(zarr_at(uri))
     assert not there.requests
@@ -215,7 +214,7 @@ def test_a_cube_is_not_fetched_from_elsewhere(servers: Callable[[str], Redirecti
         ZarrSource.open(zarr_at(uri, redirects_to=[str(Host.of(there.url))]))
     assert there.requests
     with pytest.raises(ImageryError):
-        open_group(f"{here.url}/to//b/cube.zarr")
+        open_group(here.to("/b/cube.zarr"))
     assert any(path.startswith("/b/") for path, _ in here.requests)
 
 
@@ -224,7 +223,7 @@ def test_an_api_is_not_asked_elsewhere(servers: Callable[[str], Redirecting]) ->
     fields = {
         "type": "stac",
         "title": "t",
-        "url": f"{here.url}/to/{there.url}/api",
+        "url": here.to(f"{there.url}/api"),
         "collection": "c",
         "time": "2024-01-01/2024-02-01",
         "sensor": "sentinel",
@@ -234,7 +233,7 @@ def test_an_api_is_not_asked_elsewhere(servers: Callable[[str], Redirecting]) ->
     with pytest.raises(ImageryError, match=r"leads to .*another host"):
         search_items(StacEntry.model_validate(fields), (8.0, 47.0, 8.1, 47.1))
     with pytest.raises(ImageryError, match=r"leads to .*another host"):
-        signed("https://a.test/x.tif", f"{here.url}/to/{there.url}/token")
+        signed("https://a.test/x.tif", here.to(f"{there.url}/token"))
     assert not there.requests
 
 
@@ -287,11 +286,11 @@ def test_a_public_host_does_not_lead_into_our_network(
     ports = {"8.8.8.8": here.port, "1.1.1.1": there.port, "10.0.0.7": there.port}
     with named(monkeypatch, addresses, ports):
         # Although the entry trusts it.
-        uri = f"http://maps.test/to/http://{inner}/a.tif"
+        uri = here.to(f"http://{inner}/a.tif", "http://maps.test")
         with pytest.raises(ImageryError, match="on this machine or a local network"):
             scenes(raster_at(uri, redirects_to=[inner]))
         assert not there.requests
-        cdn = "http://maps.test/to/http://cdn.test/a.tif"
+        cdn = here.to(f"http://cdn.test/{inner}/a.tif", "http://maps.test")
         assert scenes(raster_at(cdn, redirects_to=["cdn.test"]))
         assert there.requests
 
@@ -319,11 +318,10 @@ def test_what_a_public_api_names_is_no_file_of_our_network(
     here = servers("127.0.0.1")
     ports = {"8.8.8.8": here.port, "10.0.0.7": here.port}
     with named(monkeypatch, {"api.test": ["8.8.8.8"], "ours.test": ["10.0.0.7"]}, ports):
-        settings = remote_settings("http://ours.test/a.tif", "https://api.test/stac")
+        settings = remote_settings("http://ours.test/c.tif", "https://api.test/stac")
         with (
             pytest.raises(ImageryError, match="on this machine or a local network"),
             settings.environment(),
         ):
             open_dataset(settings)
         assert not here.requests
-    assert json.dumps(here.requests) == "[]"
