@@ -23,6 +23,7 @@ from typing import Any, Protocol, Self
 from s2s_map.arrays import Hole
 from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.replacing import output_errors, replacing_file
+from s2s_map.embeddings.sealed import BlockSeal
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
 
@@ -53,6 +54,8 @@ class BlockRecord:
         holes: Imagery that should have been there and was not.
         hardware: What computed it, such as "AVX512" or the name of a GPU; "" if not known.
         data_tag: What an object store calls its data's content; "" on a disk, and without data.
+        file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
+            data, and from versions before it was kept.
     """
 
     block: str
@@ -70,6 +73,12 @@ class BlockRecord:
     holes: tuple[Hole, ...] = ()
     hardware: str = ""
     data_tag: str = ""
+    file_crc: str = ""
+
+    @property
+    def seal(self) -> BlockSeal:
+        """What readers of the block compare it with."""
+        return BlockSeal(self.checksum, self.valid_cells, self.file_crc, self.data_tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,11 @@ class LedgerState:
     def content(self) -> dict[str, str]:
         """Checksums of the finished blocks by key: what the embeddings are."""
         return {key: self.records[key].checksum for key in sorted(self.records)}
+
+    @property
+    def seals(self) -> dict[str, BlockSeal]:
+        """What readers compare the finished blocks with, by key."""
+        return {key: record.seal for key, record in self.records.items()}
 
     @property
     def digest(self) -> str:
