@@ -129,7 +129,7 @@ def create_group(
         chunks=(1, chunk, chunk, dim),
         shards=(len(slots), block, block, dim),
         # Measured on embeddings: byte shuffling and a low level give most of the gain.
-        # The checksum of each chunk comes last: who reads a chunk, with whatever library, checks it.
+        # Each chunk ends in its checksum: who reads it, with whatever library, checks it.
         compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()),
         fill_value=np.nan,
         dimension_names=_DIMENSIONS,
@@ -209,7 +209,9 @@ def damaged_files(where: OutputPath, attributes: Mapping[str, Any]) -> list[str]
         attributes: Its attributes.
     """
     return [
-        name for name, sha256 in attributes.get(FILES, {}).items() if _sha256(where / name) != sha256
+        name
+        for name, sha256 in attributes.get(FILES, {}).items()
+        if _sha256(where / name) != sha256
     ]
 
 

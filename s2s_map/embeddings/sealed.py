@@ -8,9 +8,9 @@ older versions, the SHA-256 of their values.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,42 +44,21 @@ class DamagedBlocksError(StoreError):
     """Blocks that are not what was recorded of them.
 
     Args:
-        found: What was found.
-        expected: What was expected.
-        remedy: What to do about it.
-        blocks: Their keys.
+        store: Where they lie.
+        reasons: What is wrong with each, by its key.
     """
 
-    def __init__(
-        self, found: str, *, expected: str = "", remedy: str = "", blocks: tuple[str, ...] = ()
-    ) -> None:
-        super().__init__(found, expected=expected, remedy=remedy)
-        self.blocks = blocks
+    def __init__(self, store: OutputPath, reasons: Mapping[str, str]) -> None:
+        first = min(reasons)
+        more = f" and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+        super().__init__(
+            f"block {first}{more} of {store} is damaged: {reasons[first]}",
+            remedy="start the same run again (s2s-map run CONFIG), which embeds it anew",
+        )
+        self.store, self.reasons = store, dict(reasons)
 
     def __reduce__(self) -> Any:
-        return _rebuild, (self.found, self.expected, self.remedy, self.blocks)
-
-
-def _rebuild(
-    found: str, expected: str, remedy: str, blocks: tuple[str, ...]
-) -> DamagedBlocksError:
-    return DamagedBlocksError(found, expected=expected, remedy=remedy, blocks=blocks)
-
-
-def damaged(store: EmbeddingsStore, reasons: Mapping[str, str]) -> DamagedBlocksError:
-    """Return the error that blocks of a store are damaged.
-
-    Args:
-        store: The store.
-        reasons: Why, by their keys.
-    """
-    first = min(reasons)
-    more = f" and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
-    return DamagedBlocksError(
-        f"block {first}{more} of {store.path} is damaged: {reasons[first]}",
-        remedy="start the same run again (s2s-map run CONFIG), which embeds it anew",
-        blocks=tuple(sorted(reasons)),
-    )
+        return DamagedBlocksError, (self.store, self.reasons)
 
 
 class SealedEmbeddings(EmbeddingsStore):
@@ -157,7 +136,7 @@ class SealedEmbeddings(EmbeddingsStore):
         self._check(block)
         read = super().read_block
         if self._checked([block]):
-            return self._naming([block], lambda: read(block))
+            return self._naming([block], partial(read, block))
         shape = (len(self.time_slots), *block.shape, self.dim)
         return np.full(shape, np.nan, dtype=np.float32)
 
@@ -171,11 +150,11 @@ class SealedEmbeddings(EmbeddingsStore):
         sound = self._checked(touched)
         read = super().read_cells
         if len(sound) == len(touched):
-            return self._naming(touched, lambda: read(slot, y, x))
+            return self._naming(touched, partial(read, slot, y, x))
         cells = np.full((y.stop - y.start, x.stop - x.start, self.dim), np.nan, dtype=self.dtype)
         for block in sound:
             rows, cols = _common(block.y, y), _common(block.x, x)
-            part = self._naming([block], lambda rows=rows, cols=cols: read(slot, rows, cols))
+            part = self._naming([block], partial(read, slot, rows, cols))
             cells[_within(rows, y), _within(cols, x)] = part
         return cells
 
@@ -189,16 +168,24 @@ class SealedEmbeddings(EmbeddingsStore):
         slots = [self.read_cells(slot, y, whole) for slot in range(len(self.time_slots))]
         return np.stack(slots).astype(np.float32)
 
+    def check(self, y: slice, x: slice) -> None:
+        """Check all blocks that cells touch, before any is read.
+
+        Raises:
+            DamagedBlocksError: With all of them that are not what was recorded.
+        """
+        self._checked(list(self._touched(y, x)))
+
     def _checked(self, blocks: list[Block]) -> list[Block]:
         """Return those of some blocks that hold data, as it was recorded."""
         finished = [block for block in blocks if block.key in self._seals]
         reasons = {block.key: self.damage(block) for block in finished}
         bad = {key: reason for key, reason in reasons.items() if reason}
         if bad:
-            raise damaged(self, bad)
+            raise DamagedBlocksError(self.path, bad)
         return [block for block in finished if self._seals[block.key].valid_cells]
 
-    def _naming(self, blocks: list[Block], read: Any) -> Any:
+    def _naming[Read](self, blocks: list[Block], read: Callable[[], Read]) -> Read:
         """Read, and if that fails say which of the blocks is damaged."""
         try:
             return read()
@@ -210,7 +197,7 @@ class SealedEmbeddings(EmbeddingsStore):
             if not bad:
                 # Whole by now: another has put it right, or the disk reads as it likes.
                 raise
-            raise damaged(self, bad) from error
+            raise DamagedBlocksError(self.path, bad) from error
 
     def _touched(self, y: slice, x: slice) -> Iterator[Block]:
         side = self.grid.block_cells
@@ -218,7 +205,7 @@ class SealedEmbeddings(EmbeddingsStore):
             for col in range(x.start // side, -(-x.stop // side)):
                 yield self.grid.block(row, col)
 
-    def __reduce__(self) -> tuple[Any, tuple[OutputPath, Mapping[str, BlockSeal]]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return _opened, (self.path, self._seals)
 
 
@@ -233,7 +220,7 @@ def _version(shard: OutputPath) -> tuple[str, tuple[int, int]]:
         FileNotFoundError: If there is none.
     """
     if isinstance(shard, Path):
-        status = os.stat(shard)
+        status = shard.stat()
         return "", (status.st_mtime_ns, status.st_size)
     return shard.info().e_tag, (0, 0)
 

@@ -116,7 +116,12 @@ class EmbeddingsStore:
         """Write everything of a store but its blocks, which stay as they are.
 
         Args:
-            path: The store; the others as for `create`.
+            path: The store.
+            grid: Cells and blocks, as for `create`.
+            dim: Length of an embedding.
+            time_slots: Labels of the time slots.
+            attributes: Provenance.
+            dtype: float16, or float32.
 
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
@@ -383,7 +388,7 @@ class EmbeddingsStore:
                 digest.update(_bytes(values))
         return digest.hexdigest()
 
-    def __reduce__(self) -> tuple[Any, tuple[OutputPath]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return EmbeddingsStore.open, (self._path,)
 
     def __repr__(self) -> str:

@@ -109,6 +109,8 @@ class RunStart:
         cluster: Where blocks are computed.
         at: When, seconds since 1970.
         anew: Whether it removed what was there before: the same command then goes on with it.
+        identity: Hash of what decides the embeddings; "" from versions before it was kept.
+        store: Id of the store it writes to, "" if that has none; known of what was read.
     """
 
     blocks: int
@@ -117,6 +119,8 @@ class RunStart:
     cluster: str
     at: float = 0.0
     anew: bool = False
+    identity: str = ""
+    store: str = ""
 
 
 @dataclass

@@ -100,7 +100,7 @@ class ObjectLedger:
 
     def start(self, run: RunStart) -> None:
         """Note that a run begins."""
-        line = _line("start", run)
+        line = stamped(_line("start", run), self._store)
         self._run = {"id": uuid.uuid4().hex, "start": line, "failures": {}}
         self._put_run()
 

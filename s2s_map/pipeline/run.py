@@ -6,11 +6,12 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
-from s2s_map.embeddings.schema import STORE_ID
+from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.vector_cache import vectors_folder
@@ -36,6 +37,12 @@ from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
 from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
 from s2s_map.pipeline.making import makings_of
 from s2s_map.pipeline.mapping import score_maps
+from s2s_map.pipeline.mending import (
+    mend_metadata,
+    mended_check,
+    scored_whole,
+    store_attributes,
+)
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
@@ -43,6 +50,7 @@ from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.worker import lent_model, resolve_device
 from s2s_map.pipeline.writing import write_quicklook, write_results
+from s2s_map.rasters.building import MapsBuilding
 
 
 def run(
@@ -97,9 +105,9 @@ def run(
     out = output_path(config.output)
     names.check_access(out, write=True)
     job = freeze(resolve(config, catalogs), again=overwrite)
-    check = check_mended if retry_holes else names.check_folder
+    check = partial(check_mended if retry_holes else names.check_folder, out, job.identity())
     if not overwrite:
-        check(out, job.identity())
+        mended_check(check, job, out)
     record = RunRecord.of(job)
     with _timed(record, "prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
@@ -110,7 +118,8 @@ def run(
     with names.locked(out, watch.note) as lock:
         if overwrite and not _goes_on(job, out, watch):
             names.clear_folder(out)
-        check(out, job.identity())
+        mend_metadata(job, out, watch)
+        mended_check(check, job, out)
         keep_search(job)
         store = _open_store(job, out)
         with (
@@ -119,29 +128,42 @@ def run(
         ):
             drop_replaced(store, ledger, watch)
             before = take_back(job, store, ledger, watch) if retry_holes else {}
-            with (
-                _timed(record, "embed"),
-                lent_model(config.model, config.device, job.precision, model),
-            ):
-                embedded = embed_missing(
-                    job, store, ledger, watch, where, on_stage, anew=overwrite, before=before
-                )
-            how = "incomplete" if embedded.failed else "complete"
-            with noted_end(ledger, lambda: how, lambda: "while its maps were made"):
+            embedded = EmbeddingCounts()
+
+            def embed() -> None:
+                nonlocal embedded
+                with (
+                    _timed(record, "embed"),
+                    lent_model(config.model, config.device, job.precision, model),
+                ):
+                    now = embed_missing(
+                        job, store, ledger, watch, where, on_stage, anew=overwrite, before=before
+                    )
+                embedded = embedded.and_then(now)
+
+            def score(sealed: SealedEmbeddings) -> MapsBuilding:
                 state = ledger.state()
                 check_not_replaced(store, state.records)
                 _count(record, state, embedded)
                 with _timed(record, "score"):
-                    building = score_maps(
-                        out, store, questions, state.content, config.zarr_format, watch, where
+                    return score_maps(
+                        out, sealed, questions, state.content, config.zarr_format, watch, where
                     )
+
+            embed()
+
+            def how() -> str:
+                return "incomplete" if embedded.failed else "complete"
+
+            with noted_end(ledger, how, lambda: "while its maps were made"):
+                building = scored_whole(store, ledger, watch, score, embed)
                 results = building.target.parent
                 _say_outdated(record, out, watch)
                 with _timed(record, "write"):
                     write_quicklook(job, results, watch)
                     write_results(out, building, questions, record, watch, where)
                 record.write(results / names.RECORD)
-                check_not_replaced(store, state.records)
+                check_not_replaced(store, ledger.state().records)
                 lock.check()
                 publish(out, results)
     return open_run(out)
@@ -171,18 +193,7 @@ def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
     path = out / names.EMBEDDINGS
     if EmbeddingsStore.exists(path):
         return EmbeddingsStore.open(path)
-    attributes = {
-        STORE_ID: uuid.uuid4().hex,
-        "identity": job.identity(),
-        "attribution": job.entry.attribution,
-        "licence": job.entry.licence,
-        "model": {
-            "name": job.card.name,
-            "sha256": job.card.sha256,
-            "precision": job.precision,
-        },
-        "metadata": None if job.metadata is None else job.metadata.describe(),
-    }
+    attributes = store_attributes(job, uuid.uuid4().hex)
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
 
 
@@ -253,4 +264,5 @@ def _executor(
 def _timed(record: RunRecord, stage: str) -> Iterator[None]:
     began = time.monotonic()
     yield
-    record.timings[stage] = round(time.monotonic() - began, 3)
+    seconds = record.timings.get(stage, 0.0) + time.monotonic() - began
+    record.timings[stage] = round(seconds, 3)
