@@ -17,6 +17,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from s2s_map.embeddings.georeference import (
     SPATIAL_REF,
     coordinate_attributes,
+    grid_from_attributes,
     group_attributes,
     spatial_ref_attributes,
     variable_attributes,
@@ -257,18 +258,30 @@ def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
     return StoreSchema(array, tuple(str(slot) for slot in slots), provenance)
 
 
-def read_store_id(path: OutputPath) -> str | None:
-    """Return the random name of a store; None if it has none, as older ones, or is not there.
+type StoreMark = tuple[str | None, tuple[int, int, int] | None]
+"""The id of a store, and its rows and columns of blocks with the cells of one; None: not known."""
+
+
+def read_store_mark(path: OutputPath) -> StoreMark:
+    """Return the random name of a store and its blocks; None for what it does not say.
+
+    Older stores have no name, and one that is not there has neither.
 
     Raises:
         OutputError: If an object store cannot be read.
     """
     try:
-        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
-        found = content["attributes"][PROVENANCE].get(STORE_ID)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return found if isinstance(found, str) else None
+        attributes = json.loads((path / ROOT).read_text(encoding="utf-8"))["attributes"]
+        found = attributes[PROVENANCE].get(STORE_ID)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, None
+    blocks: tuple[int, int, int] | None
+    try:
+        grid = grid_from_attributes(attributes, path)
+        blocks = (*grid.block_shape, grid.block_cells**2)
+    except StoreError:
+        blocks = None
+    return found if isinstance(found, str) else None, blocks
 
 
 def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:

@@ -105,6 +105,7 @@ def query(
                 folder, store, questions, done, config.zarr_format, watch, executor
             )
             results = building.target.parent
+            lock.check()
             keep_files(finished_results(folder), results, [names.IMAGERY])
             record.created = datetime.now(UTC)
             write_results(folder, building, questions, record, watch, executor)

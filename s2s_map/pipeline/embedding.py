@@ -46,6 +46,7 @@ class EmbeddingCounts:
         workers: Names of the processes that encoded.
         failed: Blocks without embeddings, with the reason.
         kept: Blocks that failed when they were tried again, and are as they were.
+        keys: Which blocks were embedded now.
     """
 
     blocks: int = 0
@@ -55,6 +56,7 @@ class EmbeddingCounts:
     workers: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     kept: int = 0
+    keys: set[str] = field(default_factory=set)
 
     def and_then(self, later: EmbeddingCounts) -> EmbeddingCounts:
         """Return what this and a later embedding of the same job did."""
@@ -66,7 +68,13 @@ class EmbeddingCounts:
             self.workers | later.workers,
             later.failed,  # It tried again what had failed before.
             self.kept + later.kept,
+            self.keys | later.keys,
         )
+
+    @property
+    def ending(self) -> str:
+        """How the run ends, if all goes well from here."""
+        return "incomplete" if self.failed else "complete"
 
     @property
     def encoder_idle(self) -> float:
@@ -191,6 +199,7 @@ def _note(
         clean = (replace(h, reason=redacted(h.reason), uri=redacted(h.uri)) for h in record.holes)
         ledger.record(replace(record, holes=tuple(clean)))
         counts.blocks += 1
+        counts.keys.add(key)
         counts.patches += record.patches
         counts.encode_s += record.encode_s
         counts.workers.add(record.worker)

@@ -11,13 +11,14 @@ from typing import Any
 from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
-from s2s_map.embeddings.schema import read_store_id
+from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError
 from s2s_map.pipeline.file_system import weaknesses
 from s2s_map.pipeline.generations import LATEST, RESULTS
 from s2s_map.pipeline.ledger import JournalLedger, Ledger, LedgerState
+from s2s_map.pipeline.ledger_lines import Blocks
 from s2s_map.pipeline.lock import FolderLock
 from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER, ObjectLedger
 from s2s_map.pipeline.object_lock import LOCK, ObjectLock, store_weaknesses
@@ -64,10 +65,11 @@ def open_ledger(
         guard: Called before every entry; raises if this process may write no longer.
         any_store: Believe what was said of whichever store.
     """
-    store = None if any_store else read_store_id(folder / EMBEDDINGS)
+    store, size = (None, None) if any_store else read_store_mark(folder / EMBEDDINGS)
+    blocks = None if size is None else Blocks(*size)
     if isinstance(folder, ObjectPath):
-        return ObjectLedger(folder, guard, store)
-    return JournalLedger(folder / LEDGER, guard, store)
+        return ObjectLedger(folder, guard, store, blocks)
+    return JournalLedger(folder / LEDGER, guard, store, blocks)
 
 
 def open_embeddings(folder: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:

@@ -72,6 +72,7 @@ class RegionTask:
         Raises:
             DamagedBlocksError: For embeddings that are not what was recorded; nothing is marked.
         """
+        self.building.check_there()
         self.store.check(region.y, region.x)
         with wrapped(self.building.path):
             self._score(region, stop)
@@ -128,6 +129,7 @@ class LayerTask:
     def __call__(self, name: str, stop: Event) -> str:
         """Do it."""
         building, slots = self.building, self.building.time_slots
+        building.check_there()
         with building.local_layer(self.layers[name]) as layer:
             with staged(self.folder) as folder:
                 write_cogs(folder, [layer], building.grid, slots, self.attributes)

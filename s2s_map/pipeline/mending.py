@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from s2s_map.catalog.unchanged import Snapshot, changed, changed_files
 from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.schema import STORE_ID, DamagedMetadataError
 from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
@@ -107,6 +108,28 @@ def scored_whole[Scored](
             ledger.drop(bad.reasons)
             embed()
     raise bad
+
+
+def check_imagery(job: Job, before: Snapshot, ledger: Ledger, embedded: Iterable[str]) -> None:
+    """Check that the imagery is still what it was when the run began.
+
+    Blocks are forgotten that may be of other imagery: those of files whose size and time say
+    nothing, as where they were kept when it was replaced, or which are not looked at read by read.
+
+    Args:
+        job: The job.
+        before: What its imagery was like.
+        ledger: Its ledger.
+        embedded: Blocks that were embedded since.
+
+    Raises:
+        ImageryChangedError: For the first file that is another now.
+    """
+    found = changed_files(before, job.source.snapshot())
+    if not all(found.values()):
+        ledger.drop(embedded)
+    if found:
+        raise changed(min(found))
 
 
 def mended_check(check: Callable[[], None], job: Job, out: OutputPath) -> None:

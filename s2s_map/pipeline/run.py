@@ -38,6 +38,7 @@ from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
 from s2s_map.pipeline.making import makings_of
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.mending import (
+    check_imagery,
     mend_metadata,
     mended_check,
     scored_whole,
@@ -128,7 +129,7 @@ def run(
         ):
             drop_replaced(store, ledger, watch)
             before = take_back(job, store, ledger, watch) if retry_holes else {}
-            embedded = EmbeddingCounts()
+            embedded, imagery = EmbeddingCounts(), job.source.snapshot()
 
             def embed() -> None:
                 nonlocal embedded
@@ -142,6 +143,7 @@ def run(
                 embedded = embedded.and_then(now)
 
             def score(sealed: SealedEmbeddings) -> MapsBuilding:
+                lock.check()
                 state = ledger.state()
                 check_not_replaced(store, state.records)
                 _count(record, state, embedded)
@@ -152,16 +154,21 @@ def run(
 
             embed()
 
-            def how() -> str:
-                return "incomplete" if embedded.failed else "complete"
+            def undisturbed() -> None:
+                lock.check()
+                check_imagery(job, imagery, ledger, embedded.keys)
 
-            with noted_end(ledger, how, lambda: "while its maps were made"):
+            with noted_end(ledger, lambda: embedded.ending, lambda: "while its maps were made"):
+                undisturbed()
                 building = scored_whole(store, ledger, watch, score, embed)
                 results = building.target.parent
                 _say_outdated(record, out, watch)
                 with _timed(record, "write"):
+                    undisturbed()
                     write_quicklook(job, results, watch)
+                    undisturbed()
                     write_results(out, building, questions, record, watch, where)
+                lock.check()
                 record.write(results / names.RECORD)
                 check_not_replaced(store, ledger.state().records)
                 lock.check()

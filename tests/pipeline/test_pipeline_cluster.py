@@ -25,7 +25,7 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
-from s2s_map.embeddings.schema import read_store_id
+from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.errors import ClusterError, ModelError, OutputError, OutputUnavailableError
 from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline import dask_executor
@@ -165,7 +165,7 @@ class Notes(Reporter):
 
 
 def store_id(folder: Path) -> str | None:
-    return read_store_id(folder / "embeddings.zarr")
+    return read_store_mark(folder / "embeddings.zarr")[0]
 
 
 def clusters_of(folder: Path) -> str:

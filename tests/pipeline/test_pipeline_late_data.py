@@ -95,7 +95,9 @@ def test_data_that_is_put_after_a_run_is_found(
     shard.write_bytes(shard.read_bytes())
     query(str(root), "birds")
     shard.write_bytes((root / SHARDS / "3/3/0").read_bytes())
-    with pytest.raises(DamagedBlocksError, match="r001-c002 .* holds other data than was recorded"):
+    with pytest.raises(
+        DamagedBlocksError, match=r"r001-c002 .* holds other data than was recorded"
+    ):
         query(str(root), "rain")
     assert [bad.block for bad in verify(str(root))] == ["r001-c002"]
     shard.unlink()
