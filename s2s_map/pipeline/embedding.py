@@ -72,11 +72,6 @@ class EmbeddingCounts:
         )
 
     @property
-    def ending(self) -> str:
-        """How the run ends, if all goes well from here."""
-        return "incomplete" if self.failed else "complete"
-
-    @property
     def encoder_idle(self) -> float:
         """Share of the time in which an encoder had nothing to do, 0 to 1, mean of workers."""
         return idle_share(self.encode_s, self.seconds, len(self.workers)) or 0.0

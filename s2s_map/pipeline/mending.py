@@ -1,26 +1,21 @@
-"""Mending what embeddings have suffered: their metadata at once, blocks by embedding them anew."""
+"""Mending the metadata of embeddings, which follow from the job that made them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from s2s_map.catalog.unchanged import Snapshot, changed, changed_files
 from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.schema import STORE_ID, DamagedMetadataError
-from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
-from s2s_map.pipeline.ledger import Ledger, RunStart
+from s2s_map.pipeline.ledger import RunStart
 from s2s_map.pipeline.progress import Reporter
-
-_TIMES = 3
-"""How often blocks are embedded anew in one run: a disk that damages them again is broken."""
 
 
 def identity_digest(job: Job) -> str:
@@ -74,62 +69,6 @@ def _start_of(job: Job, out: OutputPath) -> RunStart | None:
     start = names.open_ledger(out, any_store=True).state().run
     known = start is not None and start.store and start.identity == identity_digest(job)
     return start if known else None
-
-
-def scored_whole[Scored](
-    store: EmbeddingsStore,
-    ledger: Ledger,
-    watch: Reporter,
-    score: Callable[[SealedEmbeddings], Scored],
-    embed: Callable[[], None],
-) -> Scored:
-    """Score embeddings; where blocks are damaged, embed them anew and score once more.
-
-    Args:
-        store: The embeddings.
-        ledger: Their ledger.
-        watch: Told which blocks are damaged.
-        score: Scores the blocks that the ledger has.
-        embed: Embeds those that it does not have.
-
-    Raises:
-        DamagedBlocksError: For blocks that are damaged again as soon as they are written.
-    """
-    for _ in range(_TIMES):
-        try:
-            return score(SealedEmbeddings.seal(store, ledger.state().seals))
-        except DamagedBlocksError as error:
-            bad = error
-            first = min(bad.reasons)
-            watch.note(
-                f"{len(bad.reasons):,} blocks are damaged and are embedded anew, such as {first}: "
-                f"{bad.reasons[first]}"
-            )
-            ledger.drop(bad.reasons)
-            embed()
-    raise bad
-
-
-def check_imagery(job: Job, before: Snapshot, ledger: Ledger, embedded: Iterable[str]) -> None:
-    """Check that the imagery is still what it was when the run began.
-
-    Blocks are forgotten that may be of other imagery: those of files whose size and time say
-    nothing, as where they were kept when it was replaced, or which are not looked at read by read.
-
-    Args:
-        job: The job.
-        before: What its imagery was like.
-        ledger: Its ledger.
-        embedded: Blocks that were embedded since.
-
-    Raises:
-        ImageryChangedError: For the first file that is another now.
-    """
-    found = changed_files(before, job.source.snapshot())
-    if not all(found.values()):
-        ledger.drop(embedded)
-    if found:
-        raise changed(min(found))
 
 
 def mended_check(check: Callable[[], None], job: Job, out: OutputPath) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +10,11 @@ from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
-from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
     ConfigError,
-    FailedRunError,
-    ImageryError,
     OutputMismatchError,
     StoreError,
 )
@@ -26,22 +22,16 @@ from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
 from s2s_map.pipeline.generations import finished_results, publish
-from s2s_map.pipeline.holes import holes_of, say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
-from s2s_map.pipeline.ledger import FINISHED, Ledger, LedgerState
-from s2s_map.pipeline.making import makings_of
-from s2s_map.pipeline.mapping import score_maps
+from s2s_map.pipeline.ledger import FINISHED, Ledger
 from s2s_map.pipeline.mending import (
-    check_imagery,
     mend_metadata,
     mended_check,
-    scored_whole,
     store_attributes,
 )
 from s2s_map.pipeline.opening import OpenRun, open_run
@@ -49,9 +39,9 @@ from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import encode_questions
-from s2s_map.pipeline.worker import lent_model, resolve_device
+from s2s_map.pipeline.stages import Stages
+from s2s_map.pipeline.worker import resolve_device
 from s2s_map.pipeline.writing import write_quicklook, write_results
-from s2s_map.rasters.building import MapsBuilding
 
 
 def run(
@@ -110,7 +100,7 @@ def run(
     if not overwrite:
         mended_check(check, job, out)
     record = RunRecord.of(job)
-    with _timed(record, "prepare"):
+    with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
         questions = encode_questions(
@@ -129,44 +119,29 @@ def run(
         ):
             drop_replaced(store, ledger, watch)
             before = take_back(job, store, ledger, watch) if retry_holes else {}
-            embedded, imagery = EmbeddingCounts(), job.source.snapshot()
-
-            def embed() -> None:
-                nonlocal embedded
-                with (
-                    _timed(record, "embed"),
-                    lent_model(config.model, config.device, job.precision, model),
-                ):
-                    now = embed_missing(
-                        job, store, ledger, watch, where, on_stage, anew=overwrite, before=before
-                    )
-                embedded = embedded.and_then(now)
-
-            def score(sealed: SealedEmbeddings) -> MapsBuilding:
-                lock.check()
-                state = ledger.state()
-                check_not_replaced(store, state.records)
-                _count(record, state, embedded)
-                with _timed(record, "score"):
-                    return score_maps(
-                        out, sealed, questions, state.content, config.zarr_format, watch, where
-                    )
-
-            embed()
-
-            def undisturbed() -> None:
-                lock.check()
-                check_imagery(job, imagery, ledger, embedded.keys)
-
-            with noted_end(ledger, lambda: embedded.ending, lambda: "while its maps were made"):
-                undisturbed()
-                building = scored_whole(store, ledger, watch, score, embed)
+            stages = Stages(
+                job,
+                record,
+                model,
+                questions,
+                watch,
+                lock,
+                store,
+                ledger,
+                where,
+                on_stage,
+                anew=overwrite,
+                before=before,
+            )
+            stages.embed()
+            with noted_end(ledger, stages.ending, lambda: "while its maps were made"):
+                building = stages.score_whole()
                 results = building.target.parent
                 _say_outdated(record, out, watch)
-                with _timed(record, "write"):
-                    undisturbed()
+                with record.timed("write"):
+                    stages.check_undisturbed()
                     write_quicklook(job, results, watch)
-                    undisturbed()
+                    stages.check_undisturbed()
                     write_results(out, building, questions, record, watch, where)
                 lock.check()
                 record.write(results / names.RECORD)
@@ -204,38 +179,6 @@ def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
 
 
-def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
-    finished = state.records.values()
-    record.counts = {
-        "blocks": len(finished),
-        "blocks_failed": len(now.failed),
-        "patches": sum(r.patches for r in finished),
-        "patches_embedded_now": now.patches,
-        "valid_cells": sum(r.valid_cells for r in finished),
-    }
-    record.failed = dict(now.failed)
-    record.holes = holes_of(finished)
-    record.made_with = makings_of(finished)
-    record.embeddings_sha256 = state.digest
-    if now.blocks:
-        record.timings["encoder_idle_share"] = round(now.encoder_idle, 3)
-    if record.counts["valid_cells"] == 0:
-        if now.failed:
-            raise FailedRunError(
-                f"no block could be embedded: {next(iter(now.failed.values()))}",
-                remedy="mend that and run again",
-            )
-        if record.holes:
-            raise FailedRunError(
-                f"no cell of the region has valid imagery: {say_holes(record.holes)}",
-                remedy="mend that and run again with --retry-holes",
-            )
-        raise ImageryError(
-            "no cell of the region has valid imagery",
-            remedy="check the region and the source's nodata:",
-        )
-
-
 def _say_outdated(record: RunRecord, out: OutputPath, watch: Reporter) -> None:
     """Note layers that queries added to maps of other embeddings: they are kept as they were."""
     try:
@@ -265,11 +208,3 @@ def _executor(
     known = before is not None and before.cluster == job.config.cluster.use.partition("://")[0]
     with open_executor(job.config.cluster, name, reporter, report, known=known) as opened:
         yield opened
-
-
-@contextmanager
-def _timed(record: RunRecord, stage: str) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    seconds = record.timings.get(stage, 0.0) + time.monotonic() - began
-    record.timings[stage] = round(seconds, 3)
