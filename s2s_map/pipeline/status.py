@@ -21,7 +21,7 @@ from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
 from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
 from s2s_map.pipeline.making import Making, makings_of
-from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
+from s2s_map.pipeline.object_lock import LEASE_S, read_lease
 from s2s_map.pipeline.progress import Reporter
 
 State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
@@ -202,7 +202,7 @@ def _alive(folder: OutputPath) -> bool:
         lease = read_lease(folder)
         if lease is None:
             return False
-        if lease.owner.host == this_host() and lease.owner.of_this_boot:
+        if lease.owner.is_among_these:
             return lease.owner.lives
         # For the eye only: here, unlike for taking over, this machine's clock will do.
         return (datetime.now(UTC) - lease.info.modified).total_seconds() < LEASE_S
@@ -213,11 +213,11 @@ def _alive_on_disk(folder: Path) -> bool:
     owner = read_owner(folder)
     if owner is None:
         return False
+    if owner.is_among_these:
+        return owner.lives
     if owner.host != socket.gethostname():
         # Its process cannot be looked up: its owner file stands until it ends or is missed.
         return True
-    if owner.of_this_boot:
-        return owner.lives
     # This machine before it was started anew, or another of its name.
     with suppress(OSError):
         return time.time() - (folder / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S

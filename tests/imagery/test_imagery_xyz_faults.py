@@ -141,33 +141,28 @@ def test_retry_after_is_honoured(server: WebTileServer, as_date: bool) -> None:
 def test_who_asks_for_too_long_a_wait_is_not_asked_again(server: WebTileServer) -> None:
     server.answer = lambda tile, request: Response("later", 429, headers={"retry-after": "3600"})
     one = {"connections": 1, "breaker_failures": 3}
-    began = time.monotonic()
     block = read(server.template, manners=one | {"longest_wait_s": 0.2})
     check_holes(block, "left alone after", "429")
+    # Had it waited for the hour that it was told, this test would have hung.
     assert set(server.asked.values()) == {1}
-    assert time.monotonic() - began < 30.0
 
 
 def test_a_hung_connection_ends() -> None:
     with serve_nothing() as url:
-        began = time.monotonic()
         block = read(
             f"{url}/{{z}}/{{x}}/{{y}}.png",
             manners={"timeout_s": 0.3, "attempts": 2, "breaker_failures": 4},
         )
         check_holes(block, "no answer within 0.3 s")
         assert not block.valid.any()
-        assert time.monotonic() - began < 30.0
 
 
 def test_a_host_that_is_not_there_is_said_and_left_alone() -> None:
-    began = time.monotonic()
     manners = {"breaker_failures": 4, "connections": 1}
     block = read("http://no-such-host.invalid/{z}/{x}/{y}.png", manners=manners)
     assert not block.valid.any()
     assert sum(hole.count for hole in block.holes) == 9
     assert any("left alone after" in hole.reason for hole in block.holes)
-    assert time.monotonic() - began < 60.0
 
 
 @pytest.mark.parametrize("where", ["resting", "waiting to try again", "held by Retry-After"])
