@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from s2s_map.config.files import read_bounded
 from s2s_map.config.model import ModelCard
 from s2s_map.errors import CheckpointError, ModelError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "card.json"
+_MOST_CARD_BYTES = 4_000_000
 
 
 def save_model(
@@ -68,11 +70,13 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_FILE
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        return ModelCard.model_validate_json(read_bounded(path, _MOST_CARD_BYTES))
     except FileNotFoundError:
         raise ModelError(
             f"no {CARD_FILE} in {folder}", expected=f"a folder with {CARD_FILE} and {WEIGHTS_FILE}"
         ) from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -103,11 +103,12 @@ def load_model(name: str | Path, device: str = "cpu", precision: Precision = "fp
     folder = model_folder(name)
     card = read_card(folder)
 
-    from s2s_map.models.build import build_model
+    from s2s_map.models.build import build_model, check_size
     from s2s_map.models.loaded import LoadedModel, torch_device
     from s2s_map.models.precision import choose_precision
 
     where = torch_device(device)
+    check_size(card.config, folder / WEIGHTS_FILE)
     network = build_model(card.config)
     load_weights(network, folder / WEIGHTS_FILE, card.sha256)
     network = network.to(where).eval()
