@@ -87,7 +87,8 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code.
 
-    0: done. 1: a fault of the program itself. 2: bad input, said in one line. 3: done with holes. 4: stopped, can be resumed.
+    0: done. 1: a fault of the program itself. 2: bad input, said in one line. 3: done with holes.
+    4: stopped, can be resumed.
     75: storage or cluster is away for now; the same command may go well later.
     """
     given = sys.argv[1:] if arguments is None else arguments

@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 LONGEST_NAME = 255
 """Bytes of UTF-8 that file systems take for the name of a file or folder."""
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 @contextmanager
-def open_regular(path: str | os.PathLike[str], *, pipes: bool = False) -> Iterator[BinaryIO]:
+def open_regular(path: str | os.PathLike[str], *, pipes: bool = False) -> Iterator[FileIO]:
     """Open a file for reading, unbuffered, and nothing that is not one.
 
     Without waiting: opening a pipe that nobody writes to would never return.
