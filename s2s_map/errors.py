@@ -44,9 +44,9 @@ class S2SMapError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
-        self.found = " ".join(found.split())
-        self.expected = " ".join(expected.split())
-        self.remedy = " ".join(remedy.split())
+        self.found = _one_line(found)
+        self.expected = _one_line(expected)
+        self.remedy = _one_line(remedy)
         parts = [self.found]
         if self.expected:
             parts.append(f"expected {self.expected}")
@@ -57,6 +57,14 @@ class S2SMapError(Exception):
     def __reduce__(self) -> tuple[object, tuple[type[S2SMapError], str, str, str]]:
         # Keyword-only arguments do not survive the default pickling that worker processes use.
         return _rebuild, (type(self), self.found, self.expected, self.remedy)
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line breaks, and nothing in it that a terminal would obey."""
+    line = " ".join(text.split())
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) -> S2SMapError:

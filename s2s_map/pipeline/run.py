@@ -21,6 +21,7 @@ from s2s_map.errors import (
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
+from s2s_map.pipeline.checking import check_settings
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor
@@ -94,6 +95,7 @@ def run(
         )
     watch = reporter or Reporter()
     out = output_path(config.output)
+    check_settings(config)
     names.check_access(out, write=True)
     job = freeze(resolve(config, catalogs), again=overwrite)
     check = partial(check_mended if retry_holes else names.check_folder, out, job.identity())
