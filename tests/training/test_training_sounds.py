@@ -302,7 +302,6 @@ def test_pairs_over_two_processes_give_the_gradient_of_one(tmp_path: Path) -> No
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert done.stdout.strip() == "equal", done.stderr
 
