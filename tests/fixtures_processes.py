@@ -23,9 +23,11 @@ from typing import Any
 
 import pytest
 
-# Not what reads the environment when it is imported (datasets, prefect), nor what starts threads.
+# Nothing that starts threads. What is here read the environment when it was imported, such as
+# HF_ENDPOINT: who sets that starts a fresh process.
 IMPORTED = [
     "torch",
+    "lightning",
     "matplotlib.backends.backend_agg",
     "matplotlib.projections",
     "dask.array",

@@ -30,7 +30,7 @@ from s2s_map.training.sound_batch import SoundBatch
 from s2s_map.training.sound_data import SoundItems, wanted_for
 from s2s_map.training.sound_module import SoundModule
 
-pytestmark = LIGHTNING
+pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
 BATCH = 6
 STILL: dict[str, Any] = {

@@ -43,7 +43,7 @@ from s2s_map.training.starting import load_part
 from s2s_map.training.text_features import TextFeatures
 from s2s_map.training.train_sounds import train_sounds
 
-pytestmark = LIGHTNING
+pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows" / "train"
 
