@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures_plain_model import write_plain_job
+from fixtures_waiting import HANG_S
 
 from s2s_map.cli.stopping import resumable
 from s2s_map.errors import InterruptedRunError
@@ -24,6 +25,8 @@ HASTY = "from s2s_map.cli import main; main.STOP_S = 1.5; main.main()"
 STOPPING_MODEL = """
 import os, signal, sys
 from fixtures_plain_model import Plain
+
+pytestmark = pytest.mark.usefixtures("forked_processes")
 
 class Stopped(Plain):
     def load(self, device):
@@ -77,6 +80,7 @@ def test_a_server_that_hangs_does_not_keep_a_stopped_run(tmp_path: Path) -> None
             stderr=subprocess.PIPE,
             text=True,
         )
+        silent.settimeout(HANG_S)
         asked, _ = silent.accept()
         with asked:
             asked.recv(1)

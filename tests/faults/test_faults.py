@@ -49,7 +49,7 @@ from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @pytest.fixture(scope="module")
