@@ -1,7 +1,7 @@
 # make demo   sets everything up and maps the demo scene
 # make test   sets everything up and passes the checks and tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format requirements build clean
+.PHONY: help setup demo test check lint tests format requirements build clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,17 +29,20 @@ demo: setup  ## map the demo scene into out/demo
 
 test: setup check  ## set up, then all checks and tests
 
-check: lint  ## format, lint, types, import contract, tests on every core
-	$(BIN)/pytest $(PARALLEL)
+check: lint tests  ## format, lint, types, import contract, tests
 
 lint:  ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
-# The tests of a file stay together and share its fixtures; tests/conftest.py puts long files first.
+# On every core, one thread each. The tests of a file stay together and share its fixtures; long
+# files come first, see tests/conftest.py.
 PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+tests:  ## tests on every core; PARALLEL= for one process
+	$(BIN)/pytest $(PARALLEL)
 
 format: setup  ## format and mend what can be mended
 	$(BIN)/ruff format .

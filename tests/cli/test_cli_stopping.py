@@ -17,6 +17,8 @@ from fixtures_waiting import HANG_S
 from s2s_map.cli.stopping import resumable
 from s2s_map.errors import InterruptedRunError
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 TESTS = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
 # The deadline is shortened, and all else is the command itself.
@@ -25,8 +27,6 @@ HASTY = "from s2s_map.cli import main; main.STOP_S = 1.5; main.main()"
 STOPPING_MODEL = """
 import os, signal, sys
 from fixtures_plain_model import Plain
-
-pytestmark = pytest.mark.usefixtures("forked_processes")
 
 class Stopped(Plain):
     def load(self, device):
