@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.encoding.audio_av import decode_with_av
 from s2s_map.errors import AudioError
 from s2s_map.models.events_features import SILENT_PEAK
 
@@ -23,11 +24,20 @@ if TYPE_CHECKING:
 
 SAMPLE_PREFIX = "sample:"
 FORMATS = "a WAV, FLAC, OGG or MP3 file"
+CONVERT = (
+    "convert it: ffmpeg -i IN OUT.wav; or pip install 's2s-map[recordings]' for m4a and others"
+)
 SHORTEST_S = 0.1
 LONGEST_S = 3600.0
 SLOWEST_HZ = 4000
 
 _BLOCK_FRAMES = 1 << 20
+_UNKNOWN_FORMAT = 1
+"""What libsndfile calls SF_ERR_UNRECOGNISED_FORMAT."""
+_LOUDEST = 8.0
+"""Peaks of floating point recordings that were amplified: 18 dB above full scale."""
+_WHOLE_NUMBERS = 32768.0
+"""Full scale of 16-bit numbers, which some programs write as floating point unscaled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +50,8 @@ class Recording:
         sha256: Hash of the file's bytes, hexadecimal.
         seconds: Duration.
         name: File name, without folders.
+        scaled_from: Peak of the file, where its samples were whole numbers of 16 bits written as
+            floating point and were scaled to full scale 1; else None.
     """
 
     waveform: NDArray[np.float32]
@@ -47,6 +59,7 @@ class Recording:
     sha256: str
     seconds: float
     name: str
+    scaled_from: float | None = None
 
 
 def read_recording(path: str | Path) -> Recording:
@@ -58,7 +71,8 @@ def read_recording(path: str | Path) -> Recording:
 
     Raises:
         AudioError: If it is missing, not audio, shorter than 0.1 s, longer than an hour, silent
-            (peak below -80 dB of full scale), or holds numbers that are not finite.
+            (peak below -80 dB of full scale), or holds numbers that are not finite or far
+            beyond full scale.
     """
     with _located(path) as file:
         return _read(file, str(path))
@@ -93,20 +107,8 @@ def decode_recording(content: bytes, name: str) -> Recording:
     Raises:
         AudioError: As `read_recording`.
     """
-    from soundfile import LibsndfileError, SoundFile
-
-    try:
-        with SoundFile(BytesIO(content)) as sound:
-            _check_header(sound, name)
-            waveform = _mono(sound, name)
-            rate = int(sound.samplerate)
-    except LibsndfileError as error:
-        raise AudioError(
-            f"{name} does not open as audio ({error.error_string.rstrip('.')})", expected=FORMATS
-        ) from None
-    _check_content(waveform, rate, name)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Recording(waveform, rate, sha256, len(waveform) / rate, name)
+    waveform, rate = _decode(BytesIO(content), name)
+    return _recording(waveform, rate, hashlib.sha256(content).hexdigest(), name, name)
 
 
 @contextmanager
@@ -128,29 +130,58 @@ def _located(path: str | Path) -> Iterator[Path]:
 
 
 def _read(path: Path, shown: str) -> Recording:
-    from soundfile import LibsndfileError, SoundFile
-
     try:
-        with path.open("rb", buffering=0) as stream:
+        with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             stream.seek(0)
             # By its bytes, not by its path: the ending of a name says nothing about what is in it.
-            with SoundFile(stream.fileno(), closefd=False) as sound:
-                _check_header(sound, shown)
-                waveform = _mono(sound, shown)
-                rate = int(sound.samplerate)
+            waveform, rate = _decode(stream, shown)
     except FileNotFoundError:
         raise AudioError(f"no recording at {shown}", remedy="check the path") from None
-    except LibsndfileError as error:
-        raise AudioError(
-            f"{shown} does not open as audio ({error.error_string.rstrip('.')})",
-            expected=FORMATS,
-        ) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise AudioError(f"cannot read {shown}: {reason}", expected=FORMATS) from None
+    return _recording(waveform, rate, sha256, path.name, shown)
+
+
+def _decode(stream: BinaryIO, shown: str) -> tuple[NDArray[np.float32], int]:
+    """Return mono samples (n,) and their rate: by libsndfile, or by FFmpeg what that knows not."""
+    from soundfile import LibsndfileError, SoundFile
+
+    try:
+        with SoundFile(stream) as sound:
+            _check_header(sound, shown)
+            return _mono(sound, shown), int(sound.samplerate)
+    except LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
+        if error.code != _UNKNOWN_FORMAT:
+            raise AudioError(
+                f"{shown} does not open as audio ({reason})", expected=FORMATS
+            ) from None
+    stream.seek(0)
+    decoded = decode_with_av(stream, shown, LONGEST_S)
+    if decoded is None:
+        raise AudioError(
+            f"{shown} does not open as audio ({reason})", expected=FORMATS, remedy=CONVERT
+        )
+    return decoded
+
+
+def _recording(
+    waveform: NDArray[np.float32], rate: int, sha256: str, name: str, shown: str
+) -> Recording:
     _check_content(waveform, rate, shown)
-    return Recording(waveform, rate, sha256, len(waveform) / rate, path.name)
+    peak = float(np.abs(waveform).max())
+    scaled_from = None
+    if peak > _LOUDEST:
+        if peak > _WHOLE_NUMBERS:
+            raise AudioError(
+                f"{shown} holds samples up to {peak:.3g}",
+                expected="up to 1, full scale, or whole numbers of 16 bits",
+                remedy="export it again, for instance as 16-bit WAV",
+            )
+        waveform, scaled_from = waveform / np.float32(_WHOLE_NUMBERS), peak
+    return Recording(waveform, rate, sha256, len(waveform) / rate, name, scaled_from)
 
 
 def _check_header(sound: SoundFile, shown: str) -> None:
