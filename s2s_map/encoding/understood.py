@@ -29,7 +29,10 @@ from s2s_map.encoding.vocabulary import load_vocabulary
 
 NONSENSE_FILE = "nonsense.txt"
 LEVEL = 0.05
-"""Above this p value a text is no nearer to what is known than nonsense is."""
+"""Above this p value of its closeness a text is no nearer to what is known than nonsense is."""
+
+LEVEL_MARGIN = 0.1
+"""Above this p value of its margin it is as good as nonsense; names of species stay below."""
 
 type Level = Literal["understood", "unfamiliar", "not understood"]
 
@@ -131,7 +134,11 @@ class Yardstick:
         low, high = (float(v) for v in np.percentile(self._null, (5, 95)))
         return Understood(
             text,
-            "understood" if p <= LEVEL else "unfamiliar" if p_margin <= LEVEL else "not understood",
+            "understood"
+            if p <= LEVEL
+            else "unfamiliar"
+            if p_margin <= LEVEL_MARGIN
+            else "not understood",
             round(closeness, 3),
             self._names[int(similar.argmax())],
             (round(low, 3), round(high, 3)),

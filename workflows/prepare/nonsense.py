@@ -20,7 +20,7 @@ _EACH = 18
 
 
 def main() -> None:
-    draw = random.Random(13)
+    draw = random.Random(13)  # noqa: S311
 
     def words(make: object) -> str:
         return " ".join(make() for _ in range(draw.randint(1, 3)))  # type: ignore[operator]
