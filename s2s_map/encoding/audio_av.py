@@ -24,25 +24,30 @@ def decode_with_av(
         longest_s: A longer recording is refused, seconds.
 
     Returns:
-        Samples (n,), full scale 1, and samples a second; None where PyAV is not installed.
+        Samples (n,), full scale 1, and samples a second; None for a file that is of none of these
+        kinds, and where PyAV is not installed.
 
     Raises:
-        AudioError: If it cannot be decoded, or is longer.
+        AudioError: If it holds no sound, is damaged, or is longer.
     """
     try:
         import av
     except ImportError:
         return None
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": ""}
+    try:
+        container = av.open(stream, "r", options=options)
+    except (av.FFmpegError, ValueError):
+        return None
     blocks: list[NDArray[np.float32]] = []
     frames = 0
-    try:
-        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": ""}
-        with av.open(stream, "r", options=options) as container:
-            if not container.streams.audio:
-                raise AudioError(f"{shown} holds no sound", expected="a recording")
-            track = container.streams.audio[0]
-            rate = int(track.rate)
-            planar = av.AudioResampler(format="fltp", rate=rate)
+    with container:
+        if not container.streams.audio:
+            raise AudioError(f"{shown} holds no sound", expected="a recording")
+        track = container.streams.audio[0]
+        rate = int(track.rate)
+        planar = av.AudioResampler(format="fltp", rate=rate)
+        try:
             for packet in container.decode(track):
                 for frame in planar.resample(packet):
                     block = frame.to_ndarray().mean(axis=0, dtype=np.float32)
@@ -53,11 +58,10 @@ def decode_with_av(
                             f"{shown} is longer than {longest_s / 60:.0f} minutes",
                             remedy="cut out a part of it",
                         )
-    except (av.FFmpegError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error)
-        raise AudioError(f"{shown} does not decode ({reason})", expected=_WHOLE) from None
-    whole = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
-    return whole, rate
-
-
-_WHOLE = "a recording that plays elsewhere too"
+        except (av.FFmpegError, ValueError) as error:
+            reason = str(getattr(error, "strerror", None) or error)
+            raise AudioError(
+                f"{shown} does not decode ({reason})",
+                expected="a recording that plays elsewhere too",
+            ) from None
+    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32), rate

@@ -149,7 +149,8 @@ def _decode(stream: BinaryIO, shown: str) -> tuple[NDArray[np.float32], int]:
     from soundfile import LibsndfileError, SoundFile
 
     try:
-        with SoundFile(stream) as sound:
+        # Not the stream itself: its name would say what it holds.
+        with SoundFile(_nameless(stream), closefd=False) as sound:
             _check_header(sound, shown)
             return _mono(sound, shown), int(sound.samplerate)
     except LibsndfileError as error:
@@ -165,6 +166,10 @@ def _decode(stream: BinaryIO, shown: str) -> tuple[NDArray[np.float32], int]:
             f"{shown} does not open as audio ({reason})", expected=FORMATS, remedy=CONVERT
         )
     return decoded
+
+
+def _nameless(stream: BinaryIO) -> BinaryIO | int:
+    return stream if isinstance(stream, BytesIO) else stream.fileno()
 
 
 def _recording(
