@@ -120,6 +120,11 @@ class NeedsModel:
         return 2 * item
 
 
+def size(path: Path) -> int:
+    """Bytes of a file; none before it is there."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def result_bytes(out: Path) -> dict[str, bytes]:
     """Every byte of the embeddings and of the maps' values, by file."""
     found = {}

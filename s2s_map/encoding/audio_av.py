@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from io import BytesIO, FileIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,amr,caf,asf,aiff,wav,m
 
 
 def decode_with_av(
-    stream: BinaryIO, shown: str, longest_s: float
+    stream: BytesIO | FileIO, shown: str, longest_s: float
 ) -> tuple[NDArray[np.float32], int] | None:
     """Decode the first sound track of a file to mono, the mean of its channels.
 

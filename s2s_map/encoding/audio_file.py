@@ -6,13 +6,14 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.config.files import open_regular
 from s2s_map.encoding.audio_av import decode_with_av
 from s2s_map.errors import AudioError
 from s2s_map.models.events_features import SILENT_PEAK
@@ -30,13 +31,14 @@ CONVERT = (
 SHORTEST_S = 0.1
 LONGEST_S = 3600.0
 SLOWEST_HZ = 4000
+FASTEST_HZ = 768_000
 
-_BLOCK_FRAMES = 1 << 20
+_BLOCK_SAMPLES = 1 << 21
 _UNKNOWN_FORMAT = 1
 """What libsndfile calls SF_ERR_UNRECOGNISED_FORMAT."""
 _LOUDEST = 8.0
 """Peaks of floating point recordings that were amplified: 18 dB above full scale."""
-_WHOLE_NUMBERS = 32768.0
+_WHOLE_NUMBERS = 32_768.0
 """Full scale of 16-bit numbers, which some programs write as floating point unscaled."""
 
 
@@ -88,7 +90,7 @@ def recording_sha256(path: str | Path) -> str:
         AudioError: If it is missing or cannot be read.
     """
     try:
-        with _located(path) as file, file.open("rb", buffering=0) as stream:
+        with _located(path) as file, open_regular(file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         raise AudioError(f"no recording at {path}", remedy="check the path") from None
@@ -131,7 +133,7 @@ def _located(path: str | Path) -> Iterator[Path]:
 
 def _read(path: Path, shown: str) -> Recording:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             stream.seek(0)
             # By its bytes, not by its path: the ending of a name says nothing about what is in it.
@@ -144,7 +146,7 @@ def _read(path: Path, shown: str) -> Recording:
     return _recording(waveform, rate, sha256, path.name, shown)
 
 
-def _decode(stream: BinaryIO, shown: str) -> tuple[NDArray[np.float32], int]:
+def _decode(stream: BytesIO | FileIO, shown: str) -> tuple[NDArray[np.float32], int]:
     """Return mono samples (n,) and their rate: by libsndfile, or by FFmpeg what that knows not."""
     from soundfile import LibsndfileError, SoundFile
 
@@ -168,7 +170,7 @@ def _decode(stream: BinaryIO, shown: str) -> tuple[NDArray[np.float32], int]:
     return decoded
 
 
-def _nameless(stream: BinaryIO) -> BinaryIO | int:
+def _nameless(stream: BytesIO | FileIO) -> BytesIO | int:
     return stream if isinstance(stream, BytesIO) else stream.fileno()
 
 
@@ -176,15 +178,8 @@ def _recording(
     waveform: NDArray[np.float32], rate: int, sha256: str, name: str, shown: str
 ) -> Recording:
     _check_content(waveform, rate, shown)
-    peak = float(np.abs(waveform).max())
-    scaled_from = None
+    peak, scaled_from = float(np.abs(waveform).max()), None
     if peak > _LOUDEST:
-        if peak > _WHOLE_NUMBERS:
-            raise AudioError(
-                f"{shown} holds samples up to {peak:.3g}",
-                expected="up to 1, full scale, or whole numbers of 16 bits",
-                remedy="export it again, for instance as 16-bit WAV",
-            )
         waveform, scaled_from = waveform / np.float32(_WHOLE_NUMBERS), peak
     return Recording(waveform, rate, sha256, len(waveform) / rate, name, scaled_from)
 
@@ -195,6 +190,12 @@ def _check_header(sound: SoundFile, shown: str) -> None:
             f"{shown} has {sound.samplerate} samples a second",
             expected=f"at least {SLOWEST_HZ}",
         )
+    if sound.samplerate > FASTEST_HZ:
+        raise AudioError(
+            f"{shown} has {sound.samplerate:,} samples a second",
+            expected=f"at most {FASTEST_HZ:,}",
+            remedy="check its header, or resample it",
+        )
 
 
 def _mono(sound: SoundFile, shown: str) -> NDArray[np.float32]:
@@ -203,8 +204,11 @@ def _mono(sound: SoundFile, shown: str) -> NDArray[np.float32]:
     # more frames than there are, as that of many an MP3 does.
     blocks = []
     frames = 0
-    while len(block := sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-        blocks.append(block.mean(axis=1, dtype=np.float32))
+    at_a_time = max(1, _BLOCK_SAMPLES // sound.channels)
+    while len(block := sound.read(at_a_time, dtype="float32", always_2d=True)):
+        # What overflows is infinite, and refused with what is not finite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            blocks.append(block.mean(axis=1, dtype=np.float32))
         frames += len(block)
         if frames > LONGEST_S * sound.samplerate:
             raise AudioError(
@@ -225,6 +229,12 @@ def _check_content(waveform: NDArray[np.float32], rate: int, shown: str) -> None
     if not (np.isfinite(low) and np.isfinite(high)):
         raise AudioError(
             f"{shown} holds samples that are not numbers",
+            remedy="export it again, for instance as 16-bit WAV",
+        )
+    if max(-low, high) > _WHOLE_NUMBERS:
+        raise AudioError(
+            f"{shown} holds samples of up to {max(-low, high):.3g}",
+            expected="full scale 1, or whole numbers of 16 bits",
             remedy="export it again, for instance as 16-bit WAV",
         )
     if max(-low, high) < SILENT_PEAK:

@@ -159,5 +159,5 @@ def test_amplified_sound_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_samples_far_beyond_full_scale_are_refused(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.wav", made_up_sound(1.0) * np.float32(1e30))
-    with pytest.raises(AudioError, match=r"samples up to .*e"):
+    with pytest.raises(AudioError, match=r"samples of up to .*e"):
         read_recording(path)
