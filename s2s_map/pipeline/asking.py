@@ -41,6 +41,7 @@ def query(
     probability: ProbabilityConfig | None = None,
     reporter: Reporter | None = None,
     cluster: ClusterConfig | None = None,
+    strict: bool = False,
 ) -> OpenRun:
     """Ask a finished run something else and add the answer as a layer.
 
@@ -58,6 +59,7 @@ def query(
         reporter: Told of the progress.
         cluster: Where the maps are scored and written; threads of this process if None, wherever
             the run was computed.
+        strict: Refuse a question that is not understood, instead of saying so.
 
     Returns:
         The run with the new layer, opened.
@@ -87,7 +89,10 @@ def query(
     model = load_model(config.model)
     _check_model(model, record)
     settings = probability or config.probability
-    questions = encode_questions(model, model.card, [question], settings, vectors_folder())
+    questions = encode_questions(
+        model, model.card, [question], settings, vectors_folder(), record.concepts
+    )
+    questions.say(watch.note, strict=strict)
     with names.locked(folder, watch.note) as lock:
         began = time.monotonic()
         with names.open_ledger(folder) as ledger:
@@ -108,7 +113,9 @@ def query(
             lock.check()
             keep_files(finished_results(folder), results, [names.IMAGERY])
             record.created = datetime.now(UTC)
+            before = set(record.concepts)
             write_results(folder, building, questions, record, watch, executor)
+        record.replaced_last = questions.queries[0].name in before
         record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(results / names.RECORD)

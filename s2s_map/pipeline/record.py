@@ -49,6 +49,7 @@ class RunRecord:
         concepts: What every layer was asked, by name.
         embeddings_sha256: Of the checksums of the blocks that the maps were made from.
         last_concept: The layer that `query` added last; not written.
+        replaced_last: Whether that replaced a layer of its name; not written.
     """
 
     config: RunConfig
@@ -68,6 +69,7 @@ class RunRecord:
     concepts: dict[str, Any] = field(default_factory=dict)
     embeddings_sha256: str = ""
     last_concept: str | None = None
+    replaced_last: bool = False
 
     @classmethod
     def of(cls, job: Job) -> RunRecord:

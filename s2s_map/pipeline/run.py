@@ -50,6 +50,7 @@ def run(
     *,
     overwrite: bool = False,
     retry_holes: bool = False,
+    strict: bool = False,
     catalogs: Sequence[str | Path] = (),
     reporter: Reporter | None = None,
     executor: Executor | None = None,
@@ -67,6 +68,7 @@ def run(
             A run that began so and was stopped goes on instead.
         retry_holes: Embed the blocks again whose imagery had holes, and keep the others. Files that
             were holes may have changed. Blocks that failed are always tried again.
+        strict: Refuse questions that are not understood, instead of saying so.
         catalogs: Catalog files that come before the usual ones.
         reporter: Told of the progress.
         executor: Where blocks are computed; what the config's `cluster:` says if None.
@@ -108,6 +110,7 @@ def run(
         questions = encode_questions(
             model, job.card, config.queries, config.probability, vectors_folder()
         )
+        questions.say(watch.note, strict=strict)
     with names.locked(out, watch.note) as lock:
         if overwrite and not _goes_on(job, out, watch):
             names.clear_folder(out)
