@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,9 @@ ROOT = "zarr.json"
 """The metadata of the group itself."""
 
 STORE_ID = "store_id"
-"""Key of the attributes: a random name, which tells a store from one that was there before it."""
+"""File beside the array's metadata: a random name, which tells a store from one that was there
+before it. Not in the metadata, which are the same for the same config; stores of version 0.1.0
+have it in their attributes."""
 
 PROVENANCE = "s2s_map:provenance"
 """Key of the group's attributes: what was given at creation, anything JSON can hold."""
@@ -129,6 +133,7 @@ def create_group(
         },
         config={"write_empty_chunks": False},
     )
+    (path / ARRAY / STORE_ID).write_text(uuid.uuid4().hex + "\n", encoding="ascii")
 
 
 def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
@@ -172,6 +177,8 @@ def read_store_id(path: OutputPath) -> str | None:
     Raises:
         OutputError: If an object store cannot be read.
     """
+    with suppress(OSError, ValueError):
+        return (path / ARRAY / STORE_ID).read_text(encoding="ascii").strip() or None
     try:
         content = json.loads((path / ROOT).read_text(encoding="utf-8"))
         found = content["attributes"][PROVENANCE].get(STORE_ID)

@@ -18,7 +18,14 @@ from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.georeference import grid_from_attributes
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
 from s2s_map.embeddings.replacing import output_errors, replacing_folder
-from s2s_map.embeddings.schema import ARRAY, PROVENANCE, ROOT, create_group, read_schema
+from s2s_map.embeddings.schema import (
+    ARRAY,
+    PROVENANCE,
+    ROOT,
+    create_group,
+    read_schema,
+    read_store_id,
+)
 from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
@@ -118,6 +125,11 @@ class EmbeddingsStore:
     def path(self) -> OutputPath:
         """Where the store lies."""
         return self._path
+
+    @property
+    def id(self) -> str | None:
+        """A random name, which tells this store from others of the same content."""
+        return read_store_id(self._path)
 
     @property
     def grid(self) -> MapGrid:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from s2s_map.config.cluster import ClusterConfig
+from s2s_map.config.making_time import making_time
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
@@ -75,6 +75,7 @@ def query(
         name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
     names.check_access(folder, write=True)
+    created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
     store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
     config = record.config
@@ -96,7 +97,7 @@ def query(
             )
             results = building.target.parent
             keep_files(finished_results(folder), results, [names.IMAGERY])
-            record.created = datetime.now(UTC)
+            record.created = created
             write_results(folder, building, questions, record, watch, executor)
         record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)

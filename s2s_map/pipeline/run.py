@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
-from s2s_map.embeddings.schema import STORE_ID
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.vector_cache import vectors_folder
@@ -172,7 +170,6 @@ def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
     if EmbeddingsStore.exists(path):
         return EmbeddingsStore.open(path)
     attributes = {
-        STORE_ID: uuid.uuid4().hex,
         "identity": job.identity(),
         "attribution": job.entry.attribution,
         "licence": job.entry.licence,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, environment, result_bytes
+from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, all_bytes, environment
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ClusterUnavailableError
@@ -151,7 +151,7 @@ def test_the_client_of_a_cluster_killed(
         # The same workers, which may still have the task of the run before.
         done = run(config, on_stage=CountBlocks("record", written))
         assert size(written) == BLOCKS - finished
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed
     assert verify(done.folder) == []
 
 
@@ -183,7 +183,7 @@ def test_the_scheduler_alone_killed(
         assert len(cluster.workers) == 2
     assert done.record.failed == {}
     assert done.record.counts["blocks"] == BLOCKS
-    assert result_bytes(tmp_path / "out") == undisturbed
+    assert all_bytes(tmp_path / "out") == undisturbed
 
 
 def test_a_scheduler_that_stays_away_is_worth_another_start(
@@ -207,4 +207,4 @@ def test_a_scheduler_that_stays_away_is_worth_another_start(
     assert run_status(out).state == "failed"
     assert 0 < run_status(out).blocks_done < BLOCKS
     run(RunConfig(**{**job, "output": str(out)}))
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed
