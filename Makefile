@@ -1,7 +1,7 @@
 # make demo   sets everything up and maps the demo scene
 # make test   sets everything up and passes the checks and tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format requirements build clean
+.PHONY: help setup demo test check lint format requirements build clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,12 +29,17 @@ demo: setup  ## map the demo scene into out/demo
 
 test: setup check  ## set up, then all checks and tests
 
-check:  ## format, lint, types, import contract, tests
+check: lint  ## format, lint, types, import contract, tests on every core
+	$(BIN)/pytest $(PARALLEL)
+
+lint:  ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+
+# The tests of a file stay together and share its fixtures; tests/conftest.py puts long files first.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 format: setup  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -138,6 +138,11 @@ def all_bytes(out: Path) -> dict[str, bytes]:
     return found
 
 
+def size(path: Path) -> int:
+    """Bytes of a file; none before it is there."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def result_bytes(out: Path) -> dict[str, bytes]:
     """Every byte of the embeddings and of the maps' values, by file."""
     found = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.config.files import open_regular
 from s2s_map.errors import AudioError
 from s2s_map.models.events_features import SILENT_PEAK
 
@@ -26,8 +27,10 @@ FORMATS = "a WAV, FLAC, OGG or MP3 file"
 SHORTEST_S = 0.1
 LONGEST_S = 3600.0
 SLOWEST_HZ = 4000
+FASTEST_HZ = 768_000
+LOUDEST = 32_768.0
 
-_BLOCK_FRAMES = 1 << 20
+_BLOCK_SAMPLES = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,7 @@ def recording_sha256(path: str | Path) -> str:
         AudioError: If it is missing or cannot be read.
     """
     try:
-        with _located(path) as file, file.open("rb", buffering=0) as stream:
+        with _located(path) as file, open_regular(file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         raise AudioError(f"no recording at {path}", remedy="check the path") from None
@@ -131,7 +134,7 @@ def _read(path: Path, shown: str) -> Recording:
     from soundfile import LibsndfileError, SoundFile
 
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open_regular(path) as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             stream.seek(0)
             # By its bytes, not by its path: the ending of a name says nothing about what is in it.
@@ -159,6 +162,12 @@ def _check_header(sound: SoundFile, shown: str) -> None:
             f"{shown} has {sound.samplerate} samples a second",
             expected=f"at least {SLOWEST_HZ}",
         )
+    if sound.samplerate > FASTEST_HZ:
+        raise AudioError(
+            f"{shown} has {sound.samplerate:,} samples a second",
+            expected=f"at most {FASTEST_HZ:,}",
+            remedy="check its header, or resample it",
+        )
 
 
 def _mono(sound: SoundFile, shown: str) -> NDArray[np.float32]:
@@ -167,8 +176,11 @@ def _mono(sound: SoundFile, shown: str) -> NDArray[np.float32]:
     # more frames than there are, as that of many an MP3 does.
     blocks = []
     frames = 0
-    while len(block := sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-        blocks.append(block.mean(axis=1, dtype=np.float32))
+    at_a_time = max(1, _BLOCK_SAMPLES // sound.channels)
+    while len(block := sound.read(at_a_time, dtype="float32", always_2d=True)):
+        # What overflows is infinite, and refused with what is not finite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            blocks.append(block.mean(axis=1, dtype=np.float32))
         frames += len(block)
         if frames > LONGEST_S * sound.samplerate:
             raise AudioError(
@@ -189,6 +201,12 @@ def _check_content(waveform: NDArray[np.float32], rate: int, shown: str) -> None
     if not (np.isfinite(low) and np.isfinite(high)):
         raise AudioError(
             f"{shown} holds samples that are not numbers",
+            remedy="export it again, for instance as 16-bit WAV",
+        )
+    if max(-low, high) > LOUDEST:
+        raise AudioError(
+            f"{shown} holds samples of up to {max(-low, high):.3g}",
+            expected=f"full scale 1, and nothing beyond {LOUDEST:g}",
             remedy="export it again, for instance as 16-bit WAV",
         )
     if max(-low, high) < SILENT_PEAK:

@@ -209,21 +209,9 @@ class LoadedModel:
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def _text_folder(self) -> Path:
-        config = self.card.config.text
-        if not isinstance(config, FlanT5Config):
-            from s2s_map.models.text_minilm import installed_folder
+        from s2s_map.models.text_encoder_files import text_folder
 
-            return installed_folder()
-        from s2s_map.models.text_encoder_files import find_text_encoder
-
-        folder = find_text_encoder(config)
-        if folder is None:
-            raise ModelError(
-                f"{self.name} reads texts with {config.source}, which is not on this machine",
-                remedy=f"run: s2s-map models fetch {self.name}, where there is a network; "
-                "then copy the folder of models (s2s-map models where)",
-            )
-        return folder
+        return text_folder(self.card)
 
     @cached_property
     def audio_encoder(self) -> AudioEncoder:

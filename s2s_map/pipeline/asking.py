@@ -9,22 +9,25 @@ from pathlib import Path
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.making_time import making_time
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
-from s2s_map.embeddings.objects import ObjectPath, output_path
-from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
+from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.encoding.vector_cache import vectors_folder
-from s2s_map.errors import OutputMismatchError, QueryError
+from s2s_map.errors import OutputMismatchError, QueryError, StoreError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.generations import finished_results, keep_files, publish
-from s2s_map.pipeline.late_data import check_not_replaced
+from s2s_map.pipeline.late_data import replaced_blocks
+from s2s_map.pipeline.ledger import LedgerState
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.writing import write_results
+
+_OTHER_DATA = "its object holds other data than was recorded"
 
 
 def query(
@@ -62,6 +65,8 @@ def query(
     Raises:
         QueryError: For a query that cannot be asked.
         StoreError: If there is no finished run.
+        DamagedBlocksError: For embeddings that are not what was recorded; the maps stay as they
+            are.
         OutputMismatchError: If the model is no longer the one the embeddings were made with.
         ClusterError: For a cluster that cannot be used.
 
@@ -77,7 +82,8 @@ def query(
     names.check_access(folder, write=True)
     created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    # First of all: the model is not loaded for embeddings that cannot be read.
+    names.open_embeddings(folder)
     config = record.config
     model = load_model(config.model)
     _check_model(model, record)
@@ -87,7 +93,11 @@ def query(
         began = time.monotonic()
         with names.open_ledger(folder) as ledger:
             state = ledger.state()
-        check_not_replaced(store, state.records)
+        _check_all_there(folder, state, record)
+        store = names.open_embeddings(folder, state)
+        replaced = replaced_blocks(store, state.records)
+        if replaced:
+            raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
         done = state.content
         where = cluster or ClusterConfig()
         called = str(folder.resolve() if isinstance(folder, Path) else folder)
@@ -96,6 +106,7 @@ def query(
                 folder, store, questions, done, config.zarr_format, watch, executor
             )
             results = building.target.parent
+            lock.check()
             keep_files(finished_results(folder), results, [names.IMAGERY])
             record.created = created
             write_results(folder, building, questions, record, watch, executor)
@@ -105,6 +116,17 @@ def query(
         lock.check()
         publish(folder, results)
     return OpenRun(folder, record, results)
+
+
+def _check_all_there(folder: OutputPath, state: LedgerState, record: RunRecord) -> None:
+    """Check that the ledger still has the blocks that the maps there were made from."""
+    there, made_from = len(state.records), record.counts.get("blocks", 0)
+    if there < made_from:
+        raise StoreError(
+            f"the ledger of {folder} has {there:,} of the {made_from:,} blocks that its maps were "
+            "made from",
+            remedy="start the same run again (s2s-map run CONFIG), which embeds the others anew",
+        )
 
 
 def _check_model(model: LoadedModel, record: RunRecord) -> None:

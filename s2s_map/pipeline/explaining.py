@@ -89,6 +89,7 @@ def explain(
         The explanation, written as picture and JSON into ``explanations`` in the output folder.
 
     Raises:
+        DamagedBlocksError: If the embeddings around the place are not what was recorded.
         RegionError: For a place outside the map or without data; it names the nearest with data.
         OutputMismatchError: If imagery, model or catalog are no longer those of the run.
         QueryError: For a query that cannot be asked, or an unknown time slot.
@@ -104,7 +105,7 @@ def explain(
     )
     names.check_access(folder, write=True)
     record = read_record(finished_results(folder) / names.RECORD)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    store = names.open_embeddings(folder)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
     # Where it was opened, not where it was made: it may have been moved.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -91,6 +93,14 @@ class RunRecord:
             metadata=None if job.metadata is None else job.metadata.describe(),
             machine=machine(),
         )
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add to the seconds of a stage what is done within."""
+        began = time.monotonic()
+        yield
+        seconds = self.timings.get(stage, 0.0) + time.monotonic() - began
+        self.timings[stage] = round(seconds, 3)
 
     def provenance(self) -> Provenance:
         """What every file says about its making: the same wherever it lies and runs.

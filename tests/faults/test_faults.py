@@ -10,7 +10,6 @@ import os
 import random
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,8 +34,10 @@ from fixtures_faults import (
     KillAt,
     all_bytes,
     environment,
+    size,
 )
 from fixtures_plain_model import write_plain_job
+from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import FailedRunError, OutputError
@@ -48,7 +49,7 @@ from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +119,7 @@ def test_client_killed(
     config.write_text(yaml.safe_dump({**job, "output": str(tmp_path / "out")}))
     nth = str(rng(stage, again).randint(1, BLOCKS))
     script = [sys.executable, str(TESTS / "faults" / "run_plain.py"), str(config), stage, nth]
-    killed = subprocess.run(
-        [*script, str(tmp_path / "count")], env=environment(), timeout=120, check=False
-    )
+    killed = subprocess.run([*script, str(tmp_path / "count")], env=environment(), check=False)
     assert killed.returncode == -signal.SIGKILL
     assert run_status(tmp_path / "out").state == "killed"
     finished = len(JournalLedger(tmp_path / "out" / "ledger.jsonl").state().records)
@@ -135,15 +134,14 @@ def test_client_killed(
 def test_scheduler_killed_and_restarted(
     job: dict[str, Any], undisturbed: dict[str, bytes], tmp_path: Path, again: int
 ) -> None:
-    port = _free_port()
+    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     running = _dask(port)
     strike = rng(again).randint(1, BLOCKS // 2)
     seen = CountBlocks("record", tmp_path / "count")
 
     def kill_and_restart() -> None:
-        while not seen.count.exists() or seen.count.stat().st_size < strike:
-            time.sleep(0.02)
+        wait_until(lambda: size(seen.count) >= strike)
         for process in running:
             process.kill()
             process.wait()
@@ -287,14 +285,10 @@ def test_sigterm(
         [S2S_MAP, "run", config], env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     ledger = JournalLedger(out / "ledger.jsonl")
-    until = time.monotonic() + 60
-    while len(ledger.state().records) < strike and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: len(ledger.state().records) >= strike, process)
     process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 4, err.decode()
-    assert time.monotonic() - began < 30
     assert b"start the same run again" in err
     status = run_status(out)
     assert status.state == "stopped"
@@ -321,12 +315,6 @@ def test_exit_code_3_names_the_block(
         main(["status", config.output, "--json"])
     status = json.loads(capsys.readouterr().out)
     assert status["failed"] == {"r001-c001": "no imagery for r001-c001; look for it"}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _dask(port: int) -> list[subprocess.Popen[bytes]]:

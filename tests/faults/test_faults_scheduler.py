@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,14 +17,15 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, all_bytes, environment
+from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, all_bytes, environment, size
+from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ClusterUnavailableError
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @dataclass
@@ -71,9 +71,7 @@ def _dask(program: str, *options: str) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def running() -> Iterator[Cluster]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        cluster = Cluster(int(listener.getsockname()[1]))
+    cluster = Cluster(free_port())
     cluster.start_scheduler()
     cluster.start_worker()
     try:
@@ -96,17 +94,11 @@ def strike(*about: object) -> int:
     return random.Random(f"{about} {seed}").randint(1, BLOCKS // 2)  # noqa: S311
 
 
-def size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def when(reached: Callable[[], bool], act: Callable[[], None], over: Event) -> Thread:
     """Act once something is reached, or not at all if all is over before."""
 
     def wait() -> None:
-        until = time.monotonic() + 90
-        while not reached() and not over.is_set() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until(lambda: over.is_set() or reached())
         if not over.is_set():
             act()
 
@@ -127,10 +119,8 @@ def test_the_client_of_a_cluster_killed(
         script = [sys.executable, TESTS / "faults" / "run_counted.py", config, read]
         client = subprocess.Popen([*script], env=environment())
         try:
-            until = time.monotonic() + 90
             nth = strike("client", again)
-            while size(read) < nth and time.monotonic() < until:
-                time.sleep(0.02)
+            wait_until(lambda: size(read) >= nth, client)
         finally:
             client.send_signal(signal.SIGKILL)
             client.wait()
@@ -169,8 +159,7 @@ def test_the_scheduler_alone_killed(
             cluster.kill_scheduler()
             assert old.poll() is None
             cluster.start_scheduler()
-            while old.poll() is None and not over.is_set():
-                time.sleep(0.05)
+            wait_until(lambda: over.is_set() or old.poll() is not None)
             cluster.start_worker()
 
         fault = when(lambda: size(read) >= nth, restart, over)
