@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from s2s_map.config.cluster import ClusterConfig
+from s2s_map.config.making_time import making_time
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
 from s2s_map.embeddings.sealed import DamagedBlocksError
@@ -82,6 +82,7 @@ def query(
         name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
     names.check_access(folder, write=True)
+    created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
     # First of all: the model is not loaded for embeddings that cannot be read.
     names.open_embeddings(folder)
@@ -112,8 +113,7 @@ def query(
             results = building.target.parent
             lock.check()
             keep_files(finished_results(folder), results, [names.IMAGERY])
-            record.created = datetime.now(UTC)
-            before = set(record.concepts)
+            record.created, before = created, set(record.concepts)
             write_results(folder, building, questions, record, watch, executor)
         record.replaced_last = questions.queries[0].name in before
         record.last_concept = questions.queries[0].name

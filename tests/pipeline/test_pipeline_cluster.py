@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
-from fixtures_faults import NeedsModel, result_bytes
+from fixtures_faults import NeedsModel, all_bytes
 from fixtures_job import write_job
 from fixtures_plain_model import write_plain_job
 from fixtures_processes import forked
@@ -67,7 +67,7 @@ def test_same_bytes_wherever_a_plain_model_runs(
         ("local", cluster),
     ):
         config = RunConfig(**{**plain, "output": str(tmp_path / name)})
-        found[name] = result_bytes(run(config, executor=executor).folder)
+        found[name] = all_bytes(run(config, executor=executor).folder)
     assert found["two"] == found["one"]
     assert found["local"] == found["one"]
 
@@ -91,7 +91,7 @@ def test_same_bytes_wherever_a_network_runs(
         ):
             config = load_run_config(job).model_copy(update={"output": str(tmp_path / name)})
             folder = run(config, executor=executor).folder
-            found[name] = result_bytes(folder)
+            found[name] = all_bytes(folder)
             records = JournalLedger(folder / "ledger.jsonl").state().records.values()
             settings[name] = {(r.batch_size, r.threads, r.device) for r in records}
             if executor is cluster:
@@ -152,7 +152,7 @@ def test_a_query_on_a_cluster_gives_the_same_bytes(
     assert seen == []
     query(tmp_path / "there", "rain", cluster=ClusterConfig(use=address))
     assert seen == ["RegionTask", "LayerTask"]
-    assert result_bytes(tmp_path / "there") == result_bytes(tmp_path / "here")
+    assert all_bytes(tmp_path / "there") == all_bytes(tmp_path / "here")
 
 
 class Notes(Reporter):
