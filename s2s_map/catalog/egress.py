@@ -18,7 +18,7 @@ import threading
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from s2s_map.catalog.redirects import (
@@ -33,7 +33,6 @@ from s2s_map.catalog.redirects import (
 from s2s_map.errors import ImageryError
 
 _PIECE = 1 << 16
-_HEAD_BYTES = 1 << 16
 _CONNECT_S = 15.0
 _PORT_HTTPS = 443
 _UNREACHABLE = "cannot reach"
@@ -84,7 +83,7 @@ class UnreachableError(EgressError):
 
 
 class Egress:
-    """A proxy on a loopback port, for as long as the process lives.
+    """A proxy on loopback ports, one for each route, for as long as the process lives.
 
     Args:
         network: How hosts are reached.
@@ -92,24 +91,30 @@ class Egress:
 
     def __init__(self, network: Network | None = None) -> None:
         self._network = network or Network()
-        self._routes: dict[str, Route] = {}
-        self._tokens: dict[Route, str] = {}
+        self._word = secrets.token_hex(16)
+        self._ports: dict[Route, int] = {}
+        self._servers: list[object] = []
         self._refusals: dict[Route, str] = {}
         self._was_public: set[str] = set()
         self._tasks: set[object] = set()
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.port = int(listening.getsockname()[1])
-        threading.Thread(target=self._serve, args=(listening,), name="egress", daemon=True).start()
+        threading.Thread(target=self._loop.run_forever, name="egress", daemon=True).start()
 
     def proxy(self, route: Route) -> str:
-        """Return the address of the proxy for a route; whoever has it may use the route."""
+        """Return the address of the proxy for a route, with the word that opens it."""
         _take_over_no_proxy(self)
         with self._lock:
-            token = self._tokens.setdefault(route, secrets.token_hex(16))
-            self._routes[token] = route
-        return f"http://route:{token}@127.0.0.1:{self.port}"
+            port = self._ports.get(route)
+            if port is None:
+                port = self._ports[route] = self._listen(route)
+        return f"http://route:{self._word}@127.0.0.1:{port}"
+
+    def _listen(self, route: Route) -> int:
+        listening = socket.create_server(("127.0.0.1", 0))
+        serving = asyncio.start_server(partial(self._handle, route), sock=listening)
+        self._servers.append(asyncio.run_coroutine_threadsafe(serving, self._loop).result())
+        return int(listening.getsockname()[1])
 
     def refusal(self, route: Route) -> str | None:
         """Return why a connection of a route was refused last, and forget it."""
@@ -124,34 +129,35 @@ class Egress:
         """
         asyncio.run_coroutine_threadsafe(self._judge(host, route), self._loop).result()
 
-    def _serve(self, listening: socket.socket) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.start_server(self._handle, sock=listening))
-        self._loop.run_forever()
-
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle(
+        self, route: Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         # The loop itself holds its tasks weakly.
         task = asyncio.current_task()
         self._tasks.add(task)
         try:
-            await self._answer(reader, writer)
+            await self._answer(route, reader, writer)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             pass
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, route: Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip("\r\n").split("\r\n")
         method, target, version = first.split(" ")
-        route = self._route(lines)
-        if route is None:
-            await _refuse(writer, "407 Proxy Authentication Required", "no route")
-            return
         tunnel = method == "CONNECT"
+        host = _authority(target) if tunnel else Host.of(target)
+        # obstore does not say the word again when it is led to another host. Whoever else asks on
+        # this machine gets no further than to such a host, by no proxy that needs a password.
+        led = host != route.origin and not route.is_open and _environment_proxy(host) is None
+        if not self._has_word(lines) and (tunnel or not led):
+            await _refuse(writer, "407 Proxy Authentication Required", "the word is missing")
+            return
         try:
-            host = _authority(target) if tunnel else Host.of(target)
             there, passed = await self._open(host, route, tunnel=tunnel)
         except EgressError as error:
             with self._lock:
@@ -167,14 +173,14 @@ class Egress:
             there[1].write(_passed_on(method, target, version, lines, passed))
         await _pump_both((reader, writer), there)
 
-    def _route(self, lines: Iterable[str]) -> Route | None:
+    def _has_word(self, lines: Iterable[str]) -> bool:
         for line in lines:
             name, _, value = line.partition(":")
-            if name.lower() == "proxy-authorization" and value.strip().lower().startswith("basic "):
-                login = base64.b64decode(value.strip()[6:]).decode("latin-1")
-                with self._lock:
-                    return self._routes.get(login.partition(":")[2])
-        return None
+            scheme, _, coded = value.strip().partition(" ")
+            if name.lower() == "proxy-authorization" and scheme.lower() == "basic":
+                said = base64.b64decode(coded).partition(b":")[2]
+                return secrets.compare_digest(said, self._word.encode())
+        return False
 
     async def _open(
         self, host: Host, route: Route, *, tunnel: bool

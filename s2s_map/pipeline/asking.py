@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from s2s_map.config.cluster import ClusterConfig
+from s2s_map.config.making_time import making_time
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
-from s2s_map.embeddings.objects import ObjectPath, output_path
-from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
+from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.encoding.vector_cache import vectors_folder
-from s2s_map.errors import OutputMismatchError, QueryError
+from s2s_map.errors import OutputMismatchError, QueryError, StoreError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.generations import finished_results, keep_files, publish
-from s2s_map.pipeline.late_data import check_not_replaced
+from s2s_map.pipeline.late_data import replaced_blocks
+from s2s_map.pipeline.ledger import LedgerState
 from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.writing import write_results
+
+_OTHER_DATA = "its object holds other data than was recorded"
 
 
 def query(
@@ -38,6 +41,7 @@ def query(
     probability: ProbabilityConfig | None = None,
     reporter: Reporter | None = None,
     cluster: ClusterConfig | None = None,
+    strict: bool = False,
 ) -> OpenRun:
     """Ask a finished run something else and add the answer as a layer.
 
@@ -55,6 +59,7 @@ def query(
         reporter: Told of the progress.
         cluster: Where the maps are scored and written; threads of this process if None, wherever
             the run was computed.
+        strict: Refuse a question that is not understood, instead of saying so.
 
     Returns:
         The run with the new layer, opened.
@@ -62,6 +67,8 @@ def query(
     Raises:
         QueryError: For a query that cannot be asked.
         StoreError: If there is no finished run.
+        DamagedBlocksError: For embeddings that are not what was recorded; the maps stay as they
+            are.
         OutputMismatchError: If the model is no longer the one the embeddings were made with.
         ClusterError: For a cluster that cannot be used.
 
@@ -75,18 +82,27 @@ def query(
         name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
     names.check_access(folder, write=True)
+    created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    # First of all: the model is not loaded for embeddings that cannot be read.
+    names.open_embeddings(folder)
     config = record.config
     model = load_model(config.model)
     _check_model(model, record)
     settings = probability or config.probability
-    questions = encode_questions(model, model.card, [question], settings, vectors_folder())
+    questions = encode_questions(
+        model, model.card, [question], settings, vectors_folder(), record.concepts
+    )
+    questions.say(watch.note, strict=strict)
     with names.locked(folder, watch.note) as lock:
         began = time.monotonic()
         with names.open_ledger(folder) as ledger:
             state = ledger.state()
-        check_not_replaced(store, state.records)
+        _check_all_there(folder, state, record)
+        store = names.open_embeddings(folder, state)
+        replaced = replaced_blocks(store, state.records)
+        if replaced:
+            raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
         done = state.content
         where = cluster or ClusterConfig()
         called = str(folder.resolve() if isinstance(folder, Path) else folder)
@@ -95,15 +111,28 @@ def query(
                 folder, store, questions, done, config.zarr_format, watch, executor
             )
             results = building.target.parent
+            lock.check()
             keep_files(finished_results(folder), results, [names.IMAGERY])
-            record.created = datetime.now(UTC)
+            record.created, before = created, set(record.concepts)
             write_results(folder, building, questions, record, watch, executor)
+        record.replaced_last = questions.queries[0].name in before
         record.last_concept = questions.queries[0].name
         record.timings["last_query"] = round(time.monotonic() - began, 3)
         record.write(results / names.RECORD)
         lock.check()
         publish(folder, results)
     return OpenRun(folder, record, results)
+
+
+def _check_all_there(folder: OutputPath, state: LedgerState, record: RunRecord) -> None:
+    """Check that the ledger still has the blocks that the maps there were made from."""
+    there, made_from = len(state.records), record.counts.get("blocks", 0)
+    if there < made_from:
+        raise StoreError(
+            f"the ledger of {folder} has {there:,} of the {made_from:,} blocks that its maps were "
+            "made from",
+            remedy="start the same run again (s2s-map run CONFIG), which embeds the others anew",
+        )
 
 
 def _check_model(model: LoadedModel, record: RunRecord) -> None:

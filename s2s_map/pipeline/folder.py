@@ -11,12 +11,14 @@ from typing import Any
 from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
-from s2s_map.embeddings.schema import read_store_id
+from s2s_map.embeddings.schema import read_store_mark
+from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError
 from s2s_map.pipeline.file_system import weaknesses
 from s2s_map.pipeline.generations import LATEST, RESULTS
-from s2s_map.pipeline.ledger import JournalLedger, Ledger
+from s2s_map.pipeline.ledger import JournalLedger, Ledger, LedgerState
+from s2s_map.pipeline.ledger_lines import Blocks
 from s2s_map.pipeline.lock import FolderLock
 from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER, ObjectLedger
 from s2s_map.pipeline.object_lock import LOCK, ObjectLock, store_weaknesses
@@ -53,17 +55,35 @@ def check_access(folder: OutputPath, *, write: bool = False) -> None:
             store_weaknesses(folder)
 
 
-def open_ledger(folder: OutputPath, guard: Callable[[], None] | None = None) -> Ledger:
+def open_ledger(
+    folder: OutputPath, guard: Callable[[], None] | None = None, *, any_store: bool = False
+) -> Ledger:
     """Return the ledger of an output, which hears nothing that was said of another store.
 
     Args:
         folder: The output.
         guard: Called before every entry; raises if this process may write no longer.
+        any_store: Believe what was said of whichever store.
     """
-    store = read_store_id(folder / EMBEDDINGS)
+    store, size = (None, None) if any_store else read_store_mark(folder / EMBEDDINGS)
+    blocks = None if size is None else Blocks(*size)
     if isinstance(folder, ObjectPath):
-        return ObjectLedger(folder, guard, store)
-    return JournalLedger(folder / LEDGER, guard, store)
+        return ObjectLedger(folder, guard, store, blocks)
+    return JournalLedger(folder / LEDGER, guard, store, blocks)
+
+
+def open_embeddings(folder: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:
+    """Open the embeddings of an output for who reads them: blocks are compared with the ledger.
+
+    Args:
+        folder: The output.
+        state: What its ledger says, if it is known.
+
+    Raises:
+        StoreError: If there are none, or their metadata are damaged.
+    """
+    store = EmbeddingsStore.open(folder / EMBEDDINGS)
+    return SealedEmbeddings.seal(store, (state or open_ledger(folder).state()).seals)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from s2s_map.config.making_time import making_time
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.rasters.building import MARKERS
@@ -85,7 +85,7 @@ def publish(out: OutputPath, results: OutputPath) -> None:
     content = {
         "schema": SCHEMA,
         "generation": number,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": making_time().isoformat(timespec="seconds"),
         "results": place,
         "run": f"{place}/run.json",
         "item": f"{place}/item.json",

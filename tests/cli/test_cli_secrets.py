@@ -490,7 +490,7 @@ def test_what_c_writes_passes_the_gate(place: Place, monkeypatch: pytest.MonkeyP
 
 
 def test_show_hides_what_looks_like_a_key(
-    place: Place, capfd: pytest.CaptureFixture[str], made: Path
+    place: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = {
         "type": "xyz",
@@ -504,6 +504,7 @@ def test_show_hides_what_looks_like_a_key(
         "attribution": "a",
     }
     (place.work / "data_catalog.yaml").write_text(yaml.safe_dump({"tiles": entry}))
+    monkeypatch.setenv("COLUMNS", "500")
     assert call("catalog", "show", "tiles") == 0
     out = re.sub(r"\s+", "", capfd.readouterr().out)
     for secret in ("0123456789", "word-of-mine", "8fJ2kq0Zp1Lw7Yt3"):
