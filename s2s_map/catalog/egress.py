@@ -15,13 +15,14 @@ import os
 import secrets
 import socket
 import threading
-import urllib.request
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from s2s_map.catalog.proxies import environment_proxy, proxy_login, take_over_no_proxy
 from s2s_map.catalog.redirects import (
+    HTTPS,
     Host,
     IpAddress,
     Route,
@@ -34,7 +35,6 @@ from s2s_map.errors import ImageryError
 
 _PIECE = 1 << 16
 _CONNECT_S = 15.0
-_PORT_HTTPS = 443
 _UNREACHABLE = "cannot reach"
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -97,14 +97,15 @@ class Egress:
         self._refusals: dict[Route, str] = {}
         self._was_public: set[str] = set()
         self._tasks: set[object] = set()
-        self._lock = threading.Lock()
+        self._lock, self._listening = threading.Lock(), threading.Lock()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="egress", daemon=True).start()
 
     def proxy(self, route: Route) -> str:
         """Return the address of the proxy for a route, with the word that opens it."""
-        _take_over_no_proxy(self)
-        with self._lock:
+        take_over_no_proxy(self.proxy)
+        # Not the lock that the loop takes: it is waited for in here.
+        with self._listening:
             port = self._ports.get(route)
             if port is None:
                 port = self._ports[route] = self._listen(route)
@@ -153,7 +154,7 @@ class Egress:
         host = _authority(target) if tunnel else Host.of(target)
         # obstore does not say the word again when it is led to another host. Whoever else asks on
         # this machine gets no further than to such a host, by no proxy that needs a password.
-        led = host != route.origin and not route.is_open and _environment_proxy(host) is None
+        led = host != route.origin and not route.is_open and environment_proxy(host) is None
         if not self._has_word(lines) and (tunnel or not led):
             await _refuse(writer, "407 Proxy Authentication Required", "the word is missing")
             return
@@ -186,7 +187,7 @@ class Egress:
         self, host: Host, route: Route, *, tunnel: bool
     ) -> tuple[Streams, SplitResult | None]:
         """Connect to a host if it may be asked; also returns the proxy that was connected to."""
-        proxy = _environment_proxy(host)
+        proxy = environment_proxy(host)
         addresses = await self._judge(host, route)
         if proxy is not None:
             return await self._through(proxy, host, tunnel=tunnel), proxy
@@ -245,7 +246,7 @@ class Egress:
             name = f"[{host.name}]" if ":" in host.name else host.name
             there[1].write(
                 f"CONNECT {name}:{host.port} HTTP/1.1\r\nHost: {name}:{host.port}\r\n"
-                f"{_proxy_login(proxy)}\r\n".encode("latin-1")
+                f"{proxy_login(proxy)}\r\n".encode("latin-1")
             )
             answer = (await there[0].readuntil(b"\r\n\r\n")).split(b" ", 2)
             if len(answer) < 2 or answer[1] != b"200":
@@ -290,51 +291,7 @@ def refused(name: str, route: Route) -> str | None:
 
 def _authority(target: str) -> Host:
     parts = urlsplit(f"//{target}")
-    return Host(canonical(parts.hostname or ""), parts.port or _PORT_HTTPS)
-
-
-# What the environment said of proxies before `_take_over_no_proxy`.
-_said: dict[str, str] = {}
-_OPEN = Route(Host("", 0), is_open=True)
-
-
-def _take_over_no_proxy(way_out: Egress) -> None:
-    """Have nothing of this process bypass the proxy.
-
-    libcurl connects directly to what NO_PROXY names, whatever proxy it was told, and hosts of a
-    local network stand there. So it is taken out of the environment and minded here. Where the
-    environment names proxies, too, libraries are sent this way instead, so that what was to be
-    direct is.
-    """
-    found = urllib.request.getproxies_environment()
-    if not found.get("no"):
-        return
-    _said.clear()
-    _said.update(found)
-    for name in [n for n in os.environ if n.lower() == "no_proxy"]:
-        del os.environ[name]
-    for scheme in {"http", "https", "all"} & set(found):
-        os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = way_out.proxy(_OPEN)
-
-
-def _environment_proxy(host: Host) -> SplitResult | None:
-    found = _said or urllib.request.getproxies_environment()
-    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
-    if bypass(f"{host.name}:{host.port}", found):
-        return None
-    scheme = "https" if host.port == _PORT_HTTPS else "http"
-    given = os.environ.get(f"GDAL_{scheme.upper()}_PROXY") or found.get(scheme) or found.get("all")
-    if not given:
-        return None
-    parts = urlsplit(given if "://" in given else f"http://{given}")
-    return parts if parts.hostname else None
-
-
-def _proxy_login(proxy: SplitResult) -> str:
-    if not proxy.username:
-        return ""
-    login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}\r\n"
+    return Host(canonical(parts.hostname or ""), parts.port or HTTPS)
 
 
 def _passed_on(
@@ -346,7 +303,7 @@ def _passed_on(
     own = ("proxy-authorization", "proxy-connection", "connection", "keep-alive")
     kept = [line for line in lines if line.partition(":")[0].lower() not in own]
     head = "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close"])
-    return f"{head}\r\n{_proxy_login(proxy) if proxy else ''}\r\n".encode("latin-1")
+    return f"{head}\r\n{proxy_login(proxy) if proxy else ''}\r\n".encode("latin-1")
 
 
 async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:

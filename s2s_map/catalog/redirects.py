@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_PORTS = {"http": 80, "https": 443}
+HTTPS = 443
+_PORTS = {"http": 80, "https": HTTPS}
 _NUMBER = re.compile(r"(?i)0x[0-9a-f]*|\d+")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -65,7 +66,7 @@ class Route:
 
     def names(self, host: Host) -> bool:
         """Return whether a host is the origin, the same on HTTPS, or one of the others."""
-        upgraded = Host(self.origin.name, 443) if self.origin.port == 80 else self.origin
+        upgraded = Host(self.origin.name, HTTPS) if self.origin.port == 80 else self.origin
         if self.is_open or host in (self.origin, upgraded, *self.trusted):
             return True
         return any(_matches(host, other) for other in self.others)

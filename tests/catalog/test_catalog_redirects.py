@@ -189,7 +189,7 @@ def test_no_proxy_does_not_open_a_way_out(
     servers: Callable[[str], Redirecting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = servers("127.0.0.1"), servers("127.0.0.2")
-    monkeypatch.setattr(way_out, "_said", {})
+    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,localhost")

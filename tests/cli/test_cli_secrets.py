@@ -238,7 +238,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr("s2s_map.catalog.egress._said", {})
+    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
     # Of other tests; what this one needs it finds by itself.
     monkeypatch.setattr("s2s_map.redaction.known._values", {})
     return found
