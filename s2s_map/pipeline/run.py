@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from s2s_map.config.model import Precision
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.schema import STORE_ID
@@ -23,6 +24,7 @@ from s2s_map.errors import (
 )
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.agreement import TOLERANCE
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.cluster import open_executor
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
@@ -131,6 +133,7 @@ def run(
                 state = ledger.state()
                 check_not_replaced(store, state.records)
                 _count(record, state, embedded)
+                _say_makings(record, job.precision, watch)
                 with _timed(record, "score"):
                     building = score_maps(
                         out, store, questions, state.content, config.zarr_format, watch, where
@@ -215,6 +218,16 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         raise ImageryError(
             "no cell of the region has valid imagery",
             remedy="check the region and the source's nodata:",
+        )
+
+
+def _say_makings(record: RunRecord, precision: Precision, watch: Reporter) -> None:
+    """Note blocks that were made in several ways, as by a run resumed on another machine."""
+    if len(record.made_with) > 1:
+        ways = "; ".join(map(str, record.made_with))
+        watch.note(
+            f"blocks were made in {len(record.made_with)} ways, whose embeddings agree within "
+            f"{TOLERANCE[precision]:g}, not to the byte: {ways}"
         )
 
 
