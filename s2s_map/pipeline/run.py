@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from s2s_map.config.model import Precision
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
@@ -20,6 +21,7 @@ from s2s_map.errors import (
 )
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.agreement import TOLERANCE
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.checking import check_settings
 from s2s_map.pipeline.cluster import open_executor
@@ -141,6 +143,7 @@ def run(
             stages.embed()
             with noted_end(ledger, stages.ending, lambda: "while its maps were made"):
                 building = stages.score_whole()
+                _say_makings(record, job.precision, watch)
                 results = building.target.parent
                 _say_outdated(record, out, watch)
                 with record.timed("write"):
@@ -182,6 +185,16 @@ def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
         return EmbeddingsStore.open(path)
     attributes = store_attributes(job, uuid.uuid4().hex)
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
+
+
+def _say_makings(record: RunRecord, precision: Precision, watch: Reporter) -> None:
+    """Note blocks that were made in several ways, as by a run resumed on another machine."""
+    if len(record.made_with) > 1:
+        ways = "; ".join(map(str, record.made_with))
+        watch.note(
+            f"blocks were made in {len(record.made_with)} ways, whose embeddings agree within "
+            f"{TOLERANCE[precision]:g}, not to the byte: {ways}"
+        )
 
 
 def _say_outdated(record: RunRecord, out: OutputPath, watch: Reporter) -> None:
