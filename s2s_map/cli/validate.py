@@ -14,6 +14,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.encoding.queries import check_names, query_name
     from s2s_map.pipeline.folder import check_access, check_folder
     from s2s_map.pipeline.freezing import thaw
+    from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
 
     settings = load_run_config(config)
@@ -23,7 +24,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
         if query.audio is not None:
             read_recording(query.audio)
     check_access(job.output)
-    job = thaw(job)
+    job = thaw(job, finished_home(job.output))
     # A search that is still to be made cannot be compared.
     if not job.source.needs_freezing:
         check_folder(job.output, job.identity())
