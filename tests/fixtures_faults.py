@@ -147,6 +147,29 @@ def stop_after(task: str, count: int) -> Watched:
     return Watched(task, stop)
 
 
+HOW_IT_WENT = ("run.json", "ledger.jsonl", "embeddings.zarr/embedding/store_id")
+"""Files that differ between two runs of a config: times, machine, and the name that ties the ledger
+to the store."""
+
+
+def all_bytes(out: Path) -> dict[str, bytes]:
+    """Every byte of an output but of what says how it went, by file; what is hidden aside."""
+    found = {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and not path.name.startswith((".lock", ".manifest"))
+    }
+    for name in HOW_IT_WENT:
+        assert found.pop(name)
+    assert {"item.json", "preview.png", "imagery.tif", "maps.zarr/zarr.json"} <= found.keys()
+    return found
+
+
+def size(path: Path) -> int:
+    """Bytes of a file; none before it is there."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def result_bytes(out: Path) -> dict[str, bytes]:
     """Every byte of the embeddings and of the maps' values, by file."""
     found = {}

@@ -9,12 +9,14 @@ from typing import Any
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
-from s2s_map.embeddings.schema import read_store_id
+from s2s_map.embeddings.schema import read_store_mark
+from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError, OutputUnavailableError
 from s2s_map.pipeline.file_system import weaknesses
 from s2s_map.pipeline.generations import GENERATIONS, LATEST, STORES, finished_home, tidy_objects
-from s2s_map.pipeline.ledger import JournalLedger, Ledger
+from s2s_map.pipeline.ledger import JournalLedger, Ledger, LedgerState
+from s2s_map.pipeline.ledger_lines import Blocks
 from s2s_map.pipeline.lock import FolderLock
 from s2s_map.pipeline.manifest import Manifest
 from s2s_map.pipeline.names import (
@@ -89,17 +91,35 @@ def check_access(folder: OutputPath, *, write: bool = False) -> None:
             ) from error
 
 
-def open_ledger(home: OutputPath, guard: Callable[[], None] | None = None) -> Ledger:
+def open_ledger(
+    home: OutputPath, guard: Callable[[], None] | None = None, *, any_store: bool = False
+) -> Ledger:
     """Return the ledger of embeddings, which hears nothing that was said of another store.
 
     Args:
         home: Where the embeddings lie, see `generations.finished_home`.
         guard: Called before every entry; raises if this process may write no longer.
+        any_store: Believe what was said of whichever store.
     """
-    store = read_store_id(home / EMBEDDINGS)
+    store, size = (None, None) if any_store else read_store_mark(home / EMBEDDINGS)
+    blocks = None if size is None else Blocks(*size)
     if isinstance(home, ObjectPath):
-        return ObjectLedger(home, guard, store)
-    return JournalLedger(home / LEDGER, guard, store)
+        return ObjectLedger(home, guard, store, blocks)
+    return JournalLedger(home / LEDGER, guard, store, blocks)
+
+
+def open_embeddings(home: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:
+    """Open embeddings for who reads them: blocks are compared with the ledger.
+
+    Args:
+        home: Where they lie, see `generations.finished_home`.
+        state: What their ledger says, if it is known.
+
+    Raises:
+        StoreError: If there are none, or their metadata are damaged.
+    """
+    store = EmbeddingsStore.open(home / EMBEDDINGS)
+    return SealedEmbeddings.seal(store, (state or open_ledger(home).state()).seals)
 
 
 @contextmanager

@@ -22,9 +22,9 @@ import uuid
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from s2s_map.config.making_time import making_time
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, remove_objects
 from s2s_map.embeddings.schema import ROOT, is_store_file
 from s2s_map.embeddings.store import EmbeddingsStore
@@ -196,7 +196,7 @@ def publish(
     content = {
         "schema": SCHEMA,
         "generation": number,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": making_time().isoformat(timespec="seconds"),
         "results": place,
         "run": f"{place}/run.json",
         "item": f"{place}/item.json",

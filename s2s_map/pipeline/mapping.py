@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.embeddings.objects import OutputPath, wrapped
+from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.staging import staged
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import InterruptedRunError
@@ -64,12 +65,18 @@ class RegionTask:
         building: Where the answers go.
     """
 
-    store: EmbeddingsStore
+    store: SealedEmbeddings
     questions: Questions
     building: MapsBuilding
 
     def __call__(self, region: MapRegion, stop: Event) -> str:
-        """Do it; memory depends neither on the number of questions nor on that of time slots."""
+        """Do it; memory depends neither on the number of questions nor on that of time slots.
+
+        Raises:
+            DamagedBlocksError: For embeddings that are not what was recorded; nothing is marked.
+        """
+        self.building.check_there()
+        self.store.check(region.y, region.x)
         with wrapped(self.building.path):
             self._score(region, stop)
         self.building.region_done(region)
@@ -124,6 +131,7 @@ class LayerTask:
     def __call__(self, name: str, stop: Event) -> str:
         """Do it."""
         building, slots = self.building, self.building.time_slots
+        building.check_there()
         with building.local_layer(self.layers[name]) as layer:
             with staged(self.folder) as folder:
                 write_cogs(folder, [layer], building.grid, slots, self.attributes)
@@ -148,7 +156,7 @@ class Before:
 
 def score_maps(
     out: OutputPath,
-    store: EmbeddingsStore,
+    store: SealedEmbeddings,
     questions: Questions,
     identity: Mapping[str, Any],
     zarr_format: Any,
@@ -175,6 +183,8 @@ def score_maps(
 
     Raises:
         InterruptedRunError: On Ctrl-C; finished regions are kept.
+        DamagedBlocksError: With all blocks that are not what was recorded, when every region that
+            can be scored is.
         OutputError: For a full disk and the like.
     """
     results = next_results(out)
@@ -300,10 +310,15 @@ def _each[Item](
     done: Callable[[], None],
 ) -> None:
     stop = Event()
+    bad: dict[str, str] = {}
+    store: OutputPath | None = None
     try:
         for outcome in (executor or ThreadsExecutor()).run(task, items, stop):
             if outcome.result is not None:
                 done()
+            elif outcome.final and isinstance(outcome.error, DamagedBlocksError):
+                bad |= outcome.error.reasons
+                store = outcome.error.store
             elif outcome.final and outcome.error is not None:
                 raise outcome.error
     except KeyboardInterrupt:
@@ -313,6 +328,8 @@ def _each[Item](
         ) from None
     finally:
         stop.set()
+    if store is not None:
+        raise DamagedBlocksError(store, bad)
 
 
 def _pieces(store: EmbeddingsStore, region: MapRegion) -> Iterator[slice]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, zarr_target
-from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.record import RunRecord, read_record
@@ -38,9 +38,9 @@ class OpenRun:
         return list(self.record.concepts)
 
     @property
-    def embeddings(self) -> EmbeddingsStore:
-        """The embeddings of the cells."""
-        return EmbeddingsStore.open(finished_home(self.folder) / names.EMBEDDINGS)
+    def embeddings(self) -> SealedEmbeddings:
+        """The embeddings of the cells; blocks that are not what was recorded are an error."""
+        return names.open_embeddings(finished_home(self.folder))
 
     @property
     def maps(self) -> xr.Dataset:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from s2s_map.config.load import parse_model
+from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import ProbabilityConfig, QueryConfig, RunConfig
 from s2s_map.embeddings.checksums import FileEntry
@@ -71,6 +75,7 @@ class RunRecord:
         files: Every file of the results but ``run.json``, by name.
         embeddings_sha256: Of the checksums of the blocks that the maps were made from.
         last_concept: The layer that `query` added last; not written.
+        replaced_last: Whether that replaced a layer of its name; not written.
     """
 
     config: RunConfig
@@ -92,6 +97,7 @@ class RunRecord:
     files: dict[str, FileEntry] = field(default_factory=dict)
     embeddings_sha256: str = ""
     last_concept: str | None = None
+    replaced_last: bool = False
 
     @classmethod
     def of(cls, job: Job) -> RunRecord:
@@ -100,7 +106,7 @@ class RunRecord:
         interval = entry.interval
         return cls(
             config=job.config,
-            created=datetime.now(UTC),
+            created=making_time(),
             imagery=Credit(
                 name=job.config.source,
                 title=entry.title,
@@ -116,17 +122,29 @@ class RunRecord:
             machine=machine(),
         )
 
-    def provenance(self, folder: OutputPath) -> Provenance:
-        """What every file says about its making."""
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add to the seconds of a stage what is done within."""
+        began = time.monotonic()
+        yield
+        seconds = self.timings.get(stage, 0.0) + time.monotonic() - began
+        self.timings[stage] = round(seconds, 3)
+
+    def provenance(self) -> Provenance:
+        """What every file says about its making: the same wherever it lies and runs.
+
+        Not where the output lies, on what it was computed, and which folders of this machine the
+        config's files lie in; `write` keeps all that.
+        """
         return Provenance(
-            run=self.config.title or folder.name,
+            run=heading(self.config),
             created=self.created,
             imagery=self.imagery,
             model=self.model,
             model_sha256=self.model_sha256,
             imagery_time=self.imagery_time,
             metadata=self.metadata,
-            config=self.config.model_dump(mode="json"),
+            config=_published(self.config),
             software=self.software,
         )
 
@@ -215,6 +233,32 @@ def read_record(path: OutputPath) -> RunRecord:
 def model_credit(card: ModelCard) -> Credit:
     """Whose model a card describes."""
     return Credit(card.name, card.title, card.licence, card.attribution)
+
+
+def heading(config: RunConfig) -> str:
+    """Return what a run is called: its title, else its imagery and, where it has a name, region."""
+    if config.title:
+        return config.title
+    region = config.region
+    if not isinstance(region, str) or "((" in region:  # A box, or WKT.
+        return config.source
+    path = PurePath(region)
+    return f"{path.stem if path.is_absolute() else region}, {config.source}"
+
+
+def _published(config: RunConfig) -> dict[str, Any]:
+    """Return what of a config decides the maps; of paths their last parts."""
+    shown = config.model_dump(mode="json", exclude={"output", "cluster"})
+    for key in ("model", "region"):
+        shown[key] = _last_part(shown[key])
+    for query in shown["queries"]:
+        query["audio"] = _last_part(query["audio"])
+    return shown
+
+
+def _last_part(value: Any) -> Any:
+    path = PurePath(value) if isinstance(value, str) else None
+    return path.name if path is not None and path.is_absolute() else value
 
 
 def machine() -> dict[str, Any]:

@@ -123,7 +123,7 @@ def write_results(
     """
     grid, slots, results = building.grid, building.time_slots, building.target.parent
     reporter.start("Writing", len(building.names) + 3, "files")
-    provenance = record.provenance(out)
+    provenance = record.provenance()
     attributes = provenance.attributes()
     bad = () if before is None else before.bad
     layers = layers_of(building, questions, out, before)

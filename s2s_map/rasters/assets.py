@@ -62,7 +62,7 @@ def layer_assets(
             suffix = f", {slot}" if len(time_slots) > 1 else ""
             assets[stem] = pystac.Asset(
                 href=f"./{stem}.tif",
-                title=f"{layer.title}{suffix}: {layer.probability_label}",
+                title=f"{layer.title}{suffix}: {layer.label}",
                 media_type=_COG,
                 roles=["data"],
                 extra_fields={"bands": _bands(layer, index, cell_m)},
@@ -111,10 +111,10 @@ def renders(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> dict[s
     """Return how to draw every GeoTIFF: the colours and the range of its QGIS style."""
     return {
         file_stem(layer, slot, len(time_slots)): {
-            "title": f"{layer.title}: {layer.probability_label}",
+            "title": f"{layer.title}: {layer.label}",
             "assets": [file_stem(layer, slot, len(time_slots))],
             "bidx": [1],
-            "rescale": [list(layer.summary.colour_range)],
+            "rescale": [list(layer.colour_range)],
             "colormap_name": COLORMAP,
             "nodata": "nan",
             "resampling": "nearest",

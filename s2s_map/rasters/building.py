@@ -21,6 +21,7 @@ from typing import Any, Literal
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, copy_objects, transfer
 from s2s_map.embeddings.replacing import output_errors, replacing_file, swap_folder
 from s2s_map.embeddings.staging import upload_folder
+from s2s_map.errors import OutputError
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.maps import MapRegion, map_regions, read_maps_grid
 from s2s_map.rasters.maps_schema import VARIABLES, create_group, describe_group, variable
@@ -148,6 +149,18 @@ class MapsBuilding:
         copy_objects(marks[:-1])
         copy_objects(marks[-1:])
         place.remove_tree()
+
+    def check_there(self) -> None:
+        """Check that the folder is where it was: what writes a part would make it anew.
+
+        Raises:
+            OutputError: If it was renamed or removed; in an object store nothing can be.
+        """
+        if isinstance(self.folder, Path) and not (self.folder / "identity").exists():
+            raise OutputError(
+                f"{self.target.parent} was renamed or removed while maps were written to it",
+                remedy="put it back and start the same command again",
+            )
 
     def missing_regions(self) -> list[MapRegion]:
         """Return the regions that are not marked as done."""

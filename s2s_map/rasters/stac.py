@@ -86,6 +86,7 @@ def make_item(
         id=re.sub(r"[^\w.-]+", "-", provenance.run).strip("-") or "s2s-map",
         geometry=geometry,
         bbox=list(bounds),
+        # STAC asks for a time.
         datetime=None if provenance.imagery_time else provenance.created,
         properties=_properties(provenance, layers, grid, time_slots, description),
         # Without a layer nothing of the raster extension is used, which its schema demands.
@@ -121,7 +122,6 @@ def _properties(
     return {
         "title": f"{provenance.run}: where sounds are likely",
         "description": description or provenance.lineage,
-        "created": pystac.utils.datetime_to_str(provenance.created),
         **dated,
         "license": _licence(provenance),
         "providers": _providers(provenance),

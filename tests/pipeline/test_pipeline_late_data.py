@@ -14,6 +14,7 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputUnavailableError, StoreError
 from s2s_map.pipeline.asking import query
@@ -99,7 +100,9 @@ def test_data_that_is_put_after_a_run_is_found(
     shard.write_bytes(shard.read_bytes())
     query(str(root), "birds")
     shard.write_bytes((root / SHARDS / "3/3/0").read_bytes())
-    with pytest.raises(OutputUnavailableError, match="r001-c002"):
+    with pytest.raises(
+        DamagedBlocksError, match=r"r001-c002 .* holds other data than was recorded"
+    ):
         query(str(root), "rain")
     assert [bad.block for bad in verify(str(root))] == ["r001-c002"]
     shard.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_faults import CountBlocks, result_bytes, stop_after
+from fixtures_faults import CountBlocks, all_bytes, result_bytes, stop_after
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
@@ -36,9 +36,9 @@ def denser(config: RunConfig) -> RunConfig:
 def test_an_old_ledger_says_nothing_of_a_new_store(config: RunConfig, tmp_path: Path) -> None:
     done = run(config)
     assert isinstance(done.folder, Path)
-    before = result_bytes(done.folder)
+    before = all_bytes(done.folder)
     lines = (done.folder / "ledger.jsonl").read_text().splitlines()
-    name = done.embeddings.attributes["store_id"]
+    name = done.embeddings.id
     assert {json.loads(line)["store"] for line in lines} == {name}
     # Killed when the store was removed and its ledger was not.
     for path in [*done.folder.glob("*.tif"), *done.folder.glob("*.qml")]:
@@ -49,7 +49,7 @@ def test_an_old_ledger_says_nothing_of_a_new_store(config: RunConfig, tmp_path: 
     assert seen.count.stat().st_size == BLOCKS
     assert again.record.counts["blocks"] == BLOCKS
     assert verify(done.folder) == []
-    assert result_bytes(done.folder) == before
+    assert all_bytes(done.folder) == before
 
 
 def test_old_results_stay_until_the_new_ones_are_written(config: RunConfig, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_faults import CountBlocks, FailAt, Watched, result_bytes, stop_after
+from fixtures_faults import CountBlocks, FailAt, Watched, all_bytes, stop_after
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
@@ -31,7 +31,7 @@ def test_a_corrupted_and_a_missing_shard_are_found_and_made_again(
     job: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = run(RunConfig(**job)).folder
-    sound = result_bytes(folder)
+    sound = all_bytes(folder)
     assert verify(folder) == []
     store = EmbeddingsStore.open(folder / "embeddings.zarr")
     first, second, *_ = store.grid.iter_blocks()
@@ -52,7 +52,7 @@ def test_a_corrupted_and_a_missing_shard_are_found_and_made_again(
     again = run(RunConfig(**job), on_stage=seen)
     assert seen.count.stat().st_size == 2
     assert verify(again.folder) == []
-    assert result_bytes(again.folder) == sound
+    assert all_bytes(again.folder) == sound
 
 
 def test_repair_waits_for_no_run(job: dict[str, Any]) -> None:
