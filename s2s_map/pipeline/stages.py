@@ -19,7 +19,7 @@ from s2s_map.pipeline.late_data import check_not_replaced
 from s2s_map.pipeline.ledger import BlockRecord, Ledger, LedgerState
 from s2s_map.pipeline.lock import FolderLock
 from s2s_map.pipeline.making import makings_of
-from s2s_map.pipeline.mapping import score_maps
+from s2s_map.pipeline.mapping import Before, score_maps
 from s2s_map.pipeline.object_lock import ObjectLock
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
@@ -48,6 +48,7 @@ class Stages:
         on_stage: Called where a block is computed, as it enters each stage.
         anew: Whether the run began by removing what was there.
         before: Blocks that are tried again, see `embed_missing`.
+        kept: What is taken over from the finished results.
         embedded: What was embedded so far.
         imagery: What the imagery was like when the run began.
     """
@@ -64,6 +65,7 @@ class Stages:
     on_stage: StageWatcher | None
     anew: bool
     before: Mapping[str, BlockRecord]
+    kept: Before
     embedded: EmbeddingCounts = field(default_factory=EmbeddingCounts)
     imagery: Snapshot = field(init=False)
 
@@ -140,6 +142,7 @@ class Stages:
                 self.job.config.zarr_format,
                 self.watch,
                 self.where,
+                self.kept,
             )
 
     def _forget(self, error: DamagedBlocksError) -> None:
