@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from s2s_map.catalog.environment import check_environment
-from s2s_map.config.model import Precision
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
@@ -22,7 +21,6 @@ from s2s_map.errors import (
 )
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.agreement import TOLERANCE
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.checking import check_settings
 from s2s_map.pipeline.cluster import open_executor
@@ -156,7 +154,6 @@ def run(
             stages.embed()
             with noted_end(ledger, stages.ending, lambda: "while its maps were made"):
                 building = stages.score_whole()
-                _say_makings(record, job.precision, watch)
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
                 with record.timed("write"):
@@ -224,16 +221,6 @@ def _open_store(job: Job, home: OutputPath) -> EmbeddingsStore:
         return EmbeddingsStore.open(path)
     attributes = store_attributes(job, uuid.uuid4().hex)
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
-
-
-def _say_makings(record: RunRecord, precision: Precision, watch: Reporter) -> None:
-    """Note blocks that were made in several ways, as by a run resumed on another machine."""
-    if len(record.made_with) > 1:
-        ways = "; ".join(map(str, record.made_with))
-        watch.note(
-            f"blocks were made in {len(record.made_with)} ways, whose embeddings agree within "
-            f"{TOLERANCE[precision]:g}, not to the byte: {ways}"
-        )
 
 
 def _say_outdated(
