@@ -30,9 +30,10 @@ from s2s_map.cli import (
 )
 from s2s_map.cli.stopping import BATCH_STOP_S, STOP_S, hard_deadline
 from s2s_map.config.secrets import redact_logs, redacted, redacted_traceback
-from s2s_map.errors import S2SMapError
+from s2s_map.foreign import fault_of_ours, translated
 
 INTERRUPTED = 4
+_OURS = 1
 _TYPERS_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -86,7 +87,8 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code.
 
-    0: done. 2: bad input, said in one line. 3: done with holes. 4: stopped, can be resumed.
+    0: done. 1: a fault of the program itself. 2: bad input, said in one line. 3: done with holes.
+    4: stopped, can be resumed.
     75: storage or cluster is away for now; the same command may go well later.
     """
     given = sys.argv[1:] if arguments is None else arguments
@@ -110,14 +112,6 @@ def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
     try:
         # --debug may stand anywhere, as one adds it to the line that failed.
         app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
-    except S2SMapError as problem:
-        if log_json:
-            trace = redacted_traceback() if debug else None
-            _logged("error", str(problem), problem.exit_code, traceback=trace)
-        if debug:
-            error.print(_escaped(redacted_traceback()))
-        error.print(f"[bold red]error:[/] {_escaped(redacted(str(problem)))}")
-        sys.exit(problem.exit_code)
     except KeyboardInterrupt:
         _stopped(error, log_json=log_json)
     except SystemExit as end:
@@ -126,12 +120,21 @@ def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
             raise
         _stopped(error, log_json=log_json)
     except Exception as problem:
-        # A fault of the program: its traceback is wanted, the keys in it are not.
-        if log_json:
-            reason = f"{type(problem).__name__}: {problem}"
-            _logged("error", reason, 1, traceback=redacted_traceback())
+        _failed(error, problem, debug=debug, log_json=log_json)
+
+
+def _failed(error: Console, problem: Exception, *, debug: bool, log_json: bool) -> NoReturn:
+    known = translated(problem)
+    reason = str(known) if known is not None else fault_of_ours(problem)
+    exit_code = _OURS if known is None else known.exit_code
+    if log_json:
+        # Whoever reads a log cannot ask again with --debug.
+        trace = redacted_traceback() if debug or known is None else None
+        _logged("error", reason, exit_code, traceback=trace)
+    if debug:
         error.print(_escaped(redacted_traceback()))
-        sys.exit(1)
+    error.print(f"[bold red]error:[/] {_escaped(redacted(reason))}")
+    sys.exit(exit_code)
 
 
 def _stopped(error: Console, *, log_json: bool) -> NoReturn:

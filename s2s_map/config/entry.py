@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from s2s_map.config.sensor import SENSOR_PRESETS, Frozen, SensorProfile
+from s2s_map.config.checked import Checked
+from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile
 from s2s_map.config.times import parse_time
 
 OnMissing = Literal["nodata", "fail"]
@@ -16,8 +17,10 @@ OnMissing = Literal["nodata", "fail"]
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class Entry(Frozen):
+class Entry(Checked):
     """One imagery source: what all types of source have in common."""
+
+    several_lines = frozenset({"description", "attribution", "licence"})
 
     type: str = Field(description="Kind of source.")
     title: str = Field(min_length=1, description="One line that names the source to a person.")
