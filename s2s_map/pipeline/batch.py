@@ -33,6 +33,7 @@ from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.shared_grid import check_shared_crs
+from s2s_map.pipeline.verify_results import verify_results
 
 State = Literal["planned", "running", "complete", "up to date", "holes", "failed", "interrupted"]
 
@@ -138,7 +139,8 @@ def is_up_to_date(job: Job) -> bool:
         return False
     there, here = (c.model_dump(exclude=set(_HOW)) for c in (record.config, job.config))
     written = (results / names.MAPS).is_dir() and (results / names.ITEM).is_file()
-    return not record.failed and there == here and written and _same_questions(record, job)
+    whole = written and not verify_results(job.output, read=False)
+    return not record.failed and there == here and whole and _same_questions(record, job)
 
 
 def _same_questions(record: RunRecord, job: Job) -> bool:

@@ -24,6 +24,7 @@ from s2s_map.pipeline.names import (
     EXPLANATIONS,
     IMAGERY,
     ITEM,
+    LAYER_ENDINGS,
     LEDGER,
     MAPS,
     PREVIEW,
@@ -31,6 +32,7 @@ from s2s_map.pipeline.names import (
     RESULTS,
     SEARCH,
     SWITCH,
+    wanted_names,
 )
 from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER, ObjectLedger
 from s2s_map.pipeline.object_lock import LOCK, ObjectLock, store_weaknesses
@@ -42,6 +44,7 @@ __all__ = [
     "EXPLANATIONS",
     "IMAGERY",
     "ITEM",
+    "LAYER_ENDINGS",
     "LEDGER",
     "MAPS",
     "PREVIEW",
@@ -54,6 +57,7 @@ __all__ = [
     "differences",
     "locked",
     "open_ledger",
+    "wanted_names",
 ]
 
 # What a prefix may hold that runs write into.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from s2s_map.embeddings.objects import OutputPath
@@ -99,6 +100,11 @@ def what_goes(out: OutputPath) -> list[str]:
         f"{say_seconds(_embedding_seconds(out) or took)} to make); till then they stay and can "
         "be read and asked"
     ]
+    if isinstance(out, Path):
+        said.append(
+            f"both lie beside each other for a while: {shutil.disk_usage(out).free / 1e9:,.1f} GB "
+            "of disk are free"
+        )
     own = _left_alone(out)
     if own:
         said.append(f"left alone, as no run wrote it: {', '.join(own)}")

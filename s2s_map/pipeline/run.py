@@ -32,7 +32,7 @@ from s2s_map.pipeline.generations import finished_home, finished_results, publis
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
 from s2s_map.pipeline.ledger import Ledger
-from s2s_map.pipeline.mapping import Before, wanted_names
+from s2s_map.pipeline.mapping import Before
 from s2s_map.pipeline.mending import (
     mend_metadata,
     mended_check,
@@ -181,7 +181,7 @@ def _check(job: Job, *, overwrite: bool, retry_holes: bool) -> None:
         mended_check(partial(check, out, job.identity()), job, finished_home(out))
     if isinstance(out, Path):
         asked = [query_name(query) for query in job.config.queries]
-        check_names(out, wanted_names(asked, slots))
+        check_names(out, names.wanted_names(asked, slots))
 
 
 def _earlier(
