@@ -211,6 +211,6 @@ def write_hostile_sound(spec: SoundSpec) -> bytes:
         values = wave * spec.peak
         try:
             soundfile.write(made, values, spec.rate, format=spec.kind[0], subtype=spec.kind[1])
-        except (soundfile.SoundFileError, ValueError):
+        except (soundfile.SoundFileError, AssertionError, ValueError):
             reject()
     return made.getvalue()
