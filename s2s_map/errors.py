@@ -7,6 +7,7 @@ The tree::
     ├── CatalogError             an unknown or unusable imagery source
     ├── RegionError              a region that cannot be mapped
     ├── ImageryError             imagery that cannot be read as declared
+    ├── ImageryChangedError      imagery that was replaced during a run
     ├── QueryError               a text or recording that cannot be asked
     │   └── AudioError           a file that is not usable audio
     ├── ModelError               a model that is unknown or does not fit
@@ -84,6 +85,10 @@ class RegionError(S2SMapError):
 
 class ImageryError(S2SMapError):
     """Imagery that cannot be read as its catalog entry declares."""
+
+
+class ImageryChangedError(S2SMapError):
+    """Imagery that was replaced during a run: no hole to go on without."""
 
 
 class QueryError(S2SMapError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import rasterio
@@ -18,6 +18,7 @@ from shapely import Polygon
 
 from s2s_map.catalog.handles import forget
 from s2s_map.catalog.opening import open_raster
+from s2s_map.catalog.unchanged import FileStamp, stamps_of
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 
@@ -42,6 +43,7 @@ class Scene:
         band_count: Number of bands, an alpha band included.
         dtype: Numpy name of the pixel type.
         valid: What tells observed pixels: a mask or alpha band, a nodata value, or nothing: all.
+        stamps: What its files were like when the header was read; none of a remote one.
     """
 
     uri: str
@@ -52,6 +54,7 @@ class Scene:
     band_count: int
     dtype: str
     valid: Validity
+    stamps: tuple[FileStamp, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def res(self) -> tuple[float, float]:
@@ -97,6 +100,7 @@ def inspect_scene(uri: str, entry: RasterEntry) -> Scene:
 
 
 def _inspect(uri: str, entry: RasterEntry) -> Scene:
+    stamps = stamps_of(uri)
     with open_raster(uri) as dataset:
         _check_georeferencing(dataset, uri)
         _check_bands(dataset, uri, entry)
@@ -112,6 +116,7 @@ def _inspect(uri: str, entry: RasterEntry) -> Scene:
             band_count=dataset.count,
             dtype=str(dataset.dtypes[entry.bands[0] - 1]),
             valid=_validity(dataset, entry),
+            stamps=stamps,
         )
     _check_on_earth(scene)
     return scene

@@ -151,8 +151,19 @@ def _store(uri: str, settings: dict[str, str]) -> Any:
         if not Path(uri).is_dir():
             raise ImageryError(f"no Zarr store at {uri}", remedy=_NOT_FOUND)
         return uri
-    from obstore.store import from_url
     from zarr.storage import ObjectStore
+
+    return ObjectStore(object_client(uri, settings), read_only=True)
+
+
+def object_client(uri: str, settings: dict[str, str]) -> Any:
+    """Return obstore's client for reading below an address.
+
+    Args:
+        uri: http(s)://, s3://, gs:// or az://.
+        settings: Of the environment, see `cloud_settings`.
+    """
+    from obstore.store import from_url
 
     remember_cloud_keys(settings)
     options: dict[str, Any] = {}
@@ -164,7 +175,7 @@ def _store(uri: str, settings: dict[str, str]) -> Any:
         if settings.get("AWS_NO_SIGN_REQUEST", "").upper() in ("YES", "TRUE", "1"):
             options["skip_signature"] = True
     plain = is_web(uri) or bool(options.get("endpoint"))
-    client = from_url(
+    return from_url(
         uri,
         client_options={
             # An endpoint named as plain http is meant so.
@@ -175,7 +186,6 @@ def _store(uri: str, settings: dict[str, str]) -> Any:
         retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=4 * TIMEOUT_S)},
         **options,
     )
-    return ObjectStore(client, read_only=True)
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ from s2s_map.cli.options import (
     ConfigFile,
     LogJson,
     RetryHoles,
+    Strict,
     with_cluster,
 )
 from s2s_map.errors import IncompleteRunError
@@ -48,6 +49,7 @@ def run_command(
             "--performance-report", help="Write Dask's report of what the cluster did, HTML."
         ),
     ] = None,
+    strict: Strict = False,
     log_json: LogJson = False,
 ) -> None:
     """Map a region: read the imagery, embed it, ask the questions, write the maps.
@@ -75,6 +77,7 @@ def run_command(
         settings,
         overwrite=overwrite,
         retry_holes=retry_holes,
+        strict=strict,
         catalogs=catalog or [],
         reporter=watch,
         performance_report=performance_report,

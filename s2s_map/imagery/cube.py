@@ -14,6 +14,7 @@ from s2s_map.catalog.cube import Cube, at_times, inspect_cube
 from s2s_map.catalog.environment import expanded
 from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene
+from s2s_map.catalog.unchanged import Snapshot, folder_stamp
 from s2s_map.catalog.uris import check_uri, is_remote
 from s2s_map.config.catalog import stated_nodata
 from s2s_map.config.cube import LATEST, ZarrEntry
@@ -100,6 +101,14 @@ class ZarrSource(Source):
             "nodata": stated_nodata(entry.nodata),
             "clear": list(entry.clear),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Return what changes when a file of a local store does; remote ones are not known."""
+        return {
+            cube.uri: (None, folder_stamp(Path(cube.uri)))
+            for cube in self.cubes
+            if not is_remote(cube.uri)
         }
 
     def describe(self) -> str:

@@ -13,11 +13,12 @@ from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.catalog import files, ordered, scenes
 from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene, inspect_scene
+from s2s_map.catalog.unchanged import FileStamp, Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
 from s2s_map.config.catalog import RasterEntry, stated_nodata
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.estimate import bytes_estimate
-from s2s_map.imagery.fingerprint import fingerprint
+from s2s_map.imagery.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
 from s2s_map.imagery.source import Source
@@ -99,9 +100,24 @@ class RasterSource(Source):
         # Once: a run is of the imagery as it was when it started.
         return fingerprint(self.scenes, tolerant=self.entry.on_missing == "nodata")
 
+    def snapshot(self) -> Snapshot:
+        """Return stamps and samples of local files, and what servers say of remote ones."""
+        local = [scene for scene in self.scenes if not is_remote(scene.uri)]
+        contents = sampled_files(self.scenes)
+        stamps = {s.path: s for scene in local for s in map(_now, scene.stamps)}
+        remote = remote_states([scene.uri for scene in self.scenes if is_remote(scene.uri)])
+        return {
+            **{path: (stamp, contents.get(path, "")) for path, stamp in stamps.items()},
+            **{uri: (None, state) for uri, state in remote.items()},
+        }
+
     def describe(self) -> str:
         """Return how many scenes there are."""
         return f"{len(self.scenes)} scene{'s' * (len(self.scenes) != 1)}"
+
+
+def _now(stamp: FileStamp) -> FileStamp:
+    return FileStamp.of(stamp.path)
 
 
 def _scene_identity(scene: Scene) -> dict[str, Any]:

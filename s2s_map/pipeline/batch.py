@@ -27,7 +27,7 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.batch_folder import KEEP_LOGS_S, BatchFolder, locked_batch
 from s2s_map.pipeline.folder import check_folder
 from s2s_map.pipeline.freezing import thaw
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
@@ -127,7 +127,7 @@ def is_up_to_date(job: Job) -> bool:
         AudioError: For a recording that is missing.
         OutputError: If it holds something else.
     """
-    job = thaw(job)
+    job = thaw(job, finished_home(job.output))
     if job.source.needs_freezing:
         return False
     check_folder(job.output, job.identity())

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from s2s_map.config.batch import BatchRun
+from s2s_map.config.making_time import making_time
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
 from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.errors import OutputError
@@ -84,7 +84,7 @@ class BatchFolder:
         """Write what became of the runs so far; no exit code while the batch is at work."""
         content = {
             "schema": 1,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": making_time().isoformat(timespec="seconds"),
             "exit_code": code,
             "runs": [asdict(outcome) for outcome in outcomes],
         }

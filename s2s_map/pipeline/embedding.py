@@ -24,6 +24,7 @@ from s2s_map.pipeline.ledger import (
     idle_share,
     missing_blocks,
 )
+from s2s_map.pipeline.mending import identity_digest
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.needed import CountedBlock, needed_blocks
@@ -45,6 +46,7 @@ class EmbeddingCounts:
         workers: Names of the processes that encoded.
         failed: Blocks without embeddings, with the reason.
         kept: Blocks that failed when they were tried again, and are as they were.
+        keys: Which blocks were embedded now.
     """
 
     blocks: int = 0
@@ -54,6 +56,20 @@ class EmbeddingCounts:
     workers: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     kept: int = 0
+    keys: set[str] = field(default_factory=set)
+
+    def and_then(self, later: EmbeddingCounts) -> EmbeddingCounts:
+        """Return what this and a later embedding of the same job did."""
+        return EmbeddingCounts(
+            self.blocks + later.blocks,
+            self.patches + later.patches,
+            self.encode_s + later.encode_s,
+            self.seconds + later.seconds,
+            self.workers | later.workers,
+            later.failed,  # It tried again what had failed before.
+            self.kept + later.kept,
+            self.keys | later.keys,
+        )
 
     @property
     def encoder_idle(self) -> float:
@@ -103,7 +119,8 @@ def embed_missing(
         blocks, total = blocks + 1, total + count
         if counted.block.key not in done:
             todo, left = todo + 1, left + count
-    ledger.start(RunStart(blocks, total, left, executor.kind, anew=anew))
+    identity = identity_digest(job)
+    ledger.start(RunStart(blocks, total, left, executor.kind, anew=anew, identity=identity))
     reporter.start("Embedding", total, "patches", total - left)
     # Where tasks run here, patches are counted as they are done, elsewhere with their block.
     advance = reporter.advance if executor.local else None
@@ -177,6 +194,7 @@ def _note(
         clean = (replace(h, reason=redacted(h.reason), uri=redacted(h.uri)) for h in record.holes)
         ledger.record(replace(record, holes=tuple(clean)))
         counts.blocks += 1
+        counts.keys.add(key)
         counts.patches += record.patches
         counts.encode_s += record.encode_s
         counts.workers.add(record.worker)

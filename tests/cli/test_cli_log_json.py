@@ -22,6 +22,8 @@ from s2s_map.config.run import RunConfig
 from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.run import run
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 TESTS = Path(__file__).parents[1]
 
 

@@ -66,7 +66,6 @@ def look(folder: Path, layers: dict[str, list[list[float]]]) -> list[dict[str, A
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     sys.stderr.write(done.stderr)
