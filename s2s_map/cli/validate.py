@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 

@@ -12,7 +12,7 @@ from odc.geo.crs import CRS
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.cube import Cube, at_times, inspect_cube
 from s2s_map.catalog.environment import expanded
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.unchanged import Snapshot, folder_stamp
 from s2s_map.catalog.uris import check_uri, is_remote
@@ -24,6 +24,7 @@ from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.redaction import redacted
 
 SCHEMA = 1
 _RECORD = "s2s_map:times"
@@ -60,6 +61,7 @@ class ZarrSource(Source):
         for named in entry.uris:
             uri = expanded(named, entry) if is_remote(named) else named
             check_uri(uri)
+            permit((uri,), entry.redirects_to)
             try:
                 cubes.append(inspect_cube(uri, entry))
             except ImageryError as error:
@@ -79,6 +81,7 @@ class ZarrSource(Source):
         return tuple(cube.scene for cube in self.cubes)
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        permit((cube.uri for cube in self.cubes), self.entry.redirects_to)
         block = read_zones([CubeZone(cube, self.entry) for cube in self.cubes], bounds, shape, crs)
         if not self.missing or block.valid.all():
             return block

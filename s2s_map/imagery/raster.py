@@ -11,7 +11,7 @@ from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.catalog import files, ordered, scenes
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.catalog.unchanged import FileStamp, Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
@@ -22,6 +22,7 @@ from s2s_map.imagery.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
 from s2s_map.imagery.source import Source
+from s2s_map.redaction import redacted
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class RasterSource(Source):
         return self.scenes
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        if self.entry.redirects_to:
+            # This may be another process than the one that opened it.
+            permit((scene.uri for scene in self.scenes), self.entry.redirects_to)
         block = read_block(self.scenes, bounds, shape, crs, self.entry, holes=[])
         if not self.missing or block.valid.all():
             return block

@@ -12,6 +12,7 @@ from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
+from s2s_map.redaction import cleaned
 
 
 def freeze(job: Job, home: OutputPath | None) -> Job:
@@ -62,7 +63,8 @@ def keep_search(job: Job, home: OutputPath) -> None:
     if record is None:
         return
     with replacing_file(home / names.SEARCH) as partial:
-        partial.write_text(json.dumps(record, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "
+", "utf-8")
 
 
 def _kept(home: OutputPath) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.pipeline.making import Making
 from s2s_map.pipeline.manifest import read_files
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
+from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
 
 SCHEMA = 1
@@ -183,7 +184,7 @@ class RunRecord:
             "files": {name: entry.as_dict() for name, entry in self.files.items()},
         }
         with replacing_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_text(file_json(content), "utf-8")
 
 
 def read_record(path: OutputPath) -> RunRecord:
