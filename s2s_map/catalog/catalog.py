@@ -7,6 +7,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from s2s_map.catalog.environment import expanded, remember_variables
@@ -27,13 +28,16 @@ from s2s_map.config.catalog import (
     RasterEntry,
     ZarrEntry,
 )
+from s2s_map.config.files import LONGEST_NAME, is_file, is_folder
 from s2s_map.config.load import parse_model, parse_yaml, read_yaml
+from s2s_map.config.text import shown, text_fault
 from s2s_map.errors import CatalogError, ImageryError
 from s2s_map.redaction import redacted, remember, remember_address
 from s2s_map.redaction.known import is_secret_name
 
 FILE_NAME = "data_catalog.yaml"
 _SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt"}
+_MOST_ENTRIES = 10_000
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 _FETCH_TIMEOUT_S, _FETCH_MOST_BYTES = 30.0, 4_000_000
 
@@ -59,7 +63,8 @@ def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
     """
     catalog: Catalog = {}
     for path in _search_path(paths):
-        for name, entry in _read_catalog(path).items():
+        shipped = not isinstance(path, str) and path == shipped_catalog()
+        for name, entry in (_read_shipped() if shipped else _read_catalog(path)).items():
             catalog.setdefault(name, entry)
     return catalog
 
@@ -148,13 +153,19 @@ def _search_path(paths: Sequence[str | Path]) -> Iterator[str | Path]:
             yield str(given)
             continue
         path = Path(given)
-        if not path.is_file():
+        if not is_file(path):
             raise CatalogError(f"no catalog file {path}", remedy="check --catalog")
         yield path
     config_home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     for path in (Path(FILE_NAME), Path(config_home) / "s2s-map" / FILE_NAME, shipped_catalog()):
         if path.is_file():
             yield path
+
+
+@cache
+def _read_shipped() -> Catalog:
+    # It does not change while the program runs.
+    return _read_catalog(shipped_catalog())
 
 
 def _read_catalog(path: str | Path) -> Catalog:
@@ -165,17 +176,27 @@ def _read_catalog(path: str | Path) -> Catalog:
         raise CatalogError(
             f"{path} holds a {type(data).__name__}", expected="entries by name", remedy="see README"
         )
-    return {str(name): _parse_entry(path, str(name), fields) for name, fields in data.items()}
+    if len(data) > _MOST_ENTRIES:
+        raise CatalogError(f"{path} holds {len(data):,} entries", expected=f"{_MOST_ENTRIES:,}")
+    for name in data:
+        if not isinstance(name, str) or len(name) > LONGEST_NAME or text_fault(name):
+            raise CatalogError(
+                f"{path} has an entry named {shown(name)}",
+                expected=f"a text of one line and at most {LONGEST_NAME} characters",
+                remedy="put a number or a word such as NO in quotes",
+            )
+    return {name: _parse_entry(path, name, fields) for name, fields in data.items()}
 
 
 def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
     where = f"{path}: {name}"
     if not isinstance(fields, dict):
-        raise CatalogError(f"{where} holds {fields!r}", expected="the fields of an entry")
+        raise CatalogError(f"{where} holds {shown(fields)}", expected="the fields of an entry")
     kind = fields.get("type")
-    if kind not in ENTRY_TYPES:
+    # A list has no hash to be looked up by.
+    if not isinstance(kind, str) or kind not in ENTRY_TYPES:
         raise CatalogError(
-            f"{where} has {f'type: {kind}' if 'type' in fields else 'no type'}",
+            f"{where} has {f'type: {shown(kind)}' if 'type' in fields else 'no type'}",
             expected=f"type: {' or '.join(ENTRY_TYPES)}",
         )
     remember_keys(fields)
@@ -265,9 +286,9 @@ def _files(uri: str) -> list[str]:
             )
         return [uri]
     path = Path(uri)
-    if path.is_file():
+    if is_file(path):
         return [uri]
-    if path.is_dir():
+    if is_folder(path):
         found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
     elif glob.has_magic(uri):
         # Path.glob does not take absolute patterns.

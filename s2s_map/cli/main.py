@@ -6,6 +6,8 @@ import logging
 import signal
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cache
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -111,7 +113,7 @@ def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
     error = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         # --debug may stand anywhere, as one adds it to the line that failed.
-        app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
+        _command()(["--debug", *(a for a in given if a != "--debug")] if debug else given)
     except KeyboardInterrupt:
         _stopped(error, log_json=log_json)
     except SystemExit as end:
@@ -121,6 +123,12 @@ def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
         _stopped(error, log_json=log_json)
     except Exception as problem:
         _failed(error, problem, debug=debug, log_json=log_json)
+
+
+@cache
+def _command() -> Callable[[list[str]], object]:
+    # Made of the verbs' signatures: by far the longest part of a short command.
+    return typer.main.get_command(app)
 
 
 def _failed(error: Console, problem: Exception, *, debug: bool, log_json: bool) -> NoReturn:

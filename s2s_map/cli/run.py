@@ -38,7 +38,11 @@ def run_command(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the results of another config first.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start anew; what is there stays until the new maps are written, then goes.",
+        ),
     ] = False,
     retry_holes: RetryHoles = False,
     catalog: CatalogFiles = None,

@@ -16,6 +16,7 @@ from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.unchanged import Snapshot, folder_stamp
 from s2s_map.catalog.uris import check_uri, is_remote
+from s2s_map.config.catalog import stated_nodata
 from s2s_map.config.cube import LATEST, ZarrEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.cube_zone import CubeZone
@@ -100,7 +101,7 @@ class ZarrSource(Source):
         return {
             "cubes": [_cube_identity(cube) for cube in self.cubes],
             "scale": None if entry.scale is None else entry.scale.model_dump(),
-            "nodata": entry.nodata,
+            "nodata": stated_nodata(entry.nodata),
             "clear": list(entry.clear),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
         }

@@ -15,7 +15,7 @@ from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.catalog.unchanged import FileStamp, Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
-from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.catalog import RasterEntry, stated_nodata
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.fingerprint import fingerprint, sampled_files
@@ -94,7 +94,7 @@ class RasterSource(Source):
             "sampled_sha256": self._sampled_sha256,
             "bands": list(entry.bands),
             "scale": None if entry.scale is None else entry.scale.model_dump(),
-            "nodata": entry.nodata,
+            "nodata": stated_nodata(entry.nodata),
             **({"order": entry.order} if entry.order != "declared" else {}),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
         }

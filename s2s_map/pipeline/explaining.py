@@ -26,7 +26,7 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.freezing import thaw
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.nearest import Cell, cell_at
 from s2s_map.pipeline.record import RunRecord, read_record
@@ -106,12 +106,13 @@ def explain(
     )
     names.check_access(folder, write=True)
     record = read_record(finished_results(folder) / names.RECORD)
-    store = names.open_embeddings(folder)
+    home = finished_home(folder)
+    store = names.open_embeddings(home)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
     # Where it was opened, not where it was made: it may have been moved.
     config = record.config.model_copy(update={"output": str(folder)})
-    job = thaw(resolve(config, catalogs))
+    job = thaw(resolve(config, catalogs), home)
     _check_unchanged(store, job)
     model = load_model(record.config.model)
     if not isinstance(model, LoadedModel):

@@ -54,7 +54,7 @@ class BlockRecord:
         write_s: Time writing it to the disk, seconds.
         worker: Tells processes apart, by a random name.
         holes: Imagery that should have been there and was not.
-        hardware: What computed it, such as "AVX512" or the name of a GPU; "" if not known.
+        hardware: What computed it: kernels and processor, or a GPU's name; "" if not known.
         data_tag: What an object store calls its data's content; "" on a disk, and without data.
         file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
             data, and from versions before it was kept.

@@ -29,13 +29,18 @@ from s2s_map.tiling.grid import MapGrid
 
 
 def file_stem(layer: ConceptLayer, slot: str, slots: int) -> str:
-    """Return the base name of the files of one layer and time slot.
+    """Return the base name of the files of one layer and time slot, see `layer_stem`."""
+    return layer_stem(layer.name, slot, slots)
+
+
+def layer_stem(name: str, slot: str, slots: int) -> str:
+    """Return the base name of the files of the layer of a name and one time slot.
 
     ``<name>``, or ``<name>_<slot>`` where there are several time slots.
     """
     if slots == 1:
-        return layer.name
-    return f"{layer.name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
+        return name
+    return f"{name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
 
 
 def cog_paths[Place: (Path, ObjectPath, OutputPath)](

@@ -10,6 +10,7 @@ one band at a time, as ``ZARR:"maps.zarr":/probability:0:0`` (concept, time slot
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,12 @@ CHUNK_CELLS = 512
 """Side of a chunk in cells; one concept and one time slot each."""
 
 _DIMENSIONS = ("concept", "time", "y", "x")
+_ARRAYS = "|".join((*VARIABLES, *_DIMENSIONS, SPATIAL_REF))
+# Metadata and chunks of either version of the format.
+_MAPS_FILE = re.compile(
+    rf"((?:{_ARRAYS})/)?(zarr\.json|\.zgroup|\.zarray|\.zattrs|\.zmetadata)"
+    rf"|(?:{_ARRAYS})/(c(/\d+)*|\d+(\.\d+)*)"
+)
 
 
 def create_group(
@@ -88,6 +95,11 @@ def create_group(
         consolidated=False,
         compute=False,
     )
+
+
+def is_maps_file(name: str) -> bool:
+    """Return whether a file of this name, relative to the group, is part of it."""
+    return _MAPS_FILE.fullmatch(name) is not None
 
 
 def variable(path: OutputPath, name: str) -> Any:

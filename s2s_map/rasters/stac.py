@@ -11,7 +11,7 @@ from typing import Any
 import pystac
 
 from s2s_map.embeddings.replacing import replacing_file
-from s2s_map.rasters.assets import layer_assets, other_assets, renders
+from s2s_map.rasters.assets import add_checksums, layer_assets, other_assets, renders
 from s2s_map.rasters.footprint import footprint
 from s2s_map.rasters.provenance import Credit, Provenance
 from s2s_map.redaction import file_json
@@ -26,6 +26,9 @@ EXTENSIONS = (
 )
 """Extensions of STAC 1.1 that the item follows."""
 
+FILE_EXTENSION = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+"""The one that an item with sizes and checksums follows as well."""
+
 _SPDX = re.compile(r"[\w\-.+]+")
 
 
@@ -37,6 +40,7 @@ def write_item(
     time_slots: Sequence[str],
     description: str = "",
     elsewhere: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, str]] | None = None,
 ) -> None:
     """Write the STAC item of a run.
 
@@ -52,12 +56,15 @@ def write_item(
         time_slots: Labels of the time slots.
         description: What the run is about, for a person.
         elsewhere: Addresses by asset key of what does not lie beside the item as it is written.
+        files: Size and SHA-256, hexadecimal, by the name of a file beside the item.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
     target = Path(path)
-    item = make_item(provenance, layers, grid, time_slots, target.parent, description, elsewhere)
+    item = make_item(
+        provenance, layers, grid, time_slots, target.parent, description, elsewhere, files
+    )
     with replacing_file(target) as partial:
         partial.write_text(file_json(item.to_dict(include_self_link=False)), encoding="utf-8")
 
@@ -70,6 +77,7 @@ def make_item(
     folder: Path,
     description: str = "",
     elsewhere: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, str]] | None = None,
 ) -> pystac.Item:
     """Return the STAC item of a run whose outputs lie in `folder`; see `write_item`."""
     geometry, bounds = footprint(grid)
@@ -88,6 +96,9 @@ def make_item(
         **other_assets(folder, elsewhere or {}),
     }.items():
         item.add_asset(key, asset)
+    if files:
+        item.stac_extensions.append(FILE_EXTENSION)
+        add_checksums(item.assets, files)
     for link in _links(provenance):
         item.add_link(link)
     return item
