@@ -1,7 +1,7 @@
 # make demo   sets everything up and maps the demo scene
 # make test   sets everything up and passes the checks and tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint tests format requirements build clean
+.PHONY: help setup demo test check lint tests numerics format requirements build clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,12 +46,18 @@ PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 tests:  ## tests on every core; PARALLEL= for one process
 	$(BIN)/pytest $(PARALLEL)
 
+# How many rows of the table in tests/kernels.py; 12 hold every pair of its values.
+ROWS ?= 4
+
+numerics: setup  ## tests of what computes, under the kernels of other processors
+	$(BIN)/python tests/kernels.py --rows $(ROWS)
+
 format: setup  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # All extras but cuda: RAPIDS ties dask-cuda to one older version of Dask.
-EXTRAS := train evaluate dashboard prefect
+EXTRAS := train evaluate recordings dashboard prefect
 
 requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies anew, without index addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \

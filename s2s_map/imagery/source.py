@@ -10,6 +10,7 @@ from odc.geo.crs import CRS
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.catalog.coverage import Covers
+from s2s_map.catalog.unchanged import Snapshot
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.errors import CatalogError, ImageryError
@@ -108,6 +109,10 @@ class Source(ABC):
             crs: Projected CRS in metres.
         """
         return None
+
+    def snapshot(self) -> Snapshot:
+        """Return what its files are like now, as far as it can be known at little cost."""
+        return {}
 
     @property
     def needs_freezing(self) -> bool:

@@ -147,7 +147,8 @@ class FolderLock:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        if not self._lost.is_set():
+        owner = None if self._lost.is_set() else read_owner(self._folder)
+        if owner is not None and owner.run == self._owner.run:
             with suppress(OSError):
                 (self._folder / OWNER).unlink(missing_ok=True)
         self._lock.release()
@@ -156,9 +157,15 @@ class FolderLock:
         """Check that the folder is still this process's.
 
         Raises:
-            OutputError: If another host has taken it, as after this one was suspended for long.
+            OutputError: If another host has taken it, as after this one was suspended for long; or
+                if it was renamed or removed.
         """
         if self._lost.is_set():
+            raise taken(self._folder)
+        owner = read_owner(self._folder)
+        if owner is None and not (self._folder / LOCK).exists():
+            raise gone(self._folder)
+        if owner is not None and owner.run != self._owner.run:
             raise taken(self._folder)
 
     def _check_owner(self, locked: bool) -> None:
@@ -222,6 +229,14 @@ def taken(output: object) -> OutputError:
     return OutputError(
         f"another run took {output} while this one gave no sign of life",
         remedy="let that one finish",
+    )
+
+
+def gone(output: object) -> OutputError:
+    """Return the error that an output is no longer where it was."""
+    return OutputError(
+        f"{output} was renamed or removed while the run was writing to it",
+        remedy="put it back and start the same command again",
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from distributed import Client
-from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, environment, result_bytes, size
+from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, all_bytes, environment, size
 from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
@@ -150,7 +150,7 @@ def test_the_client_of_a_cluster_killed(
         # The same workers, which may still have the task of the run before.
         done = run(config, on_stage=CountBlocks("record", written))
         assert size(written) == BLOCKS - finished
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed
     assert verify(done.folder) == []
 
 
@@ -181,7 +181,7 @@ def test_the_scheduler_alone_killed(
         assert len(cluster.workers) == 2
     assert done.record.failed == {}
     assert done.record.counts["blocks"] == BLOCKS
-    assert result_bytes(tmp_path / "out") == undisturbed
+    assert all_bytes(tmp_path / "out") == undisturbed
 
 
 def test_a_scheduler_that_stays_away_is_worth_another_start(
@@ -210,4 +210,4 @@ def test_a_scheduler_that_stays_away_is_worth_another_start(
     assert run_status(out).state == "failed"
     assert 0 < run_status(out).blocks_done < BLOCKS
     run(RunConfig(**{**job, "output": str(out)}))
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed

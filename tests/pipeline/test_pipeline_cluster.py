@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
-from fixtures_faults import NeedsModel, result_bytes
+from fixtures_faults import NeedsModel, all_bytes
 from fixtures_job import write_job
 from fixtures_plain_model import write_plain_job
 from fixtures_processes import forked
@@ -26,7 +26,7 @@ from fixtures_waiting import free_port
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig, load_run_config
-from s2s_map.embeddings.schema import read_store_id
+from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.errors import ClusterError, ModelError, OutputError, OutputUnavailableError
 from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline import dask_executor
@@ -67,7 +67,7 @@ def test_same_bytes_wherever_a_plain_model_runs(
         ("local", cluster),
     ):
         config = RunConfig(**{**plain, "output": str(tmp_path / name)})
-        found[name] = result_bytes(run(config, executor=executor).folder)
+        found[name] = all_bytes(run(config, executor=executor).folder)
     assert found["two"] == found["one"]
     assert found["local"] == found["one"]
 
@@ -91,7 +91,7 @@ def test_same_bytes_wherever_a_network_runs(
         ):
             config = load_run_config(job).model_copy(update={"output": str(tmp_path / name)})
             folder = run(config, executor=executor).folder
-            found[name] = result_bytes(folder)
+            found[name] = all_bytes(folder)
             records = JournalLedger(folder / "ledger.jsonl").state().records.values()
             settings[name] = {(r.batch_size, r.threads, r.device) for r in records}
             if executor is cluster:
@@ -109,7 +109,7 @@ def shown(item: str, stop: Event) -> tuple[str, str]:
     import io
     import logging
 
-    from s2s_map.config.secrets import redacted
+    from s2s_map.redaction import redacted
 
     written = io.StringIO()
     handler = logging.StreamHandler(written)
@@ -121,7 +121,7 @@ def shown(item: str, stop: Event) -> tuple[str, str]:
 
 
 def test_workers_know_what_is_secret(cluster: DaskExecutor) -> None:
-    from s2s_map.config.secrets import remember
+    from s2s_map.redaction import remember
 
     remember("S2S_TEST_WORKER_KEY", "wor-ker-s3cret")
     (outcome,) = cluster.run(shown, ["wor-ker-s3cret"], Event())
@@ -152,7 +152,7 @@ def test_a_query_on_a_cluster_gives_the_same_bytes(
     assert seen == []
     query(tmp_path / "there", "rain", cluster=ClusterConfig(use=address))
     assert seen == ["RegionTask", "LayerTask"]
-    assert result_bytes(tmp_path / "there") == result_bytes(tmp_path / "here")
+    assert all_bytes(tmp_path / "there") == all_bytes(tmp_path / "here")
 
 
 class Notes(Reporter):
@@ -166,7 +166,7 @@ class Notes(Reporter):
 
 
 def store_id(folder: Path) -> str | None:
-    return read_store_id(folder / "embeddings.zarr")
+    return read_store_mark(folder / "embeddings.zarr")[0]
 
 
 def clusters_of(folder: Path) -> str:
