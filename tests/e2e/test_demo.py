@@ -22,6 +22,7 @@ POINTS = ROOT / "tests" / "data" / "iguacu_points" / "points.csv"
 S2S_MAP = Path(sys.executable).with_name("s2s-map")
 CLASSES = {"waves": "water", "traffic": "city", "forest": "forest", "farm": "farmland"}
 
+# Slow for 10,692 patches through the real model, as the README has them.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
