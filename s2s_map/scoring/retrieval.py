@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
 from s2s_map.scoring.bootstrap import SAMPLES, Estimate, estimate
-from s2s_map.scoring.exact import ExactProducts, compare
+from s2s_map.scoring.exact import ExactProducts, compare, largest_error, lengths
 
 TOP_SHARE = 0.1
 """The published recall is that among the first tenth of the gallery."""
@@ -103,7 +103,7 @@ class _Gallery:
             items, largest = np.ldexp(items, -exponent), float(np.ldexp(largest, -exponent))
         self._items = items
         self._exact = ExactProducts(items.shape[1], items.dtype, largest)
-        self._longest = max((_lengths(part).max() for part in _runs(items)), default=0.0)
+        self._longest = max((lengths(part).max() for part in _runs(items)), default=0.0)
 
     def count(
         self, queries: NDArray[np.floating], own: NDArray[np.int64]
@@ -141,30 +141,19 @@ class _Gallery:
     def _doubtful(
         self, queries: NDArray[np.floating], own: NDArray[np.int64]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return between which computed similarities items may be above, equal or below, (n, 1).
-
-        A sum of products of two vectors, in whatever order, is wrong by no more than their
-        lengths times ``dim u / (1 - dim u)``, with u half an epsilon (Higham 2002, section 3.1).
-        """
-        kind, dim = queries.dtype, queries.shape[1]
-        wide = queries.astype(np.float64), self._items[own].astype(np.float64)
-        mine = np.einsum("nd,nd->n", *wide)
-        share = sum(dim * np.finfo(t).eps / (2 - dim * np.finfo(t).eps) for t in (kind, np.float64))
-        share += 4 * dim * self._exact.grid
-        # Products below the smallest normal number may be lost.
-        margin = share * 1.001 * _lengths(queries) * self._longest + dim * np.finfo(kind).tiny
-        low, high = (mine - margin).astype(kind), (mine + margin).astype(kind)
+        """Return between which computed similarities items may be above, equal or below, (n, 1)."""
+        mine = np.einsum(
+            "nd,nd->n", queries.astype(np.float64), self._items[own].astype(np.float64)
+        )
+        # Twice: the own similarity is not exact here either.
+        margin = 2 * largest_error(self._exact, lengths(queries), self._longest)
+        low, high = (mine - margin).astype(queries.dtype), (mine + margin).astype(queries.dtype)
         return np.nextafter(low, -np.inf)[:, None], np.nextafter(high, np.inf)[:, None]
 
 
 def _runs(array: NDArray[Any], length: int = 1024) -> Iterator[NDArray[Any]]:
     for start in range(0, len(array), length):
         yield array[start : start + length]
-
-
-def _lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    wide = vectors.astype(np.float64)
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)))
 
 
 def _own_index(
