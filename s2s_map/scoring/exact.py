@@ -9,7 +9,7 @@ holds them all, and every order of summation gives the same.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Digits = NDArray[np.float64]
 """Vectors (parts, n, dim) as integers, the most significant part first."""
@@ -34,7 +34,6 @@ class ExactProducts:
 
     Attributes:
         dim: Length of the vectors.
-        dtype: What they come in.
         grid: What numbers are rounded to, as a share of the largest one.
     """
 
@@ -42,7 +41,7 @@ class ExactProducts:
         self._bits = (_EXACT_BITS - max(dim - 1, 0).bit_length()) // 2
         self._parts = -(-(np.finfo(dtype).nmant + 1 + _GUARD_BITS) // self._bits)
         self._exponent = np.frexp(largest)[1]
-        self.dim, self.dtype = dim, dtype
+        self.dim = dim
         self.grid = 2.0 ** -(self._parts * self._bits)
 
     def of_queries(self, queries: NDArray[np.floating]) -> Digits:
@@ -92,7 +91,7 @@ def compare(one: Levels, other: Levels) -> NDArray[np.int64]:
 
 
 def largest_error(
-    exact: ExactProducts, queries: NDArray[np.float64], longest: float
+    exact: ExactProducts, kind: DTypeLike, queries: NDArray[np.float64], longest: float
 ) -> NDArray[np.float64]:
     """By how much a product that a library computes may differ from the exact one.
 
@@ -100,14 +99,15 @@ def largest_error(
     times ``dim u / (1 - dim u)``, with u half an epsilon of its type (Higham 2002, section 3.1).
 
     Args:
-        exact: The products.
+        exact: The exact products.
+        kind: What the library computes in.
         queries: Lengths of queries, (n,).
         longest: Length of the longest item.
 
     Returns:
         Bounds (n,).
     """
-    about = np.finfo(exact.dtype)
+    about = np.finfo(kind)
     part = exact.dim * float(about.eps) / 2
     share = part / (1 - part) + 4 * exact.dim * exact.grid
     # A little more for the lengths' own rounding; products below the normal numbers may be lost.

@@ -38,7 +38,7 @@ def nearest(
         similar = part @ items.T
         last = np.partition(similar, -count, axis=1)[:, -count].astype(np.float64)
         # Both the last one and what is compared with it may be wrong by so much.
-        low = last - 2 * largest_error(exact, lengths(part), longest)
+        low = last - 2 * largest_error(exact, kind, lengths(part), longest)
         for i, row in enumerate(similar):
             near = np.flatnonzero(row >= low[i])
             levels = exact.of_all(digits[:, i : i + 1], exact.of_items(items[near]))[:, 0]
