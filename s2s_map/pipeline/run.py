@@ -139,7 +139,7 @@ def run(
                 results = building.target.parent
                 _say_outdated(record, out, watch)
                 with record.timed("write"):
-                    stages.check_undisturbed()
+                    lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
                     write_results(out, building, questions, record, watch, where)
