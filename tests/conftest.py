@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fixtures_threads  # noqa: F401  (before whatever reads the numbers of threads)
 import pytest
+from fixtures_processes import forked_processes as forked_processes
 from fixtures_raster import MakeRaster, RasterSpec, write_raster
 from hypothesis import settings
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from s2s_map.config.checked import Checked
 
 SENSOR_PRESETS: dict[str, dict[str, float]] = {
     "sentinel": {"gsd_m": 10.0, "patch_m": 2560.0},
@@ -13,18 +15,18 @@ SENSOR_PRESETS: dict[str, dict[str, float]] = {
 """Sensor profiles by name: 256 px at 10 m, 300 px at 0.6 m, 256 px at 0.2 m, 2,560 m at 30 m."""
 
 
-class Frozen(BaseModel):
-    """A value: it does not change, and takes no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_NEAREST = 1e-6
 
 
-class SensorProfile(Frozen):
+class SensorProfile(Checked):
     """What the model is told about a source's scale."""
 
-    gsd_m: float = Field(gt=0, description="Ground sample distance of the imagery, metres.")
+    gsd_m: float = Field(
+        ge=0.001, le=100_000, description="Ground sample distance of the imagery, metres."
+    )
     patch_m: float = Field(
-        gt=0,
+        ge=0.1,
+        le=1_000_000,
         description="Ground size of a patch, one model input, at zoom 1, metres; or patch_px: in "
         "pixels of gsd_m.",
     )
@@ -44,15 +46,18 @@ class SensorProfile(Frozen):
         return fields
 
 
-class ValueScale(Frozen):
+class ValueScale(Checked):
     """How source values become 8 bit: 255 * ((v - min) / (max - min)) ** (1 / gamma), clipped."""
 
-    min: float = Field(description="Source value that becomes 0.")
-    max: float = Field(description="Source value that becomes 255.")
-    gamma: float = Field(default=1.0, gt=0, description="Gamma; above 1 brightens dark parts.")
+    min: float = Field(ge=-1e12, le=1e12, description="Source value that becomes 0.")
+    max: float = Field(ge=-1e12, le=1e12, description="Source value that becomes 255.")
+    gamma: float = Field(
+        default=1.0, ge=0.01, le=100, description="Gamma; above 1 brightens dark parts."
+    )
 
     @model_validator(mode="after")
     def _check_order(self) -> ValueScale:
-        if not self.min < self.max:
+        # Nearer together, values could not be told apart as they are computed with, in 32 bits.
+        if not self.max - self.min > _NEAREST * max(abs(self.min), abs(self.max)):
             raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
         return self

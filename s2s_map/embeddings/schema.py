@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,9 @@ ROOT = "zarr.json"
 """The metadata of the group itself."""
 
 STORE_ID = "store_id"
-"""Key of the attributes: a random name, which tells a store from one that was there before it."""
+"""File beside the array's metadata: a random name, which tells a store from one that was there
+before it. Not in the metadata, which are the same for the same config; stores of version 0.1.0
+have it in their attributes."""
 
 PROVENANCE = "s2s_map:provenance"
 """Key of the group's attributes: what was given at creation, anything JSON can hold."""
@@ -48,6 +51,11 @@ SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
 
 _DIMENSIONS = ("time", "y", "x", "dim")
+# Metadata, chunks, and what zarr leaves of a chunk that it was killed at.
+_STORE_FILE = re.compile(
+    rf"((?:{ARRAY}|time|y|x|{SPATIAL_REF})/)?zarr\.json(\.[0-9a-f]+\.partial)?"
+    rf"|{ARRAY}/{STORE_ID}|(?:{ARRAY}|time|y|x|{SPATIAL_REF})/c(/\d+)*(\.[0-9a-f]+\.partial)?"
+)
 _CHUNK_CELLS = 64
 _KEYS = (
     "s2s_map:schema",
@@ -96,6 +104,8 @@ def create_group(
 ) -> None:
     """Make the group, its coordinates and its empty array of embeddings.
 
+    A `STORE_ID` among the attributes is kept beside them.
+
     Raises:
         ValueError: Without a time slot, for repeated ones, or a dtype that is not floating.
     """
@@ -104,6 +114,8 @@ def create_group(
         raise ValueError(f"a store takes one or more different time slots, got {slots}")
     if dim < 1 or np.dtype(dtype).kind != "f":
         raise ValueError(f"a store takes floats of at least one dim, got {dtype} and {dim}")
+    described = dict(attributes)
+    store_id = described.pop(STORE_ID, None)
     group = zarr.create_group(
         store=path,
         zarr_format=3,
@@ -114,7 +126,7 @@ def create_group(
             **dict(
                 zip(
                     _KEYS,
-                    (SCHEMA, SCHEMA_VERSION, slots, dict(attributes)),
+                    (SCHEMA, SCHEMA_VERSION, slots, described),
                     strict=True,
                 )
             ),
@@ -145,6 +157,8 @@ def create_group(
     files = {file.relative_to(path).as_posix(): _sha256(file) for file in _beside(path)}
     group.attrs.update({FILES: dict(sorted(files.items()))})
     group.attrs.update({CHECKSUM: metadata_checksum(path, group.attrs.asdict())})
+    if store_id:
+        (path / ARRAY / STORE_ID).write_text(f"{store_id}\n", encoding="ascii")
 
 
 def _beside(path: Path) -> list[Path]:
@@ -274,7 +288,7 @@ def read_store_mark(path: OutputPath) -> StoreMark:
     """
     try:
         attributes = json.loads((path / ROOT).read_text(encoding="utf-8"))["attributes"]
-        found = attributes[PROVENANCE].get(STORE_ID)
+        found = _kept_id(path) or attributes[PROVENANCE].get(STORE_ID)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, None
     blocks: tuple[int, int, int] | None
@@ -284,6 +298,27 @@ def read_store_mark(path: OutputPath) -> StoreMark:
     except StoreError:
         blocks = None
     return found if isinstance(found, str) else None, blocks
+
+
+def _kept_id(path: OutputPath) -> str | None:
+    try:
+        return (path / ARRAY / STORE_ID).read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def is_store(path: OutputPath) -> bool:
+    """Return whether the metadata of an embeddings store lie at a path, whatever its version."""
+    try:
+        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
+        return bool(content["attributes"][_KEYS[0]] == SCHEMA)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def is_store_file(name: str) -> bool:
+    """Return whether a file of this name, relative to a store, is part of it."""
+    return _STORE_FILE.fullmatch(name) is not None
 
 
 def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ from s2s_map.embeddings.schema import (
     damaged_metadata,
     metadata_checksum,
     read_schema,
+    read_store_mark,
 )
 from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError, StoreError
@@ -176,6 +177,11 @@ class EmbeddingsStore:
     def path(self) -> OutputPath:
         """Where the store lies."""
         return self._path
+
+    @property
+    def id(self) -> str | None:
+        """A random name, which tells this store from others of the same content."""
+        return read_store_mark(self._path)[0]
 
     @property
     def group(self) -> zarr.Group:

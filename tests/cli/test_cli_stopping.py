@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures_plain_model import write_plain_job
+from fixtures_waiting import HANG_S
 
 from s2s_map.cli.stopping import resumable
 from s2s_map.errors import InterruptedRunError
+
+pytestmark = pytest.mark.usefixtures("forked_processes")
 
 TESTS = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
@@ -77,6 +80,7 @@ def test_a_server_that_hangs_does_not_keep_a_stopped_run(tmp_path: Path) -> None
             stderr=subprocess.PIPE,
             text=True,
         )
+        silent.settimeout(HANG_S)
         asked, _ = silent.accept()
         with asked:
             asked.recv(1)

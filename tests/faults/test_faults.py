@@ -32,8 +32,8 @@ from fixtures_faults import (
     FailAt,
     FillAt,
     KillAt,
+    all_bytes,
     environment,
-    result_bytes,
     size,
 )
 from fixtures_plain_model import write_plain_job
@@ -49,7 +49,7 @@ from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def _catalog_in_folder(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
 def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path(job["output"]).parent)
-        return result_bytes(run(RunConfig(**job)).folder)
+        return all_bytes(run(RunConfig(**job)).folder)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_worker_killed(
     assert kill.count.stat().st_size > BLOCKS
     assert done.record.counts["blocks"] == BLOCKS
     assert done.record.failed == {}
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 @pytest.mark.parametrize("again", range(TIMES))
@@ -126,7 +126,7 @@ def test_client_killed(
     seen = CountBlocks("read", tmp_path / "resumed")
     done = run(config, on_stage=seen)
     assert seen.count.stat().st_size == BLOCKS - finished
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
     assert verify(done.folder) == []
 
 
@@ -160,7 +160,7 @@ def test_scheduler_killed_and_restarted(
             process.kill()
             process.wait()
     assert done.record.counts["blocks"] == BLOCKS
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 @pytest.mark.parametrize("again", range(TIMES))
@@ -182,7 +182,7 @@ def test_disk_full_half_way_then_freed(
     assert 0 < finished < BLOCKS
     done = run(config)
     assert done.record.counts["patches_embedded_now"] < done.record.counts["patches"]
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 def test_out_of_device_memory_takes_smaller_batches(
@@ -196,7 +196,7 @@ def test_out_of_device_memory_takes_smaller_batches(
     records = JournalLedger(done.folder / "ledger.jsonl").state().records.values()
     assert {record.batch_size for record in records} == {4}
     # This encoder takes each patch for itself; a network's sums may differ in the last bits.
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 @pytest.mark.parametrize("use", ["threads", "local"])
@@ -218,7 +218,7 @@ def test_a_block_that_always_fails(
     assert list(status.failed) == [bad]
     mended = run(config)
     assert mended.record.failed == {}
-    assert result_bytes(mended.folder) == undisturbed
+    assert all_bytes(mended.folder) == undisturbed
 
 
 def test_a_block_that_kills_its_workers(
@@ -228,7 +228,7 @@ def test_a_block_that_kills_its_workers(
     done = run(config, executor=cluster, on_stage=DieAt("r001-c002"))
     assert list(done.record.failed) == ["r001-c002"]
     assert "KilledWorker" in done.record.failed["r001-c002"]
-    assert result_bytes(run(config).folder) == undisturbed
+    assert all_bytes(run(config).folder) == undisturbed
 
 
 def test_a_worker_that_the_cluster_gave_up_is_replaced(
@@ -240,7 +240,7 @@ def test_a_worker_that_the_cluster_gave_up_is_replaced(
     hasty = dask.config.set({"distributed.deploy.lost-worker-timeout": "50 ms"})
     with hasty, open_executor(one, "given up") as executor:
         done = run(config, executor=executor, on_stage=KillAt("read", 3, tmp_path / "count"))
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 def test_workers_that_died_while_they_started_are_replaced(
@@ -259,7 +259,7 @@ def test_workers_that_died_while_they_started_are_replaced(
             nanny.status = Status.starting
             os.kill(nanny.pid, signal.SIGKILL)
         done = run(config, executor=executor)
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 def test_nothing_works(job: dict[str, Any], tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_sigterm(
     status = run_status(out)
     assert status.state == "stopped"
     assert strike <= status.blocks_done < BLOCKS
-    assert result_bytes(run(config_for(job, out)).folder) == undisturbed
+    assert all_bytes(run(config_for(job, out)).folder) == undisturbed
 
 
 def test_exit_code_3_names_the_block(

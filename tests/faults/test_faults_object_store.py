@@ -34,7 +34,7 @@ from s2s_map.pipeline.object_ledger import ObjectLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,17 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, environment, result_bytes, size
+from distributed import Client
+from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, all_bytes, environment, size
 from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ClusterUnavailableError
+from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @dataclass
@@ -54,6 +56,13 @@ class Cluster:
     def start_worker(self) -> None:
         options = ("--no-nanny", "--no-dashboard", "--nthreads", "2")
         self.workers.append(_dask("dask_worker", self.address, *options))
+
+    def is_idle(self) -> bool:
+        """Whether there are workers and none is at a task, be it of a client that died."""
+        with Client(self.address, set_as_default=False) as other:
+            tasks = other.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+            running = other.run(lambda dask_worker: len(dask_worker.state.all_running_tasks))
+        return bool(running) and not tasks and not any(running.values())
 
     def kill_scheduler(self) -> None:
         self.scheduler.kill()
@@ -127,21 +136,21 @@ def test_the_client_of_a_cluster_killed(
         at_kill = size(read)
         assert at_kill >= nth
         # At work on one and one that waits: no more of it is begun, and those end.
-        time.sleep(3.0)
+        wait_until(cluster.is_idle)
         begun = size(read)
         shards = {path: path.stat().st_mtime_ns for path in out.rglob("embedding/c/**/*")}
         assert begun <= at_kill + 2
         assert begun < BLOCKS
-        time.sleep(2.0)
-        assert size(read) == begun
-        assert {p: p.stat().st_mtime_ns for p in out.rglob("embedding/c/**/*")} == shards
         assert run_status(out).state == "killed"
         finished = run_status(out).blocks_done
         assert cluster.workers[0].poll() is None
+        assert cluster.is_idle()
+        assert size(read) == begun
+        assert {p: p.stat().st_mtime_ns for p in out.rglob("embedding/c/**/*")} == shards
         # The same workers, which may still have the task of the run before.
         done = run(config, on_stage=CountBlocks("record", written))
         assert size(written) == BLOCKS - finished
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed
     assert verify(done.folder) == []
 
 
@@ -172,14 +181,18 @@ def test_the_scheduler_alone_killed(
         assert len(cluster.workers) == 2
     assert done.record.failed == {}
     assert done.record.counts["blocks"] == BLOCKS
-    assert result_bytes(tmp_path / "out") == undisturbed
+    assert all_bytes(tmp_path / "out") == undisturbed
 
 
 def test_a_scheduler_that_stays_away_is_worth_another_start(
-    job: dict[str, Any], undisturbed: dict[str, bytes], tmp_path: Path
+    job: dict[str, Any],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read, over, out = tmp_path / "read", Event(), tmp_path / "out"
     with running() as cluster:
+        wait_until(cluster.is_idle)
         config = RunConfig(**config_for(job, out, cluster, wait_s=2))
         fault = when(lambda: size(read) >= 3, cluster.kill_scheduler, over)
         try:
@@ -190,10 +203,11 @@ def test_a_scheduler_that_stays_away_is_worth_another_start(
             fault.join()
         assert away.value.exit_code == 75
         # The next start finds nobody at an address that has answered: away still, not misspelt.
+        monkeypatch.setattr(clusters, "_CONNECT_S", 1.0)
         with pytest.raises(ClusterUnavailableError, match="no Dask scheduler answers") as away:
             run(config)
         assert away.value.exit_code == 75
     assert run_status(out).state == "failed"
     assert 0 < run_status(out).blocks_done < BLOCKS
     run(RunConfig(**{**job, "output": str(out)}))
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed

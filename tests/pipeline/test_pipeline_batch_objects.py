@@ -29,6 +29,8 @@ from s2s_map.pipeline.lock import Owner, process_start
 from s2s_map.pipeline.object_lock import LOCK
 from s2s_map.pipeline.status import verify
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 TESTS = Path(__file__).parents[1]
 S2S_MAP = Path(sys.executable).with_name("s2s-map")
 WEST, EAST = (f"{name}-noise-python-fixtures_plain_model-PLAIN" for name in ("west", "east"))

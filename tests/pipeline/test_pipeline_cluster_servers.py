@@ -12,6 +12,7 @@ from typing import Any
 import dask
 import httpx
 import pytest
+from fixtures_processes import forked
 from fixtures_waiting import free_port
 
 from s2s_map.config.cluster import ClusterConfig
@@ -34,7 +35,7 @@ class Double:
 def test_prometheus_finds_what_the_documentation_names() -> None:
     port = free_port()
     local = ClusterConfig(use="local", workers=1, dashboard=port)
-    with open_executor(local, "metrics") as executor:
+    with forked(), open_executor(local, "metrics") as executor:
         assert isinstance(executor, DaskExecutor)
         assert sum(1 for _ in executor.run(Double(), range(5), Event())) == 5
         (worker,) = executor.client.scheduler_info()["workers"].values()

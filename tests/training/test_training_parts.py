@@ -32,7 +32,7 @@ from s2s_map.training.sound_batch import SoundBatch
 from s2s_map.training.sound_data import SoundItems, wanted_for
 from s2s_map.training.sound_module import SoundModule
 
-pytestmark = LIGHTNING
+pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
 BATCH = 6
 STILL: dict[str, Any] = {
@@ -179,7 +179,7 @@ def test_two_processes_learn_what_one_does(sounds: Path, tmp_path: Path) -> None
         done = subprocess.run(
             [Path(sys.executable).with_name("s2s-map"), "train", tmp_path / f"{name}.yaml"],
             env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-            check=False, capture_output=True, text=True, timeout=300,
+            check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert (tmp_path / name / "model.safetensors").exists()

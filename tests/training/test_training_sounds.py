@@ -43,7 +43,7 @@ from s2s_map.training.starting import load_part
 from s2s_map.training.text_features import TextFeatures
 from s2s_map.training.train_sounds import train_sounds
 
-pytestmark = LIGHTNING
+pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows" / "train"
 
@@ -302,7 +302,6 @@ def test_pairs_over_two_processes_give_the_gradient_of_one(tmp_path: Path) -> No
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert done.stdout.strip() == "equal", done.stderr
 
