@@ -63,8 +63,7 @@ def keep_search(job: Job, home: OutputPath) -> None:
     if record is None:
         return
     with replacing_file(home / names.SEARCH) as partial:
-        partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "
-", "utf-8")
+        partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "\n", "utf-8")
 
 
 def _kept(home: OutputPath) -> dict[str, Any] | None:
