@@ -185,6 +185,7 @@ def verify(
     names.check_access(folder, write=repair)
     home = finished_home(folder)
     store = EmbeddingsStore.open(home / names.EMBEDDINGS)
+    names.check_store_id(home)
     damaged = store.damaged_files()
     if damaged:
         raise StoreError(
