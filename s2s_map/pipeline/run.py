@@ -157,7 +157,7 @@ def run(
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
                 with record.timed("write"):
-                    stages.check_undisturbed()
+                    lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
                     write_results(
