@@ -209,6 +209,9 @@ def write_hostile_sound(spec: SoundSpec) -> bytes:
     made = BytesIO()
     with np.errstate(all="ignore"):
         values = wave * spec.peak
+        if spec.kind[1] not in ("FLOAT", "DOUBLE"):
+            # Its encoders end the process over what is not finite.
+            values = wave * float(np.clip(np.nan_to_num(spec.peak), 0.0, 1.0))
         try:
             soundfile.write(made, values, spec.rate, format=spec.kind[0], subtype=spec.kind[1])
         except (soundfile.SoundFileError, AssertionError, ValueError):
