@@ -205,6 +205,8 @@ SOUNDS = st.builds(
 
 def write_hostile_sound(spec: SoundSpec) -> bytes:
     """Return the bytes of a recording; one that libsndfile does not write is no example."""
+    if spec.kind[0] == "OGG" and spec.rate > 48_000:
+        reject()  # Its encoder ends the process.
     wave = np.sin(np.arange(spec.samples * spec.channels) / 5.0).reshape(-1, spec.channels)
     made = BytesIO()
     with np.errstate(all="ignore"):
