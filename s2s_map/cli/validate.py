@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
@@ -13,8 +14,9 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.encoding.audio_file import read_recording
     from s2s_map.encoding.queries import check_names, query_name
     from s2s_map.pipeline.folder import check_access, check_folder
-    from s2s_map.pipeline.freezing import thaw
+    from s2s_map.pipeline.freezing import is_frozen, thaw
     from s2s_map.pipeline.job import resolve
+    from s2s_map.pipeline.remarks import colour_remarks
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
@@ -24,7 +26,10 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
             read_recording(query.audio)
     check_access(job.output)
     job = thaw(job)
-    # A search that is still to be made cannot be compared.
-    if not job.source.needs_freezing:
+    # What is still to be searched or measured cannot be compared.
+    if is_frozen(job):
         check_folder(job.output, job.identity())
-    Console().print(f"{config} is valid", highlight=False)
+    console = Console()
+    for remark in colour_remarks(job):
+        console.print(f"imagery: {escape(remark)}", highlight=False, soft_wrap=True)
+    console.print(f"{config} is valid", highlight=False)

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from s2s_map.config.seen import SeenImagery
+
 type MetadataField = Literal["asource", "tsource", "latlong", "month", "time"]
 type MaskedTokens = Literal["zero", "ordinary"]
 type Precision = Literal["auto", "fp32", "bf16"]
@@ -335,6 +337,10 @@ class ModelCard(_Part):
         default=None, description="What the weights were converted from; None: they were not."
     )
     limits: tuple[str, ...] = Field(default=(), description="What it is not and cannot do.")
+    seen: SeenImagery | None = Field(
+        default=None,
+        description="Colours of the imagery it was trained on; None: not known.",
+    )
 
     @property
     def input_px(self) -> int:

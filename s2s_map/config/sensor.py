@@ -1,4 +1,4 @@
-"""What the model is told about a source's scale, and how its values become 8 bit."""
+"""What the model is told about a source's scale."""
 
 from __future__ import annotations
 
@@ -42,17 +42,3 @@ class SensorProfile(Frozen):
         except (TypeError, ValueError):
             raise ValueError("patch_px and gsd_m are numbers") from None
         return fields
-
-
-class ValueScale(Frozen):
-    """How source values become 8 bit: 255 * ((v - min) / (max - min)) ** (1 / gamma), clipped."""
-
-    min: float = Field(description="Source value that becomes 0.")
-    max: float = Field(description="Source value that becomes 255.")
-    gamma: float = Field(default=1.0, gt=0, description="Gamma; above 1 brightens dark parts.")
-
-    @model_validator(mode="after")
-    def _check_order(self) -> ValueScale:
-        if not self.min < self.max:
-            raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
-        return self

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.config.sensor import ValueScale
+from s2s_map.config.scale import Scale, ValueScale
 from s2s_map.imagery.scaling import to_8bit
 
 QUANTIFICATION = 10_000
@@ -62,18 +62,22 @@ def corrected(numbers: NDArray[np.uint16], offset: int) -> NDArray[np.uint16]:
     return np.where(numbers == _NODATA, 0, values).astype(np.uint16)
 
 
-def true_colour(numbers: NDArray[np.uint16], scale: ValueScale) -> NDArray[np.uint8]:
+def true_colour(numbers: NDArray[np.uint16], scale: Scale) -> NDArray[np.uint8]:
     """Return corrected numbers as 8 bit.
 
     ``255 * clip((n / 10,000 - min) / (max - min), 0, 1) ** (1 / gamma)``, rounded, through a table
     of all numbers: 30 times as fast as the power pixel by pixel.
 
     Args:
-        numbers: 10,000 times the surface reflectance, any shape.
+        numbers: 10,000 times the surface reflectance, any shape; (3, ...) for a scale of each
+            band.
         scale: In reflectance, such as `config.stac.TRUE_COLOUR`.
     """
     every = np.arange(65_536, dtype=np.float32) / np.float32(QUANTIFICATION)
-    return to_8bit(every, scale)[numbers]
+    if isinstance(scale, ValueScale):
+        return to_8bit(every, scale)[numbers]
+    tables = to_8bit(np.broadcast_to(every, (3, every.size)), scale)
+    return np.stack([table[band] for table, band in zip(tables, numbers, strict=True)])
 
 
 def _stated_offset(band: Mapping[str, Any]) -> int | None:

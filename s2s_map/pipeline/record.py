@@ -46,6 +46,7 @@ class RunRecord:
         made_with: Devices and batch sizes that blocks were made with.
         concepts: What every layer was asked, by name.
         embeddings_sha256: Of the checksums of the blocks that the maps were made from.
+        remarks: What is off with the colours of the imagery, a line each.
         last_concept: The layer that `query` added last; not written.
     """
 
@@ -65,6 +66,7 @@ class RunRecord:
     made_with: tuple[Making, ...] = ()
     concepts: dict[str, Any] = field(default_factory=dict)
     embeddings_sha256: str = ""
+    remarks: tuple[str, ...] = ()
     last_concept: str | None = None
 
     @classmethod
@@ -132,6 +134,7 @@ class RunRecord:
             "holes": [asdict(hole) for hole in self.holes],
             "made_with": [asdict(making) for making in self.made_with],
             "embeddings_sha256": self.embeddings_sha256,
+            "remarks": list(self.remarks),
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -175,6 +178,7 @@ def read_record(path: OutputPath) -> RunRecord:
             made_with=tuple(Making(**making) for making in content.get("made_with", ())),
             concepts=content["concepts"],
             embeddings_sha256=content.get("embeddings_sha256", ""),
+            remarks=tuple(content.get("remarks", ())),
         )
     except FileNotFoundError:
         raise StoreError(f"no finished run at {path.parent}", remedy=remedy) from None

@@ -138,6 +138,7 @@ def write_results(
             provenance.attribution,
             provenance.run,
             len(layers) * len(slots),
+            record.remarks,
         )
         reporter.advance(1)
         elsewhere = _IN_A_GENERATION if isinstance(results, ObjectPath) else {}
