@@ -55,7 +55,7 @@ def check_source(
         if isinstance(source.scale, MeasuredScale):
             yield True, f"scale: measured as {written(source.scale)}"
         yield from _read(source, lon, lat)
-        remarks = judge(sample, source.scale, seen)
+        remarks = [*source.remarks, *judge(sample, source.scale, seen)]
         for remark in remarks:
             yield True, f"colours: {remark}"
         if seen is not None and not remarks:

@@ -146,6 +146,11 @@ class Source(ABC):
         return Sample(thinned(np.concatenate(found, axis=1)))
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was found wrong with it when it was frozen, a line each."""
+        return ()
+
+    @property
     def scale(self) -> Scale | None:
         """How values become 8 bit; None for 8 bit as it is."""
         scale: Scale | None = getattr(self.entry, "scale", None)

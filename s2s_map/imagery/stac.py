@@ -23,7 +23,8 @@ from s2s_map.config.scale import dumped
 from s2s_map.config.stac import StacEntry
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
-from s2s_map.imagery.reflectance import QUANTIFICATION
+from s2s_map.imagery.offsets import with_offsets
+from s2s_map.imagery.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sample import Sample, squares, thinned
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.imagery.stac_zone import StacZone, window_of
@@ -146,9 +147,22 @@ class StacSource(Source):
         return self.items is None
 
     def freeze(self, area: LonLatBounds) -> StacSource:
-        """Search, and keep what was found."""
+        """Search, and keep what was found, with offsets checked against the pixels."""
         interval, items = search_items(self.entry, area)
-        return self._with(interval, items, area)
+        return self._with(interval, with_offsets(items, self.entry), area)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Of how many scenes the pixels decide the offset, against their metadata."""
+        wrong = [item for item in self.items or () if OWN_OFFSET in item["properties"]]
+        if not wrong:
+            return ()
+        first = wrong[0]["properties"][OWN_OFFSET]
+        return (
+            f"the metadata of {len(wrong)} of {len(self.items or ())} scenes are wrong about the "
+            f"offset of 1,000, such as {wrong[0]['id']}: by its pixels it is {first}, which is "
+            "used",
+        )
 
     def frozen(self) -> dict[str, Any] | None:
         """Return a STAC item collection with what was asked."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from s2s_map.catalog.stac_items import Item
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.composite import composite
-from s2s_map.imagery.reflectance import boa_offset, corrected, true_colour
+from s2s_map.imagery.reflectance import boa_offset, corrected, taken_at, true_colour
 
 STRIP_BYTES = 256_000_000
 """Scenes of a place held at a time, uncompressed; composites of more are made in strips."""
@@ -188,7 +187,7 @@ class StacZone:
                 driver=ImageFileDriver(),
                 stac_cfg={"*": {"assets": {"*": {"data_type": "uint16", "nodata": 0}}}},
             )
-        taken = datetime.fromisoformat(str(item["properties"]["datetime"]).replace("Z", "+00:00"))
+        taken = taken_at(item["properties"])
         numbers = [
             corrected(
                 loaded[name].to_numpy()[0],

@@ -26,7 +26,7 @@ def colour_remarks(job: Job, *, network: bool = False) -> tuple[str, ...]:
         scale = source.measured(sample, job.card.seen).scale
     except S2SMapError as error:
         return (f"the colours of the imagery could not be looked at: {error.found}",)
-    said = judge(sample, scale, job.card.seen)
+    said = [*source.remarks, *judge(sample, scale, job.card.seen)]
     if job.card.seen is None:
         said.append(
             f"the card of {job.card.name} does not say what imagery it saw: colours are not "
