@@ -16,7 +16,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.pipeline.folder import check_access, check_folder
     from s2s_map.pipeline.freezing import is_frozen, thaw
     from s2s_map.pipeline.job import resolve
-    from s2s_map.pipeline.remarks import colour_remarks
+    from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
@@ -30,6 +30,6 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     if is_frozen(job):
         check_folder(job.output, job.identity())
     console = Console()
-    for remark in colour_remarks(job):
+    for remark in (*colour_remarks(job), *unseen_note(job)):
         console.print(f"imagery: {escape(remark)}", highlight=False, soft_wrap=True)
     console.print(f"{config} is valid", highlight=False)

@@ -39,7 +39,7 @@ from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord, read_record
-from s2s_map.pipeline.remarks import colour_remarks
+from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import encode_questions
 from s2s_map.pipeline.worker import lent_model, resolve_device
@@ -103,7 +103,7 @@ def run(
         check(out, job.identity())
     record = RunRecord.of(job)
     record.remarks = colour_remarks(job, network=True)
-    for remark in record.remarks:
+    for remark in (*record.remarks, *unseen_note(job)):
         watch.note(f"imagery: {remark}")
     with _timed(record, "prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from fixtures_servers import serve_folder, serve_stac
 from fixtures_sentinel import write_items
+from fixtures_servers import serve_folder, serve_stac
 from numpy.typing import NDArray
 from rasterio.shutil import copy as gdal_copy
 from rasterio.transform import from_origin
@@ -138,7 +138,9 @@ def test_auto_is_measured_over_the_search_and_the_same_for_all_blocks(api: str) 
     source = source.measured(source.sample(area()), None)
     bounds = (WEST + 500, NORTH - 5500, WEST + 5500, NORTH - 500)
     whole = source.read(bounds, (500, 500), "EPSG:32632").pixels
-    part = source.read((bounds[0], bounds[1], bounds[0] + 1000, bounds[3]), (500, 100), "EPSG:32632")
+    part = source.read(
+        (bounds[0], bounds[1], bounds[0] + 1000, bounds[3]), (500, 100), "EPSG:32632"
+    )
     np.testing.assert_array_equal(part.pixels, whole[:, :, :100])
     assert whole.std() > 40
 
