@@ -7,6 +7,7 @@ The tree::
     ├── CatalogError             an unknown or unusable imagery source
     ├── RegionError              a region that cannot be mapped
     ├── ImageryError             imagery that cannot be read as declared
+    ├── ImageryChangedError      imagery that was replaced during a run
     ├── QueryError               a text or recording that cannot be asked
     │   └── AudioError           a file that is not usable audio
     ├── ModelError               a model that is unknown or does not fit
@@ -27,12 +28,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from s2s_map.redaction import redacted
+
 TEMPORARY = 75
 """Exit code of what may go well unchanged a while later: EX_TEMPFAIL of sysexits.h."""
 
 
 class S2SMapError(Exception):
-    """Base of all errors a user can cause or cure.
+    """Base of all errors a user can cause or cure; its texts hold no secret.
 
     Args:
         found: What was found, as a phrase without a final stop.
@@ -43,9 +46,10 @@ class S2SMapError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
-        self.found = " ".join(found.split())
-        self.expected = " ".join(expected.split())
-        self.remedy = " ".join(remedy.split())
+        # Redacted here, so that no text of a server leaves by whatever way an error is told.
+        self.found, self.expected, self.remedy = (
+            _one_line(redacted(text)) for text in (found, expected, remedy)
+        )
         parts = [self.found]
         if self.expected:
             parts.append(f"expected {self.expected}")
@@ -56,6 +60,14 @@ class S2SMapError(Exception):
     def __reduce__(self) -> tuple[object, tuple[type[S2SMapError], str, str, str]]:
         # Keyword-only arguments do not survive the default pickling that worker processes use.
         return _rebuild, (type(self), self.found, self.expected, self.remedy)
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line breaks, and nothing in it that a terminal would obey."""
+    line = " ".join(text.split())
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) -> S2SMapError:
@@ -76,6 +88,10 @@ class RegionError(S2SMapError):
 
 class ImageryError(S2SMapError):
     """Imagery that cannot be read as its catalog entry declares."""
+
+
+class ImageryChangedError(S2SMapError):
+    """Imagery that was replaced during a run: no hole to go on without."""
 
 
 class QueryError(S2SMapError):

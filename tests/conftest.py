@@ -6,9 +6,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import fixtures_threads  # noqa: F401  (before whatever reads the numbers of threads)
 import pytest
+from fixtures_processes import forked_processes as forked_processes
 from fixtures_raster import MakeRaster, RasterSpec, write_raster
 from hypothesis import settings
+
+LONG = ("e2e", "faults", "parity", "qgis", "slow")
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("shared", deadline=None)
@@ -17,6 +21,15 @@ settings.load_profile("shared")
 
 # Started in the background, a shell's children ignore Ctrl-C, and so would those of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, so that no process is left with one at the end."""
+    long: dict[Path, int] = {}
+    for item in items:
+        marks = sum(item.get_closest_marker(name) is not None for name in LONG)
+        long[item.path] = long.get(item.path, 0) + marks
+    items.sort(key=lambda item: -long[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -138,6 +138,7 @@ def write_plain_job(
         "sensor": {"gsd_m": 10.0, "patch_m": PATCH_M},
         "licence": "CC0-1.0",
         "attribution": "nobody",
+        "time": "2026-01-02",
     }
     (folder / "data_catalog.yaml").write_text(yaml.safe_dump({"noise": entry}))
     config = {

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fixtures_waiting import free_port, wait_until
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
@@ -46,15 +46,21 @@ def serve_app(app: Any) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20.0
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(timeout=10.0)
         listening.close()
+
+
+def answers(url: str) -> bool:
+    """Whether there is a server that is well."""
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 @contextmanager
@@ -84,8 +90,7 @@ def serve_folder(folder: Path) -> Iterator[FileServer]:
 @contextmanager
 def serve_stac(items: Path) -> Iterator[str]:
     """Serve an item collection with rustac's API; yields its root address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = Path(sys.executable).parent / "rustac"
     process = subprocess.Popen(
         [command, "serve", str(items), "--create-collections", "--addr", f"127.0.0.1:{port}"],
@@ -94,16 +99,11 @@ def serve_stac(items: Path) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(200):
-            try:
-                if httpx.get(url, timeout=5.0).status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.05)
+        wait_until(lambda: answers(url), process)
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait()
 
 
 @contextmanager

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +18,8 @@ import rasterio.warp
 import yaml
 from filelock import FileLock
 from fixtures_plain_model import MODEL, write_plain_job
+from fixtures_servers import answers
+from fixtures_waiting import free_port, wait_until
 
 # Not importorskip: importing Prefect makes a folder in the user's home.
 pytestmark = pytest.mark.skipif(find_spec("prefect") is None, reason="no extra prefect")
@@ -33,7 +34,7 @@ count = pathlib.Path(sys.argv[2] + ".starts")
 count.write_text(count.read_text() + "x" if count.exists() else "x")
 print("the run", name, flush=True)
 if name == "hangs":
-    time.sleep(120)
+    time.sleep(900)
 if name == "stopped" and len(count.read_text()) == 1:
     sys.exit(4)
 if name == "stopped":
@@ -66,7 +67,7 @@ class Late(set):
         super().add(process)
 
 flow._children.alive = Late()
-program = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(120)")
+program = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(900)")
 try:
     with disable_run_logger():
         flow.map_region.fn("late", pathlib.Path("late.yaml"), program)
@@ -110,8 +111,7 @@ def write_batch(folder: Path, regions: list[str]) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server; yields the environment in which it is found."""
     home = tmp_path_factory.mktemp("prefect")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment = {
         **kept,
@@ -137,19 +137,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
             command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        deadline = time.monotonic() + 60.0
-        while True:
-            try:
-                if httpx.get(
-                    f"{environment['PREFECT_API_URL']}/health", trust_env=False
-                ).is_success:
-                    break
-            except httpx.TransportError:
-                pass
-            said = (home / "server.log").read_text()
-            assert process.poll() is None, said
-            assert time.monotonic() < deadline, said
-            time.sleep(0.1)
+        wait_until(lambda: answers(f"{environment['PREFECT_API_URL']}/health"), process)
         yield environment
     finally:
         # The group that start_new_session made: the server and what it started.
@@ -184,31 +172,28 @@ def serve_once(batch: Path, server: dict[str, str]) -> None:
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline, run, state = time.monotonic() + 90.0, "", ""
-        while state not in ("COMPLETED", "FAILED"):
-            said = (folder / "served.log").read_text()
-            assert time.monotonic() < deadline, said
-            assert process.poll() is None, said
-            assert state not in ("CRASHED", "CANCELLED"), said
-            time.sleep(0.2)
-            with httpx.Client(base_url=api, trust_env=False) as client:
-                if run:
-                    state = (
-                        client.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["type"]
-                    )
-                    continue
-                for served in client.post("/deployments/filter", json={}).json():
-                    assert served["schedules"][0]["schedule"]["cron"] == "30 1 * * *"
-                    started = client.post(
-                        f"/deployments/{served['id']}/create_flow_run",
-                        json={
-                            "parameters": {
-                                "batch": str(batch),
-                                "program": [sys.executable, str(folder / "program.py")],
-                            }
-                        },
-                    )
-                    run = started.raise_for_status().json()["id"]
+        with httpx.Client(base_url=api, trust_env=False) as client:
+
+            def deployments() -> list[dict[str, Any]]:
+                found: list[dict[str, Any]] = client.post("/deployments/filter", json={}).json()
+                return found
+
+            def state() -> str:
+                found = client.get(f"/flow_runs/{run}").raise_for_status().json()
+                return str(found["state"]["type"])
+
+            wait_until(deployments, process)
+            (served,) = deployments()
+            assert served["schedules"][0]["schedule"]["cron"] == "30 1 * * *"
+            program = [sys.executable, str(folder / "program.py")]
+            started = client.post(
+                f"/deployments/{served['id']}/create_flow_run",
+                json={"parameters": {"batch": str(batch), "program": program}},
+            )
+            run = started.raise_for_status().json()["id"]
+            ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+            wait_until(lambda: state() in ended, process)
+            assert state() in ended[:2], (folder / "served.log").read_text()
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -228,7 +213,7 @@ def starts(folder: Path) -> dict[str, int]:
 def test_exit_codes_decide_what_is_tried_again(tmp_path: Path, server: dict[str, str]) -> None:
     batch = write_batch(tmp_path, ["stopped", "bad", "holes"])
     process = start(batch, server)
-    said = process.communicate(timeout=120)[0]
+    said = process.communicate()[0]
     assert process.returncode == 2, said
     assert "FLOW Failed 1 of 3 runs failed: bad-noise-python-fixtures_plain_model-PLAIN" in said, (
         said
@@ -260,12 +245,12 @@ def test_holes_and_stopped_runs_are_told_each_night(tmp_path: Path, server: dict
     (tmp_path / "maps").mkdir()
     with FileLock(tmp_path / "maps" / ".lock"):
         process = start(batch, server)
-        said = process.communicate(timeout=150)[0]
+        said = process.communicate()[0]
         assert process.returncode == 2, said
         assert "another run is writing to maps" in said
         assert starts(tmp_path) == {}
     process = start(batch, server)
-    said = process.communicate(timeout=150)[0]
+    said = process.communicate()[0]
     assert process.returncode == 0, said
     # As if imagery had been missing.
     record = tmp_path / "maps" / "stopped-noise-python-fixtures_plain_model-PLAIN" / "run.json"
@@ -273,7 +258,7 @@ def test_holes_and_stopped_runs_are_told_each_night(tmp_path: Path, server: dict
     content["holes"] = [{"reason": "gone", "uri": "scene.tif", "count": 1, "blocks": 1}]
     record.write_text(json.dumps(content))
     process = start(batch, server)
-    said = process.communicate(timeout=150)[0]
+    said = process.communicate()[0]
     assert process.returncode == 3, said
     assert "FLOW CompletedWithHoles with holes: stopped-noise" in said
     assert starts(tmp_path) == {"stopped": 2}
@@ -281,7 +266,7 @@ def test_holes_and_stopped_runs_are_told_each_night(tmp_path: Path, server: dict
 
 def test_what_is_stopped_each_time_ends_with_4(tmp_path: Path, server: dict[str, str]) -> None:
     process = start(write_batch(tmp_path, ["never", "bad"]), server)
-    said = process.communicate(timeout=150)[0]
+    said = process.communicate()[0]
     assert process.returncode == 4, said
     assert starts(tmp_path) == {"never": 4, "bad": 1}
 
@@ -295,7 +280,6 @@ def test_a_run_that_starts_while_the_flow_is_cancelled_is_stopped(
         env=server,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert f"ENDED {-signal.SIGTERM}" in done.stdout, done.stderr
@@ -304,15 +288,11 @@ def test_a_run_that_starts_while_the_flow_is_cancelled_is_stopped(
 
 def test_a_cancelled_flow_leaves_no_run_behind(tmp_path: Path, server: dict[str, str]) -> None:
     process = start(write_batch(tmp_path, ["hangs"]), server)
-    deadline = time.monotonic() + 60.0
-    while not starts(tmp_path):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.1)
+    wait_until(lambda: starts(tmp_path), process)
     process.send_signal(signal.SIGINT)
     try:
-        # The run would have gone on for two minutes; the pipe closes with the last of them.
-        process.communicate(timeout=40)
+        # The run would go on for longer than a test may; the pipe closes with the last of them.
+        process.communicate()
     finally:
         process.kill()
         process.communicate()

@@ -128,7 +128,6 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
         env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:/lib/systemd/system"},
     )
     ours = [line for line in done.stderr.splitlines() if "s2s-map" in line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import shapely
@@ -61,3 +62,15 @@ class Region:
     polygon: BaseGeometry | None
     bounds: tuple[float, float, float, float]
     crs: CRS
+
+    @cached_property
+    def edges(self) -> shapely.STRtree:
+        """The edges of the polygon, to find those near a place."""
+        rings = shapely.get_rings(shapely.get_parts(self.polygon))
+        xy, ring = shapely.get_coordinates(rings, return_index=True)
+        pairs = np.stack([xy[:-1], xy[1:]], axis=1)[ring[:-1] == ring[1:]]
+        return shapely.STRtree(shapely.linestrings(pairs))
+
+    def __reduce__(self) -> tuple[type[Region], tuple[Any, ...]]:
+        # Worker processes make their own edges.
+        return Region, (self.polygon, self.bounds, self.crs)

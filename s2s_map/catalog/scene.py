@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import rasterio
 from affine import Affine
 from odc.geo.crs import CRS
 from pyproj import Geod
+from pyproj.exceptions import CRSError, GeodError, ProjError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely import Polygon
 
 from s2s_map.catalog.handles import forget
 from s2s_map.catalog.opening import open_raster
+from s2s_map.catalog.unchanged import FileStamp, stamps_of
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
+
+_FINEST_M, _COARSEST_M = 0.001, 1_000_000.0
+# Coordinates beyond this are none of any CRS of the Earth; floats tell no pixels apart there.
+_FARTHEST = 1e12
+_THINNEST = 1e-9
 
 Validity = Literal["mask", "alpha", "nodata", "all"]
 
@@ -36,6 +43,7 @@ class Scene:
         band_count: Number of bands, an alpha band included.
         dtype: Numpy name of the pixel type.
         valid: What tells observed pixels: a mask or alpha band, a nodata value, or nothing: all.
+        stamps: What its files were like when the header was read; none of a remote one.
     """
 
     uri: str
@@ -46,6 +54,7 @@ class Scene:
     band_count: int
     dtype: str
     valid: Validity
+    stamps: tuple[FileStamp, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def res(self) -> tuple[float, float]:
@@ -91,28 +100,88 @@ def inspect_scene(uri: str, entry: RasterEntry) -> Scene:
 
 
 def _inspect(uri: str, entry: RasterEntry) -> Scene:
+    stamps = stamps_of(uri)
     with open_raster(uri) as dataset:
         _check_georeferencing(dataset, uri)
         _check_bands(dataset, uri, entry)
         shape = (dataset.height, dataset.width)
         corners = _corners(dataset.transform, shape)
         xs, ys = zip(*corners, strict=True)
-        return Scene(
+        scene = Scene(
             uri=uri,
             bounds=(min(xs), min(ys), max(xs), max(ys)),
-            crs=_named(dataset.crs),
+            crs=_named(dataset.crs, uri),
             shape=shape,
             transform=dataset.transform,
             band_count=dataset.count,
             dtype=str(dataset.dtypes[entry.bands[0] - 1]),
             valid=_validity(dataset, entry),
+            stamps=stamps,
+        )
+    _check_on_earth(scene)
+    return scene
+
+
+def _named(crs: rasterio.crs.CRS, uri: str) -> CRS:
+    # By EPSG code where it has one: texts that mean the same CRS would not compare equal.
+    try:
+        code = crs.to_epsg()
+        named = CRS(f"EPSG:{code}" if code else crs.to_wkt())
+    except (CRSError, ProjError, RasterioError) as error:
+        raise _no_crs(uri, str(error)) from None
+    # An engineering CRS is in metres of some site, a geocentric one has three axes from the middle
+    # of the Earth, a vertical one has one.
+    if not (named.projected or named.geographic) or named.proj.is_geocentric:
+        raise _no_crs(uri, named.proj.name or "it is neither projected nor geographic")
+    return named
+
+
+def _no_crs(uri: str, why: str) -> ImageryError:
+    return ImageryError(
+        f"{uri} has a CRS that says of no pixel where on the Earth it is ({why})",
+        expected="a projected or geographic CRS",
+        remedy="assign the right one, for example with gdal_edit -a_srs EPSG:CODE",
+    )
+
+
+def _check_transform(dataset: rasterio.DatasetReader, uri: str) -> None:
+    t = dataset.transform
+    reach = max(dataset.width, dataset.height)
+    numbers = [t.a, t.b, t.c, t.d, t.e, t.f]
+    ends = [t.c, t.f, *(step * reach for step in (t.a, t.b, t.d, t.e))]
+    area = t.a * t.e - t.b * t.d
+    whole = math.hypot(t.a, t.d) * math.hypot(t.b, t.e)
+    # What is nearly a line has no inverse: its pixels cannot be told apart.
+    if (
+        not all(abs(end) < _FARTHEST for end in ends)
+        or whole <= 0.0
+        or abs(area) < _THINNEST * whole
+    ):
+        shown = ", ".join(f"{number:g}" for number in numbers)
+        raise ImageryError(
+            f"{uri} has the geotransform ({shown}), in which pixels have no area or no place",
+            expected="a georeferenced raster",
+            remedy="assign it, for example with gdal_edit -a_ullr",
         )
 
 
-def _named(crs: rasterio.crs.CRS) -> CRS:
-    # By EPSG code where it has one: texts that mean the same CRS would not compare equal.
-    code = crs.to_epsg()
-    return CRS(f"EPSG:{code}" if code else crs.to_wkt())
+def _check_on_earth(scene: Scene) -> None:
+    try:
+        size = scene.gsd_m
+    except (ValueError, GeodError, ProjError):
+        size = math.nan
+    if not _FINEST_M <= size <= _COARSEST_M:
+        where = (
+            f"with pixels of {size:.3g} m"
+            if math.isfinite(size)
+            else "which is no place on the Earth"
+        )
+        raise ImageryError(
+            f"{scene.uri} lies at {', '.join(f'{edge:g}' for edge in scene.bounds)} in "
+            f"{scene.crs}, {where}",
+            expected=f"imagery on the Earth, with pixels of {_FINEST_M:g} to {_COARSEST_M:,.0f} m",
+            remedy="assign the right CRS and geotransform, for example with gdal_edit",
+        )
 
 
 def _check_georeferencing(dataset: rasterio.DatasetReader, uri: str) -> None:
@@ -123,6 +192,7 @@ def _check_georeferencing(dataset: rasterio.DatasetReader, uri: str) -> None:
             expected="a georeferenced raster",
             remedy="assign it, for example with gdal_edit -a_srs EPSG:CODE",
         )
+    _check_transform(dataset, uri)
 
 
 def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) -> None:
@@ -137,6 +207,19 @@ def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) 
             else "use an RGB image",
         )
     types = {str(dataset.dtypes[band - 1]) for band in entry.bands}
+    odd = sorted(kind for kind in types if "complex" in kind)
+    if odd:
+        raise ImageryError(
+            f"{uri} has {odd[0]} values",
+            expected="real ones, as of red, green and blue",
+            remedy="use another product; radar's complex numbers are no picture",
+        )
+    if ColorInterp.palette in [dataset.colorinterp[band - 1] for band in entry.bands]:
+        raise ImageryError(
+            f"{uri} has colours by number, in a palette",
+            expected=f"bands {', '.join(map(str, entry.bands))} as red, green and blue",
+            remedy="expand it, for example with gdal_translate -expand rgb",
+        )
     if entry.scale is None and types != {"uint8"}:
         raise ImageryError(
             f"{uri} has {', '.join(sorted(types))} values",

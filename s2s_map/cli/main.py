@@ -6,11 +6,12 @@ import logging
 import signal
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cache
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from s2s_map.cli import (
     batch,
@@ -28,11 +29,14 @@ from s2s_map.cli import (
     train,
     validate,
 )
+from s2s_map.cli.console import Console
 from s2s_map.cli.stopping import BATCH_STOP_S, STOP_S, hard_deadline
-from s2s_map.config.secrets import redact_logs, redacted, redacted_traceback
-from s2s_map.errors import S2SMapError
+from s2s_map.foreign import fault_of_ours, translated
+from s2s_map.redaction import redacted_traceback
+from s2s_map.redaction.streams import redacted_streams
 
 INTERRUPTED = 4
+_OURS = 1
 _TYPERS_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -86,12 +90,12 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code.
 
-    0: done. 2: bad input, said in one line. 3: done with holes. 4: stopped, can be resumed.
+    0: done. 1: a fault of the program itself. 2: bad input, said in one line. 3: done with holes.
+    4: stopped, can be resumed.
     75: storage or cluster is away for now; the same command may go well later.
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    redact_logs()
     if not debug:
         warnings.simplefilter("ignore")
         # They say what an error of ours says in a line.
@@ -101,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     log_json = "--log-json" in given
     # A batch waits for its runs, each of which has a deadline of its own.
     allowance_s = BATCH_STOP_S if "batch" in given else STOP_S
-    with hard_deadline(allowance_s, INTERRUPTED, log_json=log_json):
+    with redacted_streams(), hard_deadline(allowance_s, INTERRUPTED, log_json=log_json):
         _call(given, debug=debug, log_json=log_json)
 
 
@@ -109,15 +113,7 @@ def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
     error = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         # --debug may stand anywhere, as one adds it to the line that failed.
-        app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
-    except S2SMapError as problem:
-        if log_json:
-            trace = redacted_traceback() if debug else None
-            _logged("error", str(problem), problem.exit_code, traceback=trace)
-        if debug:
-            error.print(_escaped(redacted_traceback()))
-        error.print(f"[bold red]error:[/] {_escaped(redacted(str(problem)))}")
-        sys.exit(problem.exit_code)
+        _command()(["--debug", *(a for a in given if a != "--debug")] if debug else given)
     except KeyboardInterrupt:
         _stopped(error, log_json=log_json)
     except SystemExit as end:
@@ -126,12 +122,27 @@ def _call(given: list[str], *, debug: bool, log_json: bool) -> None:
             raise
         _stopped(error, log_json=log_json)
     except Exception as problem:
-        # A fault of the program: its traceback is wanted, the keys in it are not.
-        if log_json:
-            reason = f"{type(problem).__name__}: {problem}"
-            _logged("error", reason, 1, traceback=redacted_traceback())
+        _failed(error, problem, debug=debug, log_json=log_json)
+
+
+@cache
+def _command() -> Callable[[list[str]], object]:
+    # Made of the verbs' signatures: by far the longest part of a short command.
+    return typer.main.get_command(app)
+
+
+def _failed(error: Console, problem: Exception, *, debug: bool, log_json: bool) -> NoReturn:
+    known = translated(problem)
+    reason = str(known) if known is not None else fault_of_ours(problem)
+    exit_code = _OURS if known is None else known.exit_code
+    if log_json:
+        # Whoever reads a log cannot ask again with --debug.
+        trace = redacted_traceback() if debug or known is None else None
+        _logged("error", reason, exit_code, traceback=trace)
+    if debug:
         error.print(_escaped(redacted_traceback()))
-        sys.exit(1)
+    error.print(f"[bold red]error:[/] {_escaped(reason)}")
+    sys.exit(exit_code)
 
 
 def _stopped(error: Console, *, log_json: bool) -> NoReturn:

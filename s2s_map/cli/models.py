@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles
 
 if TYPE_CHECKING:
@@ -58,6 +58,14 @@ def fetch_command(
         str,
         typer.Option(help="Branch, tag or commit of the repository; its commit is recorded."),
     ] = "main",
+    redirects_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--redirects-to",
+            metavar="HOST",
+            help="Host that a mirror may redirect to, besides those of the hub; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Fetch a published model and its text encoder from the hub, and make them ready to use.
 
@@ -65,7 +73,9 @@ def fetch_command(
     """
     from s2s_map.models.hub import Source, fetch_model
 
-    card = fetch_model(name, Source(folder=source), revision=revision)
+    card = fetch_model(
+        name, Source(folder=source, redirects_to=tuple(redirects_to or ())), revision=revision
+    )
     _report(card)
 
 

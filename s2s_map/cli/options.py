@@ -60,6 +60,15 @@ RetryHoles = Annotated[
     ),
 ]
 
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse questions that the model does not understand, that negate, or that repeat "
+        "another; without it that is only said.",
+    ),
+]
+
 LogJson = Annotated[
     bool,
     typer.Option(

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 if TYPE_CHECKING:
@@ -22,10 +22,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJson = False) -> None:
     """Print blocks, patches, bytes to read, memory and time of a run, without starting it."""
     from s2s_map.config.run import load_run_config
+    from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.job import resolve
     from s2s_map.pipeline.plan import make_plan
 
-    job = resolve(load_run_config(config), catalog or [])
+    settings = load_run_config(config)
+    job = resolve(settings, catalog or [])
+    check_settings(settings)
     plan = make_plan(job)
     if as_json:
         typer.echo(json.dumps(asdict(plan), indent=2, ensure_ascii=False))

@@ -6,9 +6,9 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, cluster_of
+from s2s_map.cli.console import Console
+from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, Strict, cluster_of
 
 
 def query_command(
@@ -33,6 +33,7 @@ def query_command(
         str | None, typer.Option("--name", help="Name of the layer and its files.")
     ] = None,
     cluster: Cluster = None,
+    strict: Strict = False,
     log_json: LogJson = False,
 ) -> None:
     """Ask the embeddings of a finished run something else and add the answer as a layer.
@@ -55,10 +56,12 @@ def query_command(
         name=name,
         reporter=reporter(console, log_json),
         cluster=None if cluster is None else cluster_of(cluster),
+        strict=strict,
     )
     layer = finished.record.last_concept
+    done, to = ("replaced", "in") if finished.record.replaced_last else ("added", "to")
     console.print(
-        f"\nadded [bold]{layer}[/] to {out} ({time.monotonic() - began:.1f} s): "
+        f"\n{done} [bold]{layer}[/] {to} {out} ({time.monotonic() - began:.1f} s): "
         f"{layer}.tif, and in maps.zarr and preview.png",
         highlight=False,
     )

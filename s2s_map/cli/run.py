@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import (
     CatalogFiles,
     Cluster,
     ConfigFile,
     LogJson,
     RetryHoles,
+    Strict,
     with_cluster,
 )
 from s2s_map.errors import IncompleteRunError
@@ -37,7 +38,11 @@ def run_command(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the results of another config first.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start anew; what is there stays until the new maps are written, then goes.",
+        ),
     ] = False,
     retry_holes: RetryHoles = False,
     catalog: CatalogFiles = None,
@@ -48,6 +53,7 @@ def run_command(
             "--performance-report", help="Write Dask's report of what the cluster did, HTML."
         ),
     ] = None,
+    strict: Strict = False,
     log_json: LogJson = False,
 ) -> None:
     """Map a region: read the imagery, embed it, ask the questions, write the maps.
@@ -75,6 +81,7 @@ def run_command(
         settings,
         overwrite=overwrite,
         retry_holes=retry_holes,
+        strict=strict,
         catalogs=catalog or [],
         reporter=watch,
         performance_report=performance_report,

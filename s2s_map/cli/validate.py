@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.markup import escape
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 
 def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     """Check a run config and everything that it names: imagery, region, model, recordings."""
     from s2s_map.config.run import load_run_config
-    from s2s_map.encoding.audio_file import read_recording
-    from s2s_map.encoding.queries import check_names, query_name
+    from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.folder import check_access, check_folder
     from s2s_map.pipeline.freezing import is_frozen, thaw
+    from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
     from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
-    check_names([query_name(query) for query in settings.queries])
-    for query in settings.queries:
-        if query.audio is not None:
-            read_recording(query.audio)
+    check_settings(settings)
     check_access(job.output)
-    job = thaw(job)
+    job = thaw(job, finished_home(job.output))
     # What is still to be searched or measured cannot be compared.
     if is_frozen(job):
         check_folder(job.output, job.identity())

@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from s2s_map.config.checked import Checked, Degrees
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.run import RunConfig, anchored_config
 from s2s_map.errors import ConfigError
 
-RegionSpec = str | Annotated[list[float], Field(min_length=4, max_length=4)] | None
+RegionSpec = str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.IGNORECASE)
 _PREFIX = re.compile(r"s3://[^/@]+/+[^/].*", re.IGNORECASE)
 _OF_THE_BATCH = ("output", "title", "region", "source", "model", "queries")
 
 
-class BatchConfig(BaseModel):
+class BatchConfig(Checked):
     """Many runs that share everything but region, source and model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: str = Field(
         min_length=1,

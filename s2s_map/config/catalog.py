@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from s2s_map.config.checked import NoData
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.entry import Entry, OnMissing
+from s2s_map.config.files import usable_path
 from s2s_map.config.scale import SCALE_HELP, Scale, ValueScale, with_preset
 from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile
 from s2s_map.config.stac import StacEntry
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 
+Band = Annotated[int, Field(ge=1, le=10_000)]
 MosaicOrder = Literal["declared", "newest", "finest"]
 
 
@@ -49,7 +52,7 @@ class RasterEntry(Entry):
         "within a folder or glob; newest: by the date in the file names; finest: the "
         "smallest pixels.",
     )
-    bands: tuple[int, int, int] = Field(
+    bands: tuple[Band, Band, Band] = Field(
         default=(1, 2, 3), description="Bands of red, green and blue, counted from 1."
     )
     scale: Scale | None = Field(
@@ -57,7 +60,7 @@ class RasterEntry(Entry):
         description="How source values become 0 to 255; leave out for 8-bit imagery as it is. "
         + SCALE_HELP,
     )
-    nodata: float | None = Field(
+    nodata: NoData | None = Field(
         default=None,
         description="Source value of pixels without data, if the files do not say it themselves.",
     )
@@ -78,13 +81,8 @@ class RasterEntry(Entry):
     def _check_uri(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if not value or any(not uri.strip() for uri in _as_tuple(value)):
             raise ValueError("empty; give a path, a glob or sample:NAME")
-        return value
-
-    @field_validator("bands")
-    @classmethod
-    def _check_bands(cls, value: tuple[int, int, int]) -> tuple[int, int, int]:
-        if min(value) < 1:
-            raise ValueError("bands are counted from 1")
+        for uri in _as_tuple(value):
+            usable_path(uri)
         return value
 
     @property
@@ -106,6 +104,11 @@ ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[XyzEntry] | ty
 
 Catalog = dict[str, CatalogEntry]
 """Entries by name."""
+
+
+def stated_nodata(value: float | None) -> float | str | None:
+    """Return a nodata value as an identity holds it: NaN would differ from itself."""
+    return "nan" if value is not None and value != value else value  # noqa: PLR0124
 
 
 def _as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from s2s_map.config.checked import Checked
 
 KINDS = ("threads", "local", "cuda")
 
 
-class ClusterConfig(BaseModel):
+class ClusterConfig(Checked):
     """Where the blocks of a run are computed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     use: str = Field(
         default="threads",
@@ -23,6 +23,7 @@ class ClusterConfig(BaseModel):
     workers: int | None = Field(
         default=None,
         ge=1,
+        le=4096,
         description="Worker processes at local and cuda. Left out: one per core, one per GPU.",
     )
     in_flight: int = Field(
@@ -35,6 +36,7 @@ class ClusterConfig(BaseModel):
     wait_s: float = Field(
         default=300.0,
         gt=0,
+        le=86_400,
         description="How long to wait for workers, or for a scheduler that went away, seconds.",
     )
     dashboard: int | None = Field(

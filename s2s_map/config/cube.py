@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from s2s_map.config.checked import Class, NoData
 from s2s_map.config.entry import Entry
+from s2s_map.config.files import usable_path
 from s2s_map.config.scale import SCALE_HELP, Scale, with_preset
 from s2s_map.config.times import parse_time
 
 LATEST = "latest"
-Band = str | int
+Band = str | Annotated[int, Field(ge=1, le=10_000)]
 
 
 class ZarrEntry(Entry):
@@ -26,6 +28,7 @@ class ZarrEntry(Entry):
     )
     group: str | None = Field(
         default=None,
+        max_length=1000,
         description="Group of the variables within a store. Left out: "
         "measurements/reflectance/r10m of an EOPF product, else the root.",
     )
@@ -48,7 +51,7 @@ class ZarrEntry(Entry):
         "out: the true colour of `stac` entries for an EOPF product; 8-bit imagery as it is. "
         + SCALE_HELP,
     )
-    nodata: float | None = Field(
+    nodata: NoData | None = Field(
         default=None,
         description="Value, as stored, of pixels without data, if the store does not say it.",
     )
@@ -57,7 +60,7 @@ class ZarrEntry(Entry):
         description="Which times of the cube: an ISO 8601 date or time; an interval start/end, "
         "whose median is taken; or `latest`. Needed where there is more than one.",
     )
-    clear: tuple[int, ...] = Field(
+    clear: tuple[Class, ...] = Field(
         default=(2, 4, 5, 6, 7, 11),
         description="Classes of an EOPF product's scene classification that count as seen; [] "
         "takes everything.",
@@ -76,6 +79,8 @@ class ZarrEntry(Entry):
             raise ValueError("empty; give the path or address of a store")
         if any("?" in uri for uri in uris):
             raise ValueError("an address of a store takes no ?query; keys go into the environment")
+        for uri in uris:
+            usable_path(uri)
         return value
 
     @field_validator("time", mode="before")
@@ -93,8 +98,6 @@ class ZarrEntry(Entry):
         numbers = [band for band in self.bands or () if isinstance(band, int)]
         if numbers and self.variable is None:
             raise ValueError("bands: numbers count the bands of variable:, which is not given")
-        if numbers and min(numbers) < 1:
-            raise ValueError("bands are counted from 1")
         return self
 
     @property

@@ -8,16 +8,20 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from s2s_map.config.sensor import SENSOR_PRESETS, Frozen, SensorProfile
+from s2s_map.config.checked import Checked
+from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile
 from s2s_map.config.times import parse_time
 
 OnMissing = Literal["nodata", "fail"]
 
+_HOST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class Entry(Frozen):
+class Entry(Checked):
     """One imagery source: what all types of source have in common."""
+
+    several_lines = frozenset({"description", "attribution", "licence"})
 
     type: str = Field(description="Kind of source.")
     title: str = Field(min_length=1, description="One line that names the source to a person.")
@@ -38,6 +42,11 @@ class Entry(Frozen):
         default=(),
         description="Environment variables it needs, by name. Checked before a run; their values "
         "are never written anywhere.",
+    )
+    redirects_to: tuple[str, ...] = Field(
+        default=(),
+        description="Other hosts that its servers may redirect to, HOST or HOST:PORT; redirects "
+        "within the host are followed always, others never.",
     )
     on_missing: OnMissing = Field(
         default="fail",
@@ -72,6 +81,14 @@ class Entry(Frozen):
             if not _ENV_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of an environment variable")
         return value
+
+    @field_validator("redirects_to")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no HOST or HOST:PORT")
+        return tuple(host.lower() for host in value)
 
     @property
     def interval(self) -> tuple[datetime, datetime] | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
+from s2s_map.config.checked import Checked
 from s2s_map.config.model import METADATA_ORDER, MetadataField, ModelConfig
+from s2s_map.config.text import shown
 from s2s_map.errors import CheckpointError
 
 type SatelliteKind = Literal["sentinel", "bingmap", "googleEarth"]
@@ -16,18 +18,20 @@ SOURCE_PX: dict[str, int] = {"sentinel": 256, "bingmap": 300, "googleEarth": 256
 """Source pixels along a training patch at zoom level 1."""
 
 
-class HyperParameters(BaseModel):
+class HyperParameters(Checked):
     """Options of a training run.
 
     Options that say nothing of the architecture (paths, learning rate) are ignored, as are names
     that later versions no longer knew. An option that would change the architecture is refused.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
-    fc_dim: int = Field(default=1024, ge=4, description="Numbers per projected image token.")
-    codebook_dim: int = Field(default=1024, ge=1, description="Numbers per code.")
-    codebook_size: int = Field(default=16000, ge=1, description="Number of codes.")
+    fc_dim: int = Field(
+        default=1024, ge=4, le=65_536, description="Numbers per projected image token."
+    )
+    codebook_dim: int = Field(default=1024, ge=1, le=65_536, description="Numbers per code.")
+    codebook_size: int = Field(default=16000, ge=1, le=1_000_000, description="Number of codes.")
     metadata_type: str = Field(
         default="none", description="Metadata fields joined by underscores, or 'none'."
     )
@@ -35,8 +39,10 @@ class HyperParameters(BaseModel):
     meta_droprate: float = Field(
         default=0.5, ge=0, le=1, description="Share of fields hidden in training; never here."
     )
-    pseudo_match_alpha: float = Field(default=0.1, ge=0, description="Of the training's loss.")
-    fdt_weight: float = Field(default=1.0, ge=0, description="Of the training's loss.")
+    pseudo_match_alpha: float = Field(
+        default=0.1, ge=0, le=10**6, description="Of the training's loss."
+    )
+    fdt_weight: float = Field(default=1.0, ge=0, le=10**6, description="Of the training's loss.")
     use_combined_projectors: bool = Field(
         default=False, description="Of an older version: further projectors."
     )
@@ -124,6 +130,6 @@ def read_hyper_parameters(found: Mapping[str, Any], where: str) -> HyperParamete
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "hyper_parameters"
         raise CheckpointError(
-            f"{where} was trained with {name}={first['input']!r}: {first['msg']}",
+            f"{where} was trained with {name}={shown(first['input'])}: {first['msg']}",
             expected="the options of a published Sat2Sound model",
         ) from None

@@ -7,26 +7,57 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
+from s2s_map.config.files import read_bounded
+from s2s_map.config.text import shown
+from s2s_map.config.yaml_text import load_yaml
 from s2s_map.errors import ConfigError
+
+MOST_BYTES = 4_000_000
+"""Size of a file of YAML at most."""
+
+_MOST_FAULTS = 8
+_MESSAGES = {
+    "model_type": "takes keys with values",
+    "tuple_type": "takes a list",
+    "list_type": "takes a list",
+    "dict_type": "takes keys with values",
+}
+"""What pydantic says in Python's words, in those of YAML."""
+_LONGEST_KEY = 60
 
 
 def read_yaml(path: str | Path) -> Any:
     """Return what a YAML file holds.
 
     Raises:
-        ConfigError: For a file that is missing, unreadable or not YAML.
+        ConfigError: For a file that is missing, unreadable, too large or not YAML.
     """
-    file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        content = read_bounded(path, MOST_BYTES, pipes=True)
     except FileNotFoundError:
-        raise ConfigError(f"no file {file}", remedy="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {file}: {error}", expected="a YAML text file") from error
-    return parse_yaml(text, str(file))
+        raise ConfigError(f"no file {path}", remedy="check the path") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot read {path}: {reason}", expected="a YAML text file") from error
+    return parse_yaml(decoded(content, str(path)), str(path))
+
+
+def decoded(content: bytes, name: str) -> str:
+    """Return the text of bytes of UTF-8, with or without its byte order mark.
+
+    Raises:
+        ConfigError: For other bytes; it says in which line they stand.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{name}, line {line} holds bytes that are no UTF-8",
+            remedy="save it as a text file in UTF-8",
+        ) from None
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -37,15 +68,11 @@ def parse_yaml(text: str, name: str) -> Any:
         name: What to call it in a message.
 
     Raises:
-        ConfigError: For text that is not YAML.
+        ConfigError: For text that is not YAML, has a key twice, or is nested too deeply.
     """
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{name}{where} is not valid YAML: {problem}") from error
+    if len(text) > MOST_BYTES:
+        raise ConfigError(f"{name} is larger than {MOST_BYTES // 10**6} MB")
+    return load_yaml(text, name)
 
 
 def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) -> Model:
@@ -73,24 +100,31 @@ def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) 
         inner = {fault["loc"][:n] for fault in raw for n in range(1, len(fault["loc"]))}
         # What an inner fault causes further out is no fault of its own.
         faults = [_fault(model, fault) for fault in raw if fault["loc"] not in inner]
-        raise ConfigError(f"{where}: {'; '.join(faults)}") from None
+        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+        raise ConfigError(f"{where}: {'; '.join(faults[:_MOST_FAULTS])}{more}") from None
 
 
 def _fault(model: type[BaseModel], fault: Any) -> str:
-    location = ".".join(str(part) for part in fault["loc"])
+    location = ".".join(_key(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         key = str(fault["loc"][-1])
         owner = _schema_at(model, fault["loc"][:-1])
         known = list(owner.model_fields) if owner else []
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"unknown key {location!r}; {hint}"
     if fault["type"] == "missing":
         return f"{location!r} is missing"
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = _MESSAGES.get(fault["type"], str(fault["msg"])).removeprefix("Value error, ")
     given = fault.get("input")
-    shown = "" if isinstance(given, Mapping | list) else f" (found {given!r})"
-    return f"{location or 'the config'}: {message[0].lower()}{message[1:]}{shown}"
+    found = "" if isinstance(given, Mapping | list) else f" (found {shown(given)})"
+    first = message[:1] if message[1:2].isupper() else message[:1].lower()
+    return f"{location or 'the config'}: {first}{message[1:]}{found}"
+
+
+def _key(part: int | str) -> str:
+    text = str(part)
+    return text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}..."
 
 
 def _schema_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel] | None:

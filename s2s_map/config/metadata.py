@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from s2s_map.config.checked import Checked
 from s2s_map.config.model import MaskedTokens
 
 HourReference = Literal["solar", "utc", "local"]
@@ -17,11 +18,7 @@ NO_TIME_SLOT = "any"
 """Label of the one time slot of a model that is told neither month nor hour."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TimeSlot(_Frozen):
+class TimeSlot(Checked):
     """A month and an hour, at least one of them; what is left out is unknown to the model."""
 
     month: int | None = Field(default=None, ge=1, le=12, description="Month, 1 to 12.")
@@ -39,7 +36,7 @@ class TimeSlot(_Frozen):
         return self
 
 
-class MetadataConfig(_Frozen):
+class MetadataConfig(Checked):
     """What a model with metadata is told beside the image; what is left out is masked."""
 
     time_slots: tuple[TimeSlot, ...] = Field(

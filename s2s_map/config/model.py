@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from s2s_map.config.checked import Checked, Count, Metres
 from s2s_map.config.seen import SeenImagery
 
+type Hertz = Annotated[float, Field(ge=0, le=384_000)]
+type Share = Annotated[float, Field(ge=0, le=1)]
+type Deviation = Annotated[float, Field(ge=1e-3, le=1)]
 type MetadataField = Literal["asource", "tsource", "latlong", "month", "time"]
 type MaskedTokens = Literal["zero", "ordinary"]
 type Precision = Literal["auto", "fp32", "bf16"]
@@ -19,22 +23,22 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class VitConfig(_Part):
+class VitConfig(Checked):
     """A plain vision transformer with positions in metres, as published (ViT-B/16)."""
 
     kind: Literal["vit"] = "vit"
-    input_px: int = Field(default=224, ge=1, description="Side of the input image, pixels.")
-    patch_px: int = Field(
-        default=16, ge=1, description="Side of the image part behind one token, pixels."
+    input_px: int = Field(
+        default=224, ge=1, le=4096, description="Side of the input image, pixels."
     )
-    dim: int = Field(default=768, ge=4, description="Numbers per output token.")
-    depth: int = Field(default=12, ge=1, description="Number of transformer blocks.")
-    heads: int = Field(default=12, ge=1, description="Attention heads per block.")
-    mlp_dim: int = Field(default=3072, ge=1, description="Hidden width of each block's MLP.")
+    patch_px: int = Field(
+        default=16, ge=1, le=4096, description="Side of the image part behind one token, pixels."
+    )
+    dim: int = Field(default=768, ge=4, le=65_536, description="Numbers per output token.")
+    depth: int = Field(default=12, ge=1, le=256, description="Number of transformer blocks.")
+    heads: int = Field(default=12, ge=1, le=1024, description="Attention heads per block.")
+    mlp_dim: int = Field(
+        default=3072, ge=1, le=262_144, description="Hidden width of each block's MLP."
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -50,23 +54,27 @@ class VitConfig(_Part):
         return self.input_px // self.patch_px
 
 
-class MiniImageConfig(_Part):
+class MiniImageConfig(Checked):
     """The small convolutional image encoder of the embedded model."""
 
     kind: Literal["mini"] = "mini"
-    input_px: int = Field(default=112, ge=1, description="Side of the input image, pixels.")
-    tokens_per_side: int = Field(default=14, ge=1, description="Output tokens along one side.")
-    dim: int = Field(default=128, ge=1, description="Numbers per output token.")
+    input_px: int = Field(
+        default=112, ge=1, le=4096, description="Side of the input image, pixels."
+    )
+    tokens_per_side: int = Field(
+        default=14, ge=1, le=512, description="Output tokens along one side."
+    )
+    dim: int = Field(default=128, ge=1, le=65_536, description="Numbers per output token.")
 
 
 type ImageEncoderConfig = Annotated[VitConfig | MiniImageConfig, Field(discriminator="kind")]
 
 
-class MiniLMConfig(_Part):
+class MiniLMConfig(Checked):
     """Token features of all-MiniLM-L6-v2, frozen, outside the checkpoint."""
 
     kind: Literal["minilm"] = "minilm"
-    dim: int = Field(default=384, ge=1, description="Numbers per text token.")
+    dim: int = Field(default=384, ge=1, le=65_536, description="Numbers per text token.")
     max_tokens: int = Field(
         default=256,
         ge=3,
@@ -78,12 +86,12 @@ class MiniLMConfig(_Part):
     )
 
 
-class FlanT5Config(_Part):
+class FlanT5Config(Checked):
     """Encoder states of a Flan-T5, frozen, outside the checkpoint."""
 
     kind: Literal["flan-t5"] = "flan-t5"
-    dim: int = Field(default=1024, ge=1, description="Numbers per text token.")
-    max_tokens: int = Field(default=512, ge=2, description="Longest text, tokens.")
+    dim: int = Field(default=1024, ge=1, le=65_536, description="Numbers per text token.")
+    max_tokens: int = Field(default=512, ge=2, le=65_536, description="Longest text, tokens.")
     source: str = Field(
         default="google/flan-t5-large", description="Name of the weights on their hub."
     )
@@ -92,19 +100,19 @@ class FlanT5Config(_Part):
 type TextEncoderConfig = Annotated[MiniLMConfig | FlanT5Config, Field(discriminator="kind")]
 
 
-class NoAudioConfig(_Part):
+class NoAudioConfig(Checked):
     """A model that cannot be asked with a recording."""
 
     kind: Literal["none"] = "none"
 
 
-class EventsAudioConfig(_Part):
+class EventsAudioConfig(Checked):
     """A recording becomes the mix of its sound events' text embeddings; no own query map."""
 
     kind: Literal["events"] = "events"
 
 
-class HtsatConfig(_Part):
+class HtsatConfig(Checked):
     """The published audio transformer (HTSAT) and the spectrogram it sees.
 
     A window of sound becomes a log-mel spectrogram, folded into a square image: pieces of time
@@ -112,27 +120,43 @@ class HtsatConfig(_Part):
     """
 
     kind: Literal["htsat"] = "htsat"
-    dim: int = Field(default=768, ge=1, description="Numbers per audio token.")
-    depths: tuple[int, ...] = Field(
-        default=(2, 2, 6, 2), min_length=1, description="Blocks per stage."
+    dim: int = Field(default=768, ge=1, le=65_536, description="Numbers per audio token.")
+    depths: tuple[Count, ...] = Field(
+        default=(2, 2, 6, 2), min_length=1, max_length=8, description="Blocks per stage."
     )
-    heads: tuple[int, ...] = Field(
-        default=(4, 8, 16, 32), min_length=1, description="Attention heads per stage."
+    heads: tuple[Count, ...] = Field(
+        default=(4, 8, 16, 32), min_length=1, max_length=8, description="Attention heads per stage."
     )
     window_tokens: int = Field(
-        default=8, ge=2, description="Side of the windows attention is confined to, tokens."
+        default=8,
+        ge=2,
+        le=1024,
+        description="Side of the windows attention is confined to, tokens.",
     )
-    image_px: int = Field(default=256, ge=1, description="Side of the folded spectrogram, pixels.")
-    patch_px: int = Field(default=4, ge=1, description="Side of a token of stage 1, pixels.")
+    image_px: int = Field(
+        default=256, ge=1, le=8192, description="Side of the folded spectrogram, pixels."
+    )
+    patch_px: int = Field(
+        default=4, ge=1, le=1024, description="Side of a token of stage 1, pixels."
+    )
     classes: int = Field(
-        default=527, ge=1, description="Outputs of a classifier that is stored but not used."
+        default=527,
+        ge=1,
+        le=1_000_000,
+        description="Outputs of a classifier that is stored but not used.",
     )
-    rate: int = Field(default=32_000, ge=1, description="Samples a second.")
-    window_s: float = Field(default=10.0, gt=0, description="Length of a window of sound, seconds.")
-    fft_size: int = Field(default=1024, ge=4, description="Samples in a spectrum's window.")
-    hop: int = Field(default=320, ge=1, description="Samples from one spectrum to the next.")
-    mel_bins: int = Field(default=64, ge=1, description="Mel bands.")
-    mel_range_hz: tuple[float, float] = Field(
+    rate: int = Field(default=32_000, ge=1, le=384_000, description="Samples a second.")
+    window_s: float = Field(
+        default=10.0, gt=0, le=3600, description="Length of a window of sound, seconds."
+    )
+    fft_size: int = Field(
+        default=1024, ge=4, le=1_048_576, description="Samples in a spectrum's window."
+    )
+    hop: int = Field(
+        default=320, ge=1, le=1_048_576, description="Samples from one spectrum to the next."
+    )
+    mel_bins: int = Field(default=64, ge=1, le=4096, description="Mel bands.")
+    mel_range_hz: tuple[Hertz, Hertz] = Field(
         default=(50.0, 14_000.0), description="Lowest and highest frequency, hertz."
     )
 
@@ -184,16 +208,22 @@ type AudioEncoderConfig = Annotated[
 ]
 
 
-class FusionConfig(_Part):
+class FusionConfig(Checked):
     """The transformer that lets image tokens and metadata tokens see each other."""
 
-    layers: int = Field(default=3, ge=1, description="Number of layers.")
-    heads: int = Field(default=8, ge=1, description="Attention heads per layer.")
+    layers: int = Field(default=3, ge=1, le=256, description="Number of layers.")
+    heads: int = Field(default=8, ge=1, le=1024, description="Attention heads per layer.")
     ff_dim: int = Field(
-        default=2048, ge=1, description="Hidden width of each layer's feed-forward part."
+        default=2048,
+        ge=1,
+        le=262_144,
+        description="Hidden width of each layer's feed-forward part.",
     )
     field_hidden_dim: int = Field(
-        default=64, ge=1, description="Hidden width of the place, month and hour encoders."
+        default=64,
+        ge=1,
+        le=65_536,
+        description="Hidden width of the place, month and hour encoders.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropout in training, a share.")
     masked_tokens: MaskedTokens = Field(
@@ -203,19 +233,22 @@ class FusionConfig(_Part):
     )
 
 
-class CodebookConfig(_Part):
+class CodebookConfig(Checked):
     """The shared codebook of soundscape concepts."""
 
-    size: int = Field(default=16000, ge=1, description="Number of codes.")
-    dim: int = Field(default=1024, ge=1, description="Numbers per code, and per embedding.")
+    size: int = Field(default=16000, ge=1, le=1_000_000, description="Number of codes.")
+    dim: int = Field(
+        default=1024, ge=1, le=65_536, description="Numbers per code, and per embedding."
+    )
     score_scale: float = Field(
         default=1000.0,
         gt=0,
+        le=1e9,
         description="Scores are divided by this before sparsemax: less is sparser.",
     )
 
 
-class ModelConfig(_Part):
+class ModelConfig(Checked):
     """Every size of a Sat2Sound model; the defaults are the published model without metadata."""
 
     image: ImageEncoderConfig = Field(
@@ -226,10 +259,11 @@ class ModelConfig(_Part):
     embed_dim: int = Field(
         default=1024,
         ge=4,
+        le=65_536,
         description="Numbers per image token after the projector, and per metadata token.",
     )
     projector_dim: int = Field(
-        default=1024, ge=1, description="Hidden width of the token projector."
+        default=1024, ge=1, le=262_144, description="Hidden width of the token projector."
     )
     metadata: tuple[MetadataField, ...] = Field(
         default=(),
@@ -243,18 +277,21 @@ class ModelConfig(_Part):
     )
     logit_scale: float = Field(
         default=2.6592600369327783,
+        ge=-100,
+        le=100,
         description="Start of the trained logit scales, natural logarithm; ln(1/0.07).",
     )
     reference_px: float = Field(
         default=256.0,
         gt=0,
+        le=100_000,
         description="Source pixels along a training patch: a patch's side in metres divided by "
         "this is the resolution that the position embedding is given.",
     )
-    pixel_mean: tuple[float, float, float] = Field(
+    pixel_mean: tuple[Share, Share, Share] = Field(
         default=IMAGENET_MEAN, description="Mean of red, green, blue in 0..1, taken off."
     )
-    pixel_std: tuple[float, float, float] = Field(
+    pixel_std: tuple[Deviation, Deviation, Deviation] = Field(
         default=IMAGENET_STD, description="Deviation of red, green, blue in 0..1, divided by."
     )
 
@@ -276,15 +313,19 @@ class ModelConfig(_Part):
         return self.codebook.dim
 
 
-class SoftmaxCard(_Part):
+class SoftmaxCard(Checked):
     """The softmax temperature recommended for the model, and where it comes from."""
 
-    temperature: float = Field(gt=0, description="Divides cosine similarities before the softmax.")
+    temperature: float = Field(
+        ge=1e-6, le=1000, description="Divides cosine similarities before the softmax."
+    )
     source: str = Field(description="How the temperature was found.")
 
 
-class TrainingCard(_Part):
+class TrainingCard(Checked):
     """Where the weights come from."""
+
+    several_lines = frozenset({"summary", "data", "held_out", "command", "versions"})
 
     summary: str = Field(description="One sentence.")
     data: tuple[str, ...] = Field(default=(), description="Training data, one source each.")
@@ -293,13 +334,13 @@ class TrainingCard(_Part):
     )
     command: str = Field(default="", description="The command that makes these weights again.")
     date: str = Field(default="", description="Date of training, ISO 8601.")
-    seed: int | None = Field(default=None, description="Random seed.")
+    seed: int | None = Field(default=None, ge=0, le=2**63 - 1, description="Random seed.")
     versions: dict[str, str] = Field(
         default_factory=dict, description="Versions of the software that trained it."
     )
 
 
-class OriginCard(_Part):
+class OriginCard(Checked):
     """The published file that weights were converted from, unchanged in value."""
 
     repository: str = Field(default="", description="Repository on the hub; empty: a local file.")
@@ -310,10 +351,12 @@ class OriginCard(_Part):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, hexadecimal.")
 
 
-class ModelCard(_Part):
+class ModelCard(Checked):
     """What a model is, what it may be used for, and which weights belong to it."""
 
-    name: str = Field(min_length=1, description="Name to load it by.")
+    several_lines = frozenset({"attribution", "citation", "limits"})
+
+    name: str = Field(min_length=1, max_length=200, description="Name to load it by.")
     title: str = Field(description="One line for people.")
     config: ModelConfig = Field(description="Sizes of the network.")
     sha256: str = Field(
@@ -325,10 +368,10 @@ class ModelCard(_Part):
     attribution: str = Field(description="Whom to name when results are shown.")
     citation: str = Field(default="", description="Publication to cite.")
     sensors: tuple[str, ...] = Field(default=(), description="Imagery it was trained on.")
-    gsd_m: tuple[float, float] | None = Field(
+    gsd_m: tuple[Metres, Metres] | None = Field(
         default=None, description="Finest and coarsest pixel of the imagery it suits, metres."
     )
-    patch_m: tuple[float, float] | None = Field(
+    patch_m: tuple[Metres, Metres] | None = Field(
         default=None, description="Smallest and largest patch side on the ground it suits, metres."
     )
     softmax: SoftmaxCard = Field(description="Recommended softmax temperature.")

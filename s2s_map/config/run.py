@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from s2s_map.config.checked import Checked, Degrees
 from s2s_map.config.cluster import ClusterConfig
+from s2s_map.config.files import is_file, is_folder, usable_path
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.metadata import MetadataConfig
 from s2s_map.config.model import Precision
@@ -15,17 +18,18 @@ from s2s_map.config.model import Precision
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
 
+LONGEST_WKT = 1_000_000
+"""Characters of a region at most."""
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class QueryConfig(_Frozen):
+class QueryConfig(Checked):
     """One question: texts, a recording or both, less other texts. It becomes one layer.
 
     Several parts are composed of their unit vectors: the mean of what is asked for, scaled to
     length 1, less the mean of minus:, scaled to length 1, and the result scaled to length 1.
     """
+
+    several_lines = frozenset({"text", "texts", "minus"})
 
     name: str | None = Field(
         default=None,
@@ -44,13 +48,20 @@ class QueryConfig(_Frozen):
 
     texts: tuple[str, ...] = Field(
         default=(),
+        max_length=1000,
         description="Several texts whose mean is asked, such as [birds singing, crickets]; with "
         "audio: the recording is one more part of the mean.",
     )
     minus: tuple[str, ...] = Field(
         default=(),
+        max_length=1000,
         description="Texts to take off, such as [traffic]: birds minus traffic.",
     )
+
+    @field_validator("audio")
+    @classmethod
+    def _path(cls, value: str | None) -> str | None:
+        return usable_path(value) if value is not None else None
 
     @model_validator(mode="after")
     def _something(self) -> QueryConfig:
@@ -64,10 +75,12 @@ class QueryConfig(_Frozen):
         return self
 
 
-class GridConfig(_Frozen):
+class GridConfig(Checked):
     """The cells of the map."""
 
-    cell_m: int = Field(default=160, gt=0, description="Side of a map cell, whole metres.")
+    cell_m: int = Field(
+        default=160, gt=0, le=1_000_000, description="Side of a map cell, whole metres."
+    )
     crs: str | None = Field(
         default=None,
         description="Projected CRS in metres, such as EPSG:32721. or one of the fixed list "
@@ -82,12 +95,13 @@ class GridConfig(_Frozen):
     )
 
 
-class PatchConfig(_Frozen):
+class PatchConfig(Checked):
     """What the model is shown at a time."""
 
     size_m: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.1,
+        le=1_000_000,
         description="Ground size of a patch, metres. Left out: what the source's sensor profile "
         "says, times the zoom.",
     )
@@ -95,7 +109,10 @@ class PatchConfig(_Frozen):
         default=1, description="Zoom level of the sensor profile: 1, 3 or 5 times its patch."
     )
     stride_m: float = Field(
-        default=640.0, gt=0, description="Distance between the centres of patches, metres."
+        default=640.0,
+        ge=0.01,
+        le=1_000_000,
+        description="Distance between the centres of patches, metres.",
     )
     level: Level = Field(
         default="token",
@@ -110,7 +127,7 @@ class PatchConfig(_Frozen):
     )
 
 
-class ProbabilityConfig(_Frozen):
+class ProbabilityConfig(Checked):
     """How a similarity becomes a probability."""
 
     method: Literal["softmax", "similarity"] = Field(
@@ -119,7 +136,10 @@ class ProbabilityConfig(_Frozen):
         "uncalibrated. similarity: the cosine similarity alone.",
     )
     temperature: float | None = Field(
-        default=None, gt=0, description="Of the softmax. Left out: what the model's card says."
+        default=None,
+        ge=1e-6,
+        le=1000,
+        description="Of the softmax. Left out: what the model's card says.",
     )
     max_cosine: float = Field(
         default=0.7,
@@ -130,8 +150,11 @@ class ProbabilityConfig(_Frozen):
     )
 
 
-class RunConfig(_Frozen):
+class RunConfig(Checked):
     """A run: from a region and questions to maps."""
+
+    several_lines = frozenset({"region"})
+    longest = {"region": LONGEST_WKT}  # noqa: RUF012
 
     output: str = Field(
         min_length=1,
@@ -142,7 +165,7 @@ class RunConfig(_Frozen):
     source: str = Field(
         description="Imagery: a name from the catalog (see `s2s-map catalog list`)."
     )
-    region: str | Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
+    region: str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
         description="Where: a country or first-level unit by name or ISO code (Kenya, KE, CH-ZH); "
         "[west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile path; or WKT in "
@@ -155,6 +178,7 @@ class RunConfig(_Frozen):
     )
     queries: tuple[QueryConfig, ...] = Field(
         min_length=1,
+        max_length=1000,
         description="The questions, each a text, a recording or several of them; one layer each.",
     )
     grid: GridConfig = Field(default_factory=GridConfig, description="The cells of the map.")
@@ -171,7 +195,8 @@ class RunConfig(_Frozen):
         default_factory=ProbabilityConfig, description="How a similarity becomes a probability."
     )
     device: str = Field(
-        default="auto", description="auto (a GPU if there is one), cpu, cuda or cuda:N."
+        default="auto",
+        description="auto (a GPU if there is one), cpu, cuda or cuda:N.",
     )
     precision: Precision = Field(
         default="auto",
@@ -191,11 +216,11 @@ class RunConfig(_Frozen):
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )
 
-    @field_validator("region", mode="before")
+    @field_validator("device")
     @classmethod
-    def _not_yaml(cls, value: object) -> object:
-        if value is False:
-            raise ValueError("YAML reads a bare NO as false: write 'NO' in quotes, or Norway")
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            raise ValueError("takes auto, cpu, cuda or cuda:N")
         return value
 
     @field_validator("output", "source", "model")
@@ -203,7 +228,7 @@ class RunConfig(_Frozen):
     def _not_blank(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is empty")
-        return value
+        return usable_path(value)
 
 
 def load_run_config(path: str | Path) -> RunConfig:
@@ -232,9 +257,9 @@ def anchored_config(config: RunConfig, folder: Path) -> RunConfig:
         for query in config.queries
     )
     region = config.region
-    if isinstance(region, str) and (folder / region).is_file():
+    if isinstance(region, str) and is_file(folder / region):
         region = str(folder / region)
-    model = str(folder / config.model) if (folder / config.model).is_dir() else config.model
+    model = str(folder / config.model) if is_folder(folder / config.model) else config.model
     return config.model_copy(update={"queries": queries, "region": region, "model": model})
 
 

@@ -8,22 +8,29 @@ from typing import Annotated, Any, Literal, Self, TypeGuard
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from s2s_map.config.sensor import Frozen
+from s2s_map.config.checked import Checked
 
-type Curve = Annotated[tuple[tuple[float, float], ...], Field(min_length=2)]
+_NEAREST = 1e-6
+
+Value = Annotated[float, Field(ge=-1e12, le=1e12)]
+Gamma = Annotated[float, Field(ge=0.01, le=100)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Level = Annotated[float, Field(ge=0, le=255)]
+type Curve = Annotated[tuple[tuple[Value, Level], ...], Field(min_length=2, max_length=64)]
 """Source values and the level, 0 to 255, that each becomes; both ascend, straight between."""
 
 
-class ValueScale(Frozen):
+class ValueScale(Checked):
     """How source values become 8 bit: 255 * ((v - min) / (max - min)) ** (1 / gamma), clipped."""
 
-    min: float = Field(description="Source value that becomes 0.")
-    max: float = Field(description="Source value that becomes 255.")
-    gamma: float = Field(default=1.0, gt=0, description="Gamma; above 1 brightens dark parts.")
+    min: Value = Field(description="Source value that becomes 0.")
+    max: Value = Field(description="Source value that becomes 255.")
+    gamma: Gamma = Field(default=1.0, description="Gamma; above 1 brightens dark parts.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        if not self.min < self.max:
+        # Nearer together, values could not be told apart as they are computed with, in 32 bits.
+        if not self.max - self.min > _NEAREST * max(abs(self.min), abs(self.max)):
             raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
         return self
 
@@ -31,13 +38,13 @@ class ValueScale(Frozen):
 type BandScales = tuple[ValueScale, ValueScale, ValueScale]
 
 
-class PercentileScale(Frozen):
+class PercentileScale(Checked):
     """Each band between two percentiles of the whole source, measured once."""
 
-    percentiles: tuple[float, float] = Field(
+    percentiles: tuple[Percent, Percent] = Field(
         default=(0.5, 99.7), description="Percentiles of a band that become 0 and 255."
     )
-    gamma: float = Field(default=1.3, gt=0, description="Gamma; above 1 brightens dark parts.")
+    gamma: Gamma = Field(default=1.3, description="Gamma; above 1 brightens dark parts.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -49,13 +56,13 @@ class PercentileScale(Frozen):
         return self
 
 
-class MatchScale(Frozen):
+class MatchScale(Checked):
     """Each band by the curve that gives it the distribution of what the model saw."""
 
     match: Literal["model"] = Field(default="model", description="What to match: the model.")
 
 
-class MeasuredScale(Frozen):
+class MeasuredScale(Checked):
     """What `auto`, percentiles or `match` came to for one source; can be written out as well.
 
     Either `bands` or `curves`.
@@ -84,7 +91,7 @@ class MeasuredScale(Frozen):
 AUTO, MATCH = "auto", "match"
 
 
-class Preset(Frozen):
+class Preset(Checked):
     """Numbers of a known product, as its documentation defines them.
 
     Attributes:
@@ -94,7 +101,7 @@ class Preset(Frozen):
     """
 
     scale: ValueScale
-    nodata: float | None
+    nodata: Annotated[float | None, Field(ge=0, le=65_535)]
     says: str
 
 

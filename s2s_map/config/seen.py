@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from s2s_map.config.checked import Checked
 
 PERCENTILES = (0.5, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.5)
 """Those that a card says of each band."""
+
+Level = Annotated[float, Field(ge=0, le=255)]
 
 JOINT_LEVELS = 8
 """Levels of each band in the joint histogram: 32 of the 256 each."""
 
 
-class SeenBand(BaseModel):
+class SeenBand(Checked):
     """One band of the imagery that a model saw, in levels 0 to 255."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    percentiles: tuple[float, ...] = Field(
+    percentiles: tuple[Level, ...] = Field(
         description="Levels at percentiles 0.5, 2, 5, 10, 25, 50, 75, 90, 95, 98 and 99.5."
     )
     mean: float = Field(ge=0, le=255, description="Mean level.")
-    deviation: float = Field(gt=0, description="Standard deviation of the levels.")
+    deviation: float = Field(gt=0, le=255, description="Standard deviation of the levels.")
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -34,21 +36,19 @@ class SeenBand(BaseModel):
         return self
 
 
-class SeenImagery(BaseModel):
+class SeenImagery(Checked):
     """The colours of the imagery that a model was trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = Field(description="Which imagery, and how it became 8 bit.")
     red: SeenBand = Field(description="Red.")
     green: SeenBand = Field(description="Green.")
     blue: SeenBand = Field(description="Blue.")
-    joint: dict[str, int] = Field(
+    joint: dict[str, Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
         description="Joint histogram: pixels in a million by eighths of red, green and blue, such "
         "as '021': red below 32, green 64 to 95, blue 32 to 63. What is left out is 0."
     )
     zeros: float = Field(ge=0, le=1, description="Share of pixels that are 0 in all bands.")
-    pixels: int = Field(ge=1, description="Pixels counted.")
+    pixels: int = Field(ge=1, le=1_000_000_000_000, description="Pixels counted.")
     advice: str = Field(
         default="auto", description="The `scale:` to recommend for numbers that are not 8 bit."
     )

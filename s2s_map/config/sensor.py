@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from s2s_map.config.checked import Checked
 
 SENSOR_PRESETS: dict[str, dict[str, float]] = {
     "sentinel": {"gsd_m": 10.0, "patch_m": 2560.0},
@@ -13,18 +15,15 @@ SENSOR_PRESETS: dict[str, dict[str, float]] = {
 """Sensor profiles by name: 256 px at 10 m, 300 px at 0.6 m, 256 px at 0.2 m, 2,560 m at 30 m."""
 
 
-class Frozen(BaseModel):
-    """A value: it does not change, and takes no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SensorProfile(Frozen):
+class SensorProfile(Checked):
     """What the model is told about a source's scale."""
 
-    gsd_m: float = Field(gt=0, description="Ground sample distance of the imagery, metres.")
+    gsd_m: float = Field(
+        ge=0.001, le=100_000, description="Ground sample distance of the imagery, metres."
+    )
     patch_m: float = Field(
-        gt=0,
+        ge=0.1,
+        le=1_000_000,
         description="Ground size of a patch, one model input, at zoom 1, metres; or patch_px: in "
         "pixels of gsd_m.",
     )

@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from s2s_map.config.checked import Checked, Class
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.scale import PRESETS, SCALE_HELP, Scale, ValueScale
-from s2s_map.config.sensor import Frozen
 from s2s_map.config.times import parse_time
 
 TRUE_COLOUR = ValueScale(min=0.0, max=0.5, gamma=1.5)
@@ -20,7 +20,7 @@ _LAST = re.compile(r"last (\d{1,3}) (day|month|year)s?")
 _DAYS = {"day": 1.0, "month": 365.25 / 12.0, "year": 365.25}
 
 
-class StacAssets(Frozen):
+class StacAssets(Checked):
     """What the API calls the bands."""
 
     red: str = Field(default="red", description="Asset of red, B04.")
@@ -54,7 +54,7 @@ class StacEntry(Entry):
         le=64,
         description="Scenes at most of each MGRS tile and orbit, the least cloudy.",
     )
-    clear: tuple[int, ...] = Field(
+    clear: tuple[Class, ...] = Field(
         default=(2, 4, 5, 6, 7, 11),
         min_length=1,
         description="Classes of SCL that count as seen: dark, vegetation, bare, water, "
@@ -71,7 +71,9 @@ class StacEntry(Entry):
         + SCALE_HELP.partition(", or a product")[0]
         + ".",
     )
-    pixel_m: float = Field(default=10.0, gt=0, description="Pixel of the bands, metres.")
+    pixel_m: float = Field(
+        default=10.0, ge=0.001, le=100_000, description="Pixel of the bands, metres."
+    )
     token_url: str | None = Field(
         default=None,
         description="Where to fetch the tokens that sign addresses, as Planetary Computer wants "

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from s2s_map.config.checked import Checked, Metres
 from s2s_map.config.model import ModelConfig
 
+type Row = Annotated[int, Field(ge=0, le=10**9)]
+type Weight = Annotated[float, Field(ge=0, le=10**6)]
 type LossName = Literal["ia", "it", "at", "i_at", "fdt", "token", "geometry"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TrainScene(_Part):
+class TrainScene(Checked):
     """One prepared scene to cut training patches from."""
 
     file: str = Field(description="File in the data folder, as the preparation script wrote it.")
-    weight: float = Field(gt=0, description="How often it is drawn, relative to the others.")
-    pixel_m: tuple[float, float] = Field(
+    weight: float = Field(
+        gt=0, le=10**6, description="How often it is drawn, relative to the others."
+    )
+    pixel_m: tuple[Metres, Metres] = Field(
         description="Smallest and largest size of an input pixel on the ground, metres."
     )
-    held_out_rows: tuple[tuple[int, int], ...] = Field(
+    held_out_rows: tuple[tuple[Row, Row], ...] = Field(
         (), description="Rows (first, past the last) of the scene kept for validation."
     )
 
 
-class AugmentConfig(_Part):
+class AugmentConfig(Checked):
     """Random changes of colour and validity; the larger the number, the stronger."""
 
     brightness: float = Field(0.2, ge=0, lt=1, description="Relative change, at most.")
@@ -47,37 +48,43 @@ class AugmentConfig(_Part):
     )
 
 
-class LossConfig(_Part):
+class LossConfig(Checked):
     """Weights of the losses; a loss that is not named is not computed."""
 
-    weights: dict[LossName, float] = Field(
+    weights: dict[LossName, Weight] = Field(
         {"fdt": 1.0, "token": 1.0, "geometry": 1.0},
         description="Weight by loss: ia, it, at, i_at, fdt as published; token and geometry ours.",
     )
-    pseudo_alpha: float = Field(0.1, ge=0, description="Weight of pseudo-positives.")
-    tokens: int = Field(1024, ge=2, description="Image tokens a step in the token loss.")
-    texts: int = Field(256, ge=2, description="Captions a step in the token and geometry losses.")
+    pseudo_alpha: float = Field(0.1, ge=0, le=10**6, description="Weight of pseudo-positives.")
+    tokens: int = Field(1024, ge=2, le=10**7, description="Image tokens a step in the token loss.")
+    texts: int = Field(
+        256, ge=2, le=10**7, description="Captions a step in the token and geometry losses."
+    )
     feature_noise: float = Field(
-        0.0, ge=0, description="Deviation of noise on text features, relative to theirs."
+        0.0, ge=0, le=1000, description="Deviation of noise on text features, relative to theirs."
     )
 
 
-class OptimiserConfig(_Part):
+class OptimiserConfig(Checked):
     """AdamW with a linear warm-up and a cosine to zero."""
 
-    steps: int = Field(1500, ge=1, description="Number of steps.")
-    batch: int = Field(48, ge=2, description="Patches a step.")
-    rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
-    backbone_rate: float = Field(1e-4, ge=0, description="Highest rate of pretrained layers.")
-    weight_decay: float = Field(0.05, ge=0, description="Weight decay.")
-    warmup: int = Field(100, ge=0, description="Steps of warm-up.")
-    clip: float = Field(0.5, gt=0, description="Largest norm of the gradient.")
+    steps: int = Field(1500, ge=1, le=10**9, description="Number of steps.")
+    batch: int = Field(48, ge=2, le=10**6, description="Patches a step.")
+    rate: float = Field(1e-3, gt=0, le=1000, description="Highest learning rate.")
+    backbone_rate: float = Field(
+        1e-4, ge=0, le=1000, description="Highest rate of pretrained layers."
+    )
+    weight_decay: float = Field(0.05, ge=0, le=1000, description="Weight decay.")
+    warmup: int = Field(100, ge=0, le=10**9, description="Steps of warm-up.")
+    clip: float = Field(0.5, gt=0, le=10**9, description="Largest norm of the gradient.")
 
 
-class TrainConfig(_Part):
+class TrainConfig(Checked):
     """Everything that decides what comes out of training."""
 
-    name: str = Field(min_length=1, description="Name of the model.")
+    several_lines = frozenset({"card"})
+
+    name: str = Field(min_length=1, max_length=200, description="Name of the model.")
     title: str = Field(description="One line for people.")
     data: Path = Field(description="Folder of prepared data.")
     output: Path = Field(description="Folder for model.safetensors and card.json.")
@@ -98,8 +105,8 @@ class TrainConfig(_Part):
     hold_out: bool = Field(
         True, description="Keep the held-out rows out of training; false for the final weights."
     )
-    seed: int = Field(0, ge=0, description="Random seed.")
-    threads: int = Field(2, ge=1, description="Processor threads.")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="Random seed.")
+    threads: int = Field(2, ge=1, le=4096, description="Processor threads.")
     card: dict[str, object] = Field(
         default_factory=dict, description="Further fields of the model card."
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from s2s_map.config.checked import Checked, Degrees
 from s2s_map.config.entry import Entry, OnMissing
-from s2s_map.config.sensor import Frozen
 
 _PLACE = re.compile(r"(\$?)\{([^}]*)\}")
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -36,10 +36,13 @@ _HINTS = {
 }
 
 
-class BlankConfig(Frozen):
+Status = Annotated[int, Field(ge=100, le=599)]
+
+
+class BlankConfig(Checked):
     """How a server says that it has no imagery at a place; such web tiles are no data."""
 
-    status: tuple[int, ...] = Field(
+    status: tuple[Status, ...] = Field(
         default=(204, 404), description="Status codes of web tiles that do not exist."
     )
     header: str | None = Field(
@@ -78,7 +81,7 @@ class BlankConfig(Frozen):
         return value
 
 
-class MannersConfig(Frozen):
+class MannersConfig(Checked):
     """How a server is asked: how often, how patiently, and when to leave it alone."""
 
     connections: int = Field(
@@ -86,51 +89,70 @@ class MannersConfig(Frozen):
     )
     per_second: float = Field(
         default=20.0,
-        gt=0,
+        ge=1e-4,
+        le=10_000,
         description="Requests a second to the host, at most, of all processes of a machine.",
     )
     per_day: int | None = Field(
         default=None,
         ge=1,
+        le=10**9,
         description="Requests a day that the provider allows, of all processes of a machine: the "
         "plan warns beyond it; a run stops at it, to be started again the next day (UTC).",
     )
     attempts: int = Field(default=5, ge=1, le=10, description="Attempts for one web tile.")
     first_wait_s: float = Field(
-        default=1.0, gt=0, description="Wait before the second attempt; doubles, with jitter."
+        default=1.0,
+        gt=0,
+        le=86_400,
+        description="Wait before the second attempt; doubles, with jitter.",
     )
     longest_wait_s: float = Field(
         default=60.0,
         gt=0,
+        le=86_400,
         description="Longest wait, seconds. A server that asks for a longer one (Retry-After) is "
         "not asked again for that web tile.",
     )
-    timeout_s: float = Field(default=30.0, gt=0, description="Time for one answer, seconds.")
+    timeout_s: float = Field(
+        default=30.0, gt=0, le=3600, description="Time for one answer, seconds."
+    )
     breaker_failures: int = Field(
-        default=20, ge=1, description="Failures in a row after which the host is left alone."
+        default=20,
+        ge=1,
+        le=10**6,
+        description="Failures in a row after which the host is left alone.",
     )
     breaker_rest_s: float = Field(
-        default=30.0, gt=0, description="Rest before it is asked again, seconds; doubles."
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="Rest before it is asked again, seconds; doubles.",
     )
     breaker_rests: int = Field(
-        default=4, ge=0, description="Rests after which the host is given up."
+        default=4, ge=0, le=1000, description="Rests after which the host is given up."
     )
 
 
-class CacheConfig(Frozen):
+class CacheConfig(Checked):
     """What is kept on disk between runs; the server's own Cache-Control holds within this."""
 
     max_gb: float = Field(
         default=10.0,
         ge=0,
+        le=10**6,
         description="Size of the cache of this source in 10^9 bytes; 0 keeps nothing on disk.",
     )
     max_days: float = Field(
-        default=30.0, gt=0, description="Longest time a web tile is kept, days, whatever is said."
+        default=30.0,
+        gt=0,
+        le=36_525,
+        description="Longest time a web tile is kept, days, whatever is said.",
     )
     fresh_days: float = Field(
         default=7.0,
         ge=0,
+        le=36_525,
         description="Time a web tile is used without asking again where the server does not say "
         "for how long it may be, days.",
     )
@@ -161,7 +183,7 @@ class XyzEntry(Entry):
         description="Level to use; if not given, the coarsest whose pixels are at most "
         "sensor.gsd_m (10 % tolerance) on the ground all over the region.",
     )
-    bounds: tuple[float, float, float, float] | None = Field(
+    bounds: tuple[Degrees, Degrees, Degrees, Degrees] | None = Field(
         default=None, description="West, south, east, north in degrees; the whole Earth if not set."
     )
     blank: BlankConfig = Field(default_factory=BlankConfig, description="Placeholders: no data.")

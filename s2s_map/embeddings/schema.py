@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,12 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from s2s_map.embeddings.georeference import (
     SPATIAL_REF,
     coordinate_attributes,
+    grid_from_attributes,
     group_attributes,
     spatial_ref_attributes,
     variable_attributes,
@@ -31,15 +34,28 @@ ROOT = "zarr.json"
 """The metadata of the group itself."""
 
 STORE_ID = "store_id"
-"""Key of the attributes: a random name, which tells a store from one that was there before it."""
+"""File beside the array's metadata: a random name, which tells a store from one that was there
+before it. Not in the metadata, which are the same for the same config; stores of version 0.1.0
+have it in their attributes."""
 
 PROVENANCE = "s2s_map:provenance"
 """Key of the group's attributes: what was given at creation, anything JSON can hold."""
+
+CHECKSUM = "s2s_map:metadata_sha256"
+"""Key of the group's attributes: `metadata_checksum`."""
+
+FILES = "s2s_map:files_sha256"
+"""Key of the group's attributes: SHA-256 of each file beside the embeddings and their metadata."""
 
 SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
 
 _DIMENSIONS = ("time", "y", "x", "dim")
+# Metadata, chunks, and what zarr leaves of a chunk that it was killed at.
+_STORE_FILE = re.compile(
+    rf"((?:{ARRAY}|time|y|x|{SPATIAL_REF})/)?zarr\.json(\.[0-9a-f]+\.partial)?"
+    rf"|{ARRAY}/{STORE_ID}|(?:{ARRAY}|time|y|x|{SPATIAL_REF})/c(/\d+)*(\.[0-9a-f]+\.partial)?"
+)
 _CHUNK_CELLS = 64
 _KEYS = (
     "s2s_map:schema",
@@ -47,6 +63,10 @@ _KEYS = (
     "s2s_map:time_slots",
     PROVENANCE,
 )
+
+
+class DamagedMetadataError(StoreError):
+    """Metadata of a store that are not what was written."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +104,8 @@ def create_group(
 ) -> None:
     """Make the group, its coordinates and its empty array of embeddings.
 
+    A `STORE_ID` among the attributes is kept beside them.
+
     Raises:
         ValueError: Without a time slot, for repeated ones, or a dtype that is not floating.
     """
@@ -92,6 +114,8 @@ def create_group(
         raise ValueError(f"a store takes one or more different time slots, got {slots}")
     if dim < 1 or np.dtype(dtype).kind != "f":
         raise ValueError(f"a store takes floats of at least one dim, got {dtype} and {dim}")
+    described = dict(attributes)
+    store_id = described.pop(STORE_ID, None)
     group = zarr.create_group(
         store=path,
         zarr_format=3,
@@ -102,7 +126,7 @@ def create_group(
             **dict(
                 zip(
                     _KEYS,
-                    (SCHEMA, SCHEMA_VERSION, slots, dict(attributes)),
+                    (SCHEMA, SCHEMA_VERSION, slots, described),
                     strict=True,
                 )
             ),
@@ -118,7 +142,8 @@ def create_group(
         chunks=(1, chunk, chunk, dim),
         shards=(len(slots), block, block, dim),
         # Measured on embeddings: byte shuffling and a low level give most of the gain.
-        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+        # Each chunk ends in its checksum: who reads it, with whatever library, checks it.
+        compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()),
         fill_value=np.nan,
         dimension_names=_DIMENSIONS,
         attributes={
@@ -129,6 +154,87 @@ def create_group(
         },
         config={"write_empty_chunks": False},
     )
+    files = {file.relative_to(path).as_posix(): _sha256(file) for file in _beside(path)}
+    group.attrs.update({FILES: dict(sorted(files.items()))})
+    group.attrs.update({CHECKSUM: metadata_checksum(path, group.attrs.asdict())})
+    if store_id:
+        (path / ARRAY / STORE_ID).write_text(f"{store_id}\n", encoding="ascii")
+
+
+def _beside(path: Path) -> list[Path]:
+    kept = (path / ROOT, path / ARRAY / ROOT)
+    return [file for file in path.rglob("*") if file.is_file() and file not in kept]
+
+
+def metadata_checksum(where: OutputPath, attributes: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hexadecimal, of what decides how a store is read.
+
+    Args:
+        where: The group; the metadata of its embeddings are read there.
+        attributes: Attributes of the group; their own checksum does not count.
+
+    Raises:
+        OSError: If the metadata of the embeddings cannot be read.
+        ValueError: If they are no JSON.
+    """
+    array = json.loads((where / ARRAY / ROOT).read_text(encoding="utf-8"))
+    counted = {key: value for key, value in attributes.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps([counted, array], sort_keys=True).encode()).hexdigest()
+
+
+def check_metadata(where: OutputPath) -> None:
+    """Compare the metadata of a store with their checksum; older ones have none.
+
+    Raises:
+        DamagedMetadataError: If they are not what was written.
+        OutputError: If an object store cannot be read.
+    """
+    try:
+        attributes = json.loads((where / ROOT).read_text(encoding="utf-8")).get("attributes", {})
+        if not any(key in attributes for key in (*_KEYS, CHECKSUM)):
+            return  # Of somebody else, as will be said.
+        there = metadata_checksum(where, attributes)
+        array = (where / ARRAY / ROOT).read_text(encoding="utf-8")
+        sealed = attributes.get(CHECKSUM)
+        # Those with checksums in their chunks have always had one of their metadata.
+        sound = sealed == there if sealed is not None else '"crc32c"' not in _inner_codecs(array)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        raise damaged_metadata(where)
+
+
+def _inner_codecs(array: str) -> str:
+    return json.dumps(json.loads(array)["codecs"][0]["configuration"]["codecs"])
+
+
+def damaged_metadata(where: OutputPath) -> DamagedMetadataError:
+    """Return the error that the metadata of a store are damaged."""
+    return DamagedMetadataError(
+        f"the metadata of {where} are damaged",
+        remedy="start the same run again (s2s-map run CONFIG), which writes them anew",
+    )
+
+
+def damaged_files(where: OutputPath, attributes: Mapping[str, Any]) -> list[str]:
+    """Return which files beside the embeddings, such as coordinates, are not what was written.
+
+    Args:
+        where: The group.
+        attributes: Its attributes.
+    """
+    return [
+        name
+        for name, sha256 in attributes.get(FILES, {}).items()
+        if _sha256(where / name) != sha256
+    ]
+
+
+def _sha256(path: OutputPath) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
@@ -166,18 +272,51 @@ def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
     return StoreSchema(array, tuple(str(slot) for slot in slots), provenance)
 
 
-def read_store_id(path: OutputPath) -> str | None:
-    """Return the random name of a store; None if it has none, as older ones, or is not there.
+type StoreMark = tuple[str | None, tuple[int, int, int] | None]
+"""The id of a store, and its rows and columns of blocks with the cells of one; None: not known."""
+
+
+def read_store_mark(path: OutputPath) -> StoreMark:
+    """Return the random name of a store and its blocks; None for what it does not say.
+
+    Older stores have no name, and one that is not there has neither.
 
     Raises:
         OutputError: If an object store cannot be read.
     """
     try:
-        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
-        found = content["attributes"][PROVENANCE].get(STORE_ID)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        attributes = json.loads((path / ROOT).read_text(encoding="utf-8"))["attributes"]
+        found = _kept_id(path) or attributes[PROVENANCE].get(STORE_ID)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, None
+    blocks: tuple[int, int, int] | None
+    try:
+        grid = grid_from_attributes(attributes, path)
+        blocks = (*grid.block_shape, grid.block_cells**2)
+    except StoreError:
+        blocks = None
+    return found if isinstance(found, str) else None, blocks
+
+
+def _kept_id(path: OutputPath) -> str | None:
+    try:
+        return (path / ARRAY / STORE_ID).read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
         return None
-    return found if isinstance(found, str) else None
+
+
+def is_store(path: OutputPath) -> bool:
+    """Return whether the metadata of an embeddings store lie at a path, whatever its version."""
+    try:
+        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
+        return bool(content["attributes"][_KEYS[0]] == SCHEMA)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def is_store_file(name: str) -> bool:
+    """Return whether a file of this name, relative to a store, is part of it."""
+    return _STORE_FILE.fullmatch(name) is not None
 
 
 def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:

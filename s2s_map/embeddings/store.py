@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
+from zarr.codecs import Crc32cCodec
 
 from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.georeference import grid_from_attributes
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
-from s2s_map.embeddings.replacing import output_errors, replacing_folder
-from s2s_map.embeddings.schema import ARRAY, PROVENANCE, ROOT, create_group, read_schema
+from s2s_map.embeddings.replacing import output_errors, replacing_file, replacing_folder
+from s2s_map.embeddings.schema import (
+    ARRAY,
+    CHECKSUM,
+    PROVENANCE,
+    ROOT,
+    check_metadata,
+    create_group,
+    damaged_files,
+    damaged_metadata,
+    metadata_checksum,
+    read_schema,
+    read_store_mark,
+)
 from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
+
+_PIECE_BYTES = 1 << 20
 
 
 class EmbeddingsStore:
@@ -81,27 +99,61 @@ class EmbeddingsStore:
         if cls.exists(target):
             raise OutputError(f"{target} exists", remedy="resume the run, or use --overwrite")
         if isinstance(target, ObjectPath):
-            with output_errors(target), tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
-                made = Path(name) / target.name
-                create_group(made, grid, dim, time_slots, attributes, dtype)
-                upload_folder(made, target, last=ROOT)
+            cls.restore(target, grid, dim, time_slots, attributes, dtype)
             return cls.open(target)
         with replacing_folder(target) as partial:
             create_group(partial, grid, dim, time_slots, attributes, dtype)
         return cls.open(target)
 
     @staticmethod
+    def restore(
+        path: OutputPath,
+        grid: MapGrid,
+        dim: int,
+        time_slots: Sequence[str],
+        attributes: Mapping[str, Any],
+        dtype: DTypeLike = np.float16,
+    ) -> None:
+        """Write everything of a store but its blocks, which stay as they are.
+
+        Args:
+            path: The store.
+            grid: Cells and blocks, as for `create`.
+            dim: Length of an embedding.
+            time_slots: Labels of the time slots.
+            attributes: Provenance.
+            dtype: float16, or float32.
+
+        Raises:
+            OutputError: For a full disk, a read-only folder and the like.
+        """
+        with output_errors(path), tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
+            made = Path(name) / path.name
+            create_group(made, grid, dim, time_slots, attributes, dtype)
+            if isinstance(path, ObjectPath):
+                upload_folder(made, path, last=ROOT)
+                return
+            files = [file for file in made.rglob("*") if file.is_file()]
+            # The group's own metadata last: they say that all is there.
+            for file in sorted(files, key=lambda file: file == made / ROOT):
+                with replacing_file(path / file.relative_to(made)) as partial:
+                    shutil.copyfile(file, partial)
+
+    @staticmethod
     def exists(path: OutputPath) -> bool:
         """Return whether there is a store at a path, made to its end."""
-        # In an object store the group's own metadata are put last.
-        return path.exists() if isinstance(path, Path) else (path / ROOT).is_file()
+        # In an object store the group's own metadata are put last. Where a folder has none at all,
+        # a writer was late that had lost it.
+        metadata = (path / ROOT, path / ARRAY / ROOT)
+        return any(file.is_file() for file in metadata[: 1 + isinstance(path, Path)])
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | ObjectPath) -> EmbeddingsStore:
         """Open an existing store for reading and writing.
 
         Raises:
-            StoreError: For a missing or damaged store, or one of another schema version.
+            StoreError: For a missing store, or one of another schema version.
+            DamagedMetadataError: For metadata that are not what was written.
         """
         folder = output_path(path)
         there = folder.is_dir() if isinstance(folder, Path) else cls.exists(folder)
@@ -110,14 +162,41 @@ class EmbeddingsStore:
                 f"no embeddings store at {folder}",
                 remedy="make one with s2s-map run CONFIG",
             )
-        with _damage(folder, "metadata"):
-            group = zarr.open_group(store=zarr_target(folder), mode="r+", use_consolidated=False)
-            return cls(folder, group)
+        check_metadata(folder)
+        try:
+            with wrapped(folder):
+                target = zarr_target(folder)
+                group = zarr.open_group(store=target, mode="r+", use_consolidated=False)
+                return cls(folder, group)
+        except (MemoryError, StoreError, OutputError):
+            raise
+        except Exception as error:
+            raise damaged_metadata(folder) from error
 
     @property
     def path(self) -> OutputPath:
         """Where the store lies."""
         return self._path
+
+    @property
+    def id(self) -> str | None:
+        """A random name, which tells this store from others of the same content."""
+        return read_store_mark(self._path)[0]
+
+    @property
+    def group(self) -> zarr.Group:
+        """The Zarr group."""
+        return self._group
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values as stored."""
+        return np.dtype(self._array.dtype)
+
+    @property
+    def has_chunk_checksums(self) -> bool:
+        """Whether each chunk carries a checksum, as those of older versions do not."""
+        return any(isinstance(codec, Crc32cCodec) for codec in self._array.compressors)
 
     @property
     def grid(self) -> MapGrid:
@@ -150,7 +229,18 @@ class EmbeddingsStore:
         """
         self._attributes = {**self._attributes, **attributes}
         with output_errors(self._path), wrapped(self._path):
-            self._group.attrs.update({PROVENANCE: self._attributes})
+            changed = {**self._group.attrs.asdict(), PROVENANCE: self._attributes}
+            checksum = metadata_checksum(self._path, json.loads(json.dumps(changed)))
+            known = {CHECKSUM: checksum} if CHECKSUM in changed else {}
+            self._group.attrs.update({PROVENANCE: self._attributes, **known})
+
+    def damaged_files(self) -> list[str]:
+        """Return which files beside the embeddings, such as coordinates, are damaged.
+
+        Raises:
+            OutputError: If an object store cannot be read.
+        """
+        return damaged_files(self._path, self._group.attrs.asdict())
 
     def write_block(self, block: Block, values: NDArray[np.floating[Any]]) -> str:
         """Write all time slots of a block in one go, durably: a loss of power does not undo it.
@@ -179,11 +269,12 @@ class EmbeddingsStore:
         stored[missing] = np.nan
         shard = self.shard(block)
         with output_errors(self._path), wrapped(self._path):
+            self._check_there()
             self._clear(shard, block)
             self._array[:, block.y, block.x, :] = stored
             if isinstance(shard, Path) and isinstance(self._path, Path):
                 make_durable(shard, self._path)
-        return _sha256(stored)
+        return hashlib.sha256(_bytes(stored)).hexdigest()
 
     def shard(self, block: Block) -> OutputPath:
         """Return the file or object of a block; it is there only if the block holds data."""
@@ -223,12 +314,37 @@ class EmbeddingsStore:
             for leftover in shard.parent.glob("*.partial"):  # Of writers that were killed.
                 leftover.unlink(missing_ok=True)
         whole = (self._grid.block_cells, self._grid.block_cells)
-        if block.shape != whole and shard.exists():
-            # Blocks at the edge fill a part of their shard, and zarr reads the rest first.
+        if block.shape != whole:
+            # Blocks at the edge fill a part of their shard, and zarr would keep the rest of what
+            # is there, which may be damaged.
+            shard.unlink(missing_ok=True)
+
+    def _check_there(self) -> None:
+        # Zarr would make the whole path anew.
+        if isinstance(self._path, Path) and not (self._path / ROOT).is_file():
+            raise OutputError(
+                f"{self._path} was renamed or removed while the run was writing to it",
+                remedy="put it back and start the same command again",
+            )
+
+    def file_crc(self, block: Block) -> str:
+        """Return the CRC-32C of a block's file; "" in an object store, or without data.
+
+        Raises:
+            OutputError: If the file cannot be read.
+        """
+        shard = self.shard(block)
+        if not isinstance(shard, Path):
+            return ""
+        crc = 0
+        with output_errors(shard):
             try:
-                self._read_stored(block)
-            except StoreError:
-                shard.unlink(missing_ok=True)
+                with shard.open("rb", buffering=0) as file:
+                    while piece := file.read(_PIECE_BYTES):
+                        crc = google_crc32c.extend(crc, piece)
+            except FileNotFoundError:
+                return ""
+        return f"{crc:08x}"
 
     def read_block(self, block: Block) -> NDArray[np.float32]:
         """Return the embeddings of a block, shape (time, ny, nx, dim).
@@ -270,9 +386,15 @@ class EmbeddingsStore:
         Raises:
             StoreError: For a damaged shard.
         """
-        return _sha256(self._read_stored(block))
+        self._check(block)
+        digest = hashlib.sha256()
+        with _damage(self._path, f"block {block.key}"):
+            for slot in range(len(self._time_slots)):
+                values = np.asarray(self._array[slot : slot + 1, block.y, block.x, :])
+                digest.update(_bytes(values))
+        return digest.hexdigest()
 
-    def __reduce__(self) -> tuple[Any, tuple[OutputPath]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return EmbeddingsStore.open, (self._path,)
 
     def __repr__(self) -> str:
@@ -292,9 +414,9 @@ class EmbeddingsStore:
             raise ValueError(f"block {block.key} is not a block of the grid of {self._path}")
 
 
-def _sha256(values: NDArray[Any]) -> str:
+def _bytes(values: NDArray[Any]) -> memoryview:
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(np.ascontiguousarray(little).view(np.uint8).data).hexdigest()
+    return np.ascontiguousarray(little).view(np.uint8).data
 
 
 @contextmanager
@@ -308,5 +430,5 @@ def _damage(path: OutputPath, part: str) -> Iterator[None]:
     except Exception as error:
         raise StoreError(
             f"cannot read {part} of {path} ({type(error).__name__}: {error})",
-            remedy=f"if it is damaged, remove {ARRAY} there and run again",
+            remedy="s2s-map verify finds what is damaged; the same run again embeds it anew",
         ) from error

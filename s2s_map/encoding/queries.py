@@ -318,6 +318,8 @@ def _embed(
     else:
         embedded = model.embed_recording(recording.waveform, recording.rate)
         vector, details = embedded.vector, dict(embedded.details)
+        if recording.scaled_from is not None:
+            details["scaled_from"] = round(recording.scaled_from, 3)
     length = float(np.linalg.norm(vector))
     if vector.shape != (model.dim,) or not np.isfinite(length) or length == 0:
         raise QueryError(

@@ -34,13 +34,13 @@ def cache_key(*parts: str) -> str:
     return hashlib.sha256("\n".join((FORMAT, *parts)).encode()).hexdigest()[:40]
 
 
-def load_cached(folder: Path | None, key: str, dim: int) -> Cached | None:
+def load_cached(folder: Path | None, key: str, dim: int | None = None) -> Cached | None:
     """Load vectors (..., dim) and their details; None if there are none, or damaged ones.
 
     Args:
         folder: The cache; None: there is no cache.
         key: From `cache_key`.
-        dim: Numbers per vector.
+        dim: Numbers per vector; None: as many as there are.
     """
     if folder is None:
         return None
@@ -52,7 +52,8 @@ def load_cached(folder: Path | None, key: str, dim: int) -> Cached | None:
             details: dict[str, Any] = json.loads(str(file["details"]))
     except (OSError, KeyError, ValueError, EOFError, BadZipFile):
         return None
-    if vectors.shape[-1:] != (dim,) or not np.isfinite(vectors).all():
+    fits = vectors.ndim > 0 and dim in (None, vectors.shape[-1])
+    if not fits or not np.isfinite(vectors).all():
         return None
     return vectors, details
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from rasterio.windows import Window
 
 from s2s_map.catalog.opening import open_raster
 from s2s_map.catalog.scene import Scene
+from s2s_map.catalog.unchanged import local_files
 from s2s_map.catalog.uris import is_remote
-from s2s_map.catalog.vrt import is_vrt, vrt_sources
 from s2s_map.errors import ImageryError
 
 PIECE_BYTES = 4096
@@ -25,8 +26,6 @@ _PIECES, _FEWEST, _MOST = 4096, 4, 256
 _TILES, _MOST_TILES = 256, 4
 # Formats of which a tile can be had without what is before it.
 _TILED = ("GTiff", "JP2OpenJPEG")
-# Masks and overviews that GDAL finds beside a file decide pixels as well.
-_BESIDE = (".msk", ".ovr")
 _AT_A_TIME = 8
 
 
@@ -47,9 +46,8 @@ def fingerprint(scenes: Sequence[Scene], *, tolerant: bool = False) -> str:
     Raises:
         ImageryError: For a file that is gone or cannot be read.
     """
-    local = {scene: list(_local_files(scene)) for scene in scenes if not is_remote(scene.uri)}
-    files = sum(map(len, local.values()))
-    pieces = min(_MOST, max(_FEWEST, _PIECES // max(1, files)))
+    local = {scene: list(local_files(scene.uri)) for scene in scenes if not is_remote(scene.uri)}
+    pieces = _pieces(sum(map(len, local.values())))
     tiles = min(_MOST_TILES, max(1, _TILES // max(1, len(scenes) - len(local))))
     jobs: list[Callable[[], bytes]] = []
     for scene in scenes:
@@ -64,14 +62,24 @@ def fingerprint(scenes: Sequence[Scene], *, tolerant: bool = False) -> str:
     return whole.hexdigest()
 
 
-def _local_files(scene: Scene) -> Iterator[Path]:
-    path = Path(scene.uri)
-    for file in (path, *(vrt_sources(path) if is_vrt(path) else ())):
-        yield file
-        for suffix in _BESIDE:
-            beside = file.with_name(file.name + suffix)
-            if beside.is_file():
-                yield beside
+def sampled_files(scenes: Sequence[Scene]) -> dict[str, str]:
+    """Return hashes of the samples of all local files, by path; "" for one that is gone."""
+    local = [
+        file for scene in scenes if not is_remote(scene.uri) for file in local_files(scene.uri)
+    ]
+    pieces = _pieces(len(local))
+
+    def sampled(file: Path) -> str:
+        with suppress(ImageryError):
+            return _of_file(file, pieces).hex()
+        return ""
+
+    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="fingerprint") as pool:
+        return dict(zip(map(str, local), pool.map(sampled, local), strict=True))
+
+
+def _pieces(files: int) -> int:
+    return min(_MOST, max(_FEWEST, _PIECES // max(1, files)))
 
 
 def _of_file(path: Path, pieces: int) -> bytes:

@@ -100,8 +100,8 @@ class Lattice:
     def origin(self, window: PixelWindow) -> tuple[float, float]:
         """Return x and y in metres of a window's north-west corner."""
         return (
-            float(self.west + window.left * self.pixel_m),
-            float(self.north - window.top * self.pixel_m),
+            _after(self.west, window.left, self.pixel_m),
+            _after(self.north, -window.top, self.pixel_m),
         )
 
     def bounds(self, window: PixelWindow) -> Bounds:
@@ -125,6 +125,12 @@ class Lattice:
         """Return scale and offset from rows to those of a north-up scene of the same CRS."""
         size = Fraction(-scene.transform.e)
         return float(self.pixel_m / size), float((Fraction(scene.transform.f) - self.north) / size)
+
+
+def _after(start: Fraction, steps: int, step: Fraction) -> float:
+    """Return ``float(start + steps * step)``, in a fraction of the time that fractions take."""
+    whole = start.numerator * step.denominator + steps * step.numerator * start.denominator
+    return whole / (start.denominator * step.denominator)
 
 
 def squares_of(window: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, PixelWindow]]:

@@ -144,7 +144,9 @@ def _coarse(
     token_url = entry.token_url
     if token_url is not None:
         token_url = token_url.replace("{collection}", entry.collection)
-    settings = remote_settings(signed(item["assets"][asset]["href"], token_url))
+    settings = remote_settings(
+        signed(item["assets"][asset]["href"], token_url), entry.url, entry.redirects_to
+    )
     with settings.environment(), reading(settings), open_dataset(settings) as image:
         side = max(image.width, image.height)
         levels = [n for n, f in enumerate(image.overviews(1)) if side / f >= _SIDE_PX / 2]

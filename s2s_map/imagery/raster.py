@@ -11,19 +11,21 @@ from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.catalog import files, ordered, scenes
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
+from s2s_map.catalog.unchanged import FileStamp, Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
-from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.catalog import RasterEntry, stated_nodata
 from s2s_map.config.scale import dumped
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.collars import has_masked_collar
 from s2s_map.imagery.estimate import bytes_estimate
-from s2s_map.imagery.fingerprint import fingerprint
+from s2s_map.imagery.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
 from s2s_map.imagery.sample import Sample, sample_files
 from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.redaction import redacted
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class RasterSource(Source):
         return self.scenes
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        if self.entry.redirects_to:
+            # This may be another process than the one that opened it.
+            permit((scene.uri for scene in self.scenes), self.entry.redirects_to)
         block = read_block(self.scenes, bounds, shape, crs, self.entry, holes=[])
         if not self.missing or block.valid.all():
             return block
@@ -96,7 +101,7 @@ class RasterSource(Source):
             "sampled_sha256": self._sampled_sha256,
             "bands": list(entry.bands),
             "scale": dumped(entry.scale),
-            "nodata": entry.nodata,
+            "nodata": stated_nodata(entry.nodata),
             **({"order": entry.order} if entry.order != "declared" else {}),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
             **self._collars(),
@@ -119,9 +124,24 @@ class RasterSource(Source):
         # Once: a run is of the imagery as it was when it started.
         return fingerprint(self.scenes, tolerant=self.entry.on_missing == "nodata")
 
+    def snapshot(self) -> Snapshot:
+        """Return stamps and samples of local files, and what servers say of remote ones."""
+        local = [scene for scene in self.scenes if not is_remote(scene.uri)]
+        contents = sampled_files(self.scenes)
+        stamps = {s.path: s for scene in local for s in map(_now, scene.stamps)}
+        remote = remote_states([scene.uri for scene in self.scenes if is_remote(scene.uri)])
+        return {
+            **{path: (stamp, contents.get(path, "")) for path, stamp in stamps.items()},
+            **{uri: (None, state) for uri, state in remote.items()},
+        }
+
     def describe(self) -> str:
         """Return how many scenes there are."""
         return f"{len(self.scenes)} scene{'s' * (len(self.scenes) != 1)}"
+
+
+def _now(stamp: FileStamp) -> FileStamp:
+    return FileStamp.of(stamp.path)
 
 
 def _scene_identity(scene: Scene) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene
+from s2s_map.catalog.unchanged import FileStamp, check_stamps
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.aligned import is_aligned, read_aligned
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.warped import read_warped, scene_window
+from s2s_map.redaction import redacted
 
 
 def read_block(
@@ -47,6 +48,7 @@ def read_block(
 
     Raises:
         ImageryError: For a file that has gone, or breaks while it is read.
+        ImageryChangedError: For one that is another than when its header was read.
         ValueError: For pixels that are not square.
     """
     lattice, window = Lattice.of(bounds, shape)
@@ -64,10 +66,14 @@ def read_block(
             else:
                 values, seen = read_warped(scene, lattice, part, target, entry)
         except ImageryError as error:
+            if FileStamp.of(scene.uri).size >= 0:
+                check_stamps(scene.stamps)  # Another file may not even open.
             if holes is None:
                 raise
             holes.append(Hole(error.found, redacted(scene.uri)))
             continue
+        # After reading: what was read before is what was planned, too.
+        check_stamps(scene.stamps)
         rows, cols = part.slices_in(window)
         new = seen & ~valid[rows, cols]
         np.copyto(pixels[:, rows, cols], values, where=new)

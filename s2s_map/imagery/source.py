@@ -14,6 +14,7 @@ from odc.geo.crs import CRS
 from s2s_map.arrays import ImageBlock
 from s2s_map.catalog.coverage import Covers
 from s2s_map.catalog.projecting import LONLAT, project
+from s2s_map.catalog.unchanged import Snapshot
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.config.scale import MeasuredScale, Scale, is_measured
@@ -181,6 +182,10 @@ class Source(ABC):
         """Return the source with a scale whose numbers are known."""
         entry = self.entry.model_copy(update={"scale": scale})
         return replace(self, entry=entry)  # type: ignore[type-var]
+
+    def snapshot(self) -> Snapshot:
+        """Return what its files are like now, as far as it can be known at little cost."""
+        return {}
 
     @property
     def needs_freezing(self) -> bool:

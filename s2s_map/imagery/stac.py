@@ -28,6 +28,7 @@ from s2s_map.imagery.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sample import Sample, squares, thinned
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.imagery.stac_zone import StacZone, window_of
+from s2s_map.redaction import redacted
 
 SCHEMA = 1
 _BYTES_PER_PIXEL = 3 * 2 + 0.25
@@ -205,7 +206,7 @@ class StacSource(Source):
 
 def _request(entry: StacEntry) -> dict[str, Any]:
     return {
-        "url": entry.url,
+        "url": redacted(entry.url),
         "collection": entry.collection,
         "time": entry.time,
         "max_cloud": entry.max_cloud,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from s2s_map.config.files import open_regular, read_bounded
 from s2s_map.config.model import ModelCard
 from s2s_map.errors import CheckpointError, ModelError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "card.json"
+_MOST_CARD_BYTES = 4_000_000
 
 
 def save_model(
@@ -85,11 +87,13 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_FILE
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        return ModelCard.model_validate_json(read_bounded(path, _MOST_CARD_BYTES))
     except FileNotFoundError:
         raise ModelError(
             f"no {CARD_FILE} in {folder}", expected=f"a folder with {CARD_FILE} and {WEIGHTS_FILE}"
         ) from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -112,19 +116,9 @@ def load_weights(network: nn.Module, path: Path, sha256: str) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    check_weights_file(path, sha256)
     try:
-        found = file_sha256(path)
-        if found != sha256:
-            raise CheckpointError(
-                f"{path} has SHA-256 {found}",
-                expected=f"{sha256 or 'a hash'} by its card",
-                remedy="the file is damaged or not of this card: install or download it again",
-            )
         weights = load_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"no weights at {path}", remedy="install or download the model again"
-        ) from None
     except SafetensorError as error:
         raise CheckpointError(f"{path}: {error}", expected="a safetensors file") from None
     faults = compare_keys(network.state_dict(), weights)
@@ -134,6 +128,28 @@ def load_weights(network: nn.Module, path: Path, sha256: str) -> None:
             remedy="use weights and card of the same model",
         )
     network.load_state_dict(weights)
+
+
+def check_weights_file(path: Path, sha256: str) -> None:
+    """Check that a file of weights is there and the one expected.
+
+    Raises:
+        CheckpointError: If it is missing or another one.
+    """
+    try:
+        found = file_sha256(path)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"no weights at {path}", remedy="install or download the model again"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
+    if found != sha256:
+        raise CheckpointError(
+            f"{path} has SHA-256 {found}",
+            expected=f"{sha256 or 'a hash'} by its card",
+            remedy="the file is damaged or not of this card: install or download it again",
+        )
 
 
 def compare_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
@@ -156,5 +172,5 @@ def _shorten(items: list[str], most: int = 5) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

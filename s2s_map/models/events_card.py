@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from s2s_map.config.checked import Checked
+from s2s_map.config.files import read_bounded
 from s2s_map.errors import CheckpointError, ModelError
 
 CARD_FILE = "events.json"
 WEIGHTS_FILE = "events.safetensors"
+MOST_CARD_BYTES = 4_000_000
 
-type Bins = Annotated[tuple[float, ...], Field(min_length=64, max_length=64)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+type Decibels = Annotated[float, Field(ge=-1000, le=1000)]
+type Bins = Annotated[tuple[Decibels, ...], Field(min_length=64, max_length=64)]
 
 
-class EventsSource(_Part):
+class EventsSource(Checked):
     """Where the event weights come from."""
 
     package: str = Field(description="Package and version.")
@@ -31,7 +31,7 @@ class EventsSource(_Part):
     citation: str = Field(description="Publication to cite.")
 
 
-class Event(_Part):
+class Event(Checked):
     """One sound event."""
 
     name: str = Field(description="Name, as in the source.")
@@ -43,7 +43,7 @@ class Event(_Part):
     )
 
 
-class EventsCard(_Part):
+class EventsCard(Checked):
     """The events a recording is tagged with, and what the weights need to tag it."""
 
     source: EventsSource = Field(description="Where the weights come from.")
@@ -53,8 +53,12 @@ class EventsCard(_Part):
     )
     mel_mean_db: Bins = Field(description="Mean of each mel bin in training, dB.")
     mel_std_db: Bins = Field(description="Deviation of each mel bin in training, dB.")
-    loudness_mean_sone: float = Field(description="Mean loudness in training, sone.")
-    loudness_std_sone: float = Field(gt=0, description="Deviation of loudness in training, sone.")
+    loudness_mean_sone: float = Field(
+        ge=-1000, le=1000, description="Mean loudness in training, sone."
+    )
+    loudness_std_sone: float = Field(
+        ge=1e-6, le=1000, description="Deviation of loudness in training, sone."
+    )
     events: tuple[Event, ...] = Field(min_length=1, description="In the order of the outputs.")
 
     @model_validator(mode="after")
@@ -74,11 +78,13 @@ def read_events_card(folder: Path) -> EventsCard:
     """
     path = folder / CARD_FILE
     try:
-        return EventsCard.model_validate_json(path.read_bytes())
+        return EventsCard.model_validate_json(read_bounded(path, MOST_CARD_BYTES))
     except FileNotFoundError:
         raise CheckpointError(
             f"no {CARD_FILE} in {folder}", remedy="install or download the model again"
         ) from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload
@@ -162,12 +162,28 @@ class LoadedModel:
         Raises:
             QueryError: For an empty or too long text.
         """
-        # One core is for small encoders; a Flan-T5 is not one.
-        small = isinstance(self.card.config.text, MiniLMConfig)
-        with torch.inference_mode(), one_thread() if small else nullcontext():
+        with torch.inference_mode(), self._text_threads():
             features = self.text_encoder.tokens(text).to(self.device)
             vector = unit(self.network.embed_text(features).float())[0]
         return np.asarray(vector.cpu().numpy(), dtype=np.float32)
+
+    def read_text(self, text: str) -> NDArray[np.float32]:
+        """Return the unit vector of a text in the text encoder's own sentence space.
+
+        It is the mean of the token features, as sentence encoders are read (Reimers and Gurevych
+        2019): before the query map, which knows soundscapes only and places any text among them.
+
+        Raises:
+            QueryError: For an empty or too long text.
+        """
+        with torch.inference_mode(), self._text_threads():
+            vector = unit(self.text_encoder.tokens(text).float().mean(dim=1))[0]
+        return np.asarray(vector.cpu().numpy(), dtype=np.float32)
+
+    def _text_threads(self) -> AbstractContextManager[None]:
+        # One core is for small encoders; a Flan-T5 is not one.
+        small = isinstance(self.card.config.text, MiniLMConfig)
+        return one_thread() if small else nullcontext()
 
     def embed_recording(self, waveform: NDArray[np.float32], rate: int) -> AudioEmbedding:
         """Embed a mono recording (n,) of `rate` samples a second.
@@ -209,21 +225,9 @@ class LoadedModel:
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def _text_folder(self) -> Path:
-        config = self.card.config.text
-        if not isinstance(config, FlanT5Config):
-            from s2s_map.models.text_minilm import installed_folder
+        from s2s_map.models.text_encoder_files import text_folder
 
-            return installed_folder()
-        from s2s_map.models.text_encoder_files import find_text_encoder
-
-        folder = find_text_encoder(config)
-        if folder is None:
-            raise ModelError(
-                f"{self.name} reads texts with {config.source}, which is not on this machine",
-                remedy=f"run: s2s-map models fetch {self.name}, where there is a network; "
-                "then copy the folder of models (s2s-map models where)",
-            )
-        return folder
+        return text_folder(self.card)
 
     @cached_property
     def audio_encoder(self) -> AudioEncoder:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from s2s_map.config.model import ModelCard, Precision
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints import CARD_FILE, WEIGHTS_FILE, load_weights, read_card
+from s2s_map.models.checkpoints import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    check_weights_file,
+    load_weights,
+    read_card,
+)
 from s2s_map.models.places import models_folder
 from s2s_map.models.published import PUBLISHED
 from s2s_map.models.python_model import PREFIX, python_model
@@ -103,16 +109,31 @@ def load_model(name: str | Path, device: str = "cpu", precision: Precision = "fp
     folder = model_folder(name)
     card = read_card(folder)
 
-    from s2s_map.models.build import build_model
+    from s2s_map.models.build import build_model, check_size
     from s2s_map.models.loaded import LoadedModel, torch_device
     from s2s_map.models.precision import choose_precision
 
     where = torch_device(device)
+    check_size(card.config, folder / WEIGHTS_FILE)
     network = build_model(card.config)
     load_weights(network, folder / WEIGHTS_FILE, card.sha256)
     network = network.to(where).eval()
     chosen = choose_precision(precision, card.config, device)
     return LoadedModel(card, network.halve() if chosen == "bf16" else network, folder, chosen)
+
+
+def check_weights(name: str | Path) -> None:
+    """Check that the weights of a model are there and those of its card, without loading them.
+
+    Args:
+        name: A name out of `list_models`, or a folder with a card and weights.
+
+    Raises:
+        ModelError: For an unknown name or an unusable card.
+        CheckpointError: If the weights are missing or damaged.
+    """
+    folder = model_folder(name)
+    check_weights_file(folder / WEIGHTS_FILE, read_card(folder).sha256)
 
 
 def _names() -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2s_map.config.model import FlanT5Config, OriginCard
+from s2s_map.config.model import FlanT5Config, ModelCard, OriginCard
+from s2s_map.errors import ModelError
 from s2s_map.models.hub import DEFAULT_REVISION, get_file
 from s2s_map.models.places import models_folder
+from s2s_map.models.text_tokens import token_ids
 
 if TYPE_CHECKING:
     from s2s_map.models.hub import Source
@@ -38,6 +41,47 @@ def find_text_encoder(config: FlanT5Config, cache: Path | None = None) -> Path |
     cached = [try_to_load_from_cache(config.source, name, cache) for name in ENCODER_FILES]
     paths = [Path(path) for path in cached if isinstance(path, str)]
     return paths[0].parent if len(paths) == len(ENCODER_FILES) else None
+
+
+def text_folder(card: ModelCard) -> Path:
+    """The folder of a model's text encoder.
+
+    Raises:
+        ModelError: If it is not on this machine.
+    """
+    config = card.config.text
+    if not isinstance(config, FlanT5Config):
+        from s2s_map.models.text_minilm import installed_folder
+
+        return installed_folder()
+    folder = find_text_encoder(config)
+    if folder is None:
+        raise ModelError(
+            f"{card.name} reads texts with {config.source}, which is not on this machine",
+            remedy=f"run: s2s-map models fetch {card.name}, where there is a network; "
+            "then copy the folder of models (s2s-map models where)",
+        )
+    return folder
+
+
+def check_texts(card: ModelCard, texts: Sequence[str]) -> None:
+    """Check that texts are not too long for a model's text encoder, without its weights.
+
+    Raises:
+        ModelError: If its files are not on this machine.
+        QueryError: For an empty or too long text.
+    """
+    longest = card.config.text.max_tokens
+    # No token stands for less than a byte; two are put around them.
+    if card.config.text.kind == "minilm" and all(len(t.encode()) + 2 <= longest for t in texts):
+        return
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(text_folder(card) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    for text in texts:
+        token_ids(tokenizer, text, longest)
 
 
 def fetch_text_encoder(config: FlanT5Config, source: Source, model: str) -> Path:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.embeddings.objects import ObjectPath, output_path
-from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.generations import finished_home
 from s2s_map.pipeline.progress import Reporter
 
 TOLERANCE = {"fp32": 0.005, "bf16": 0.05}
@@ -67,12 +67,15 @@ def compare(
 
     Raises:
         StoreError: If one of them is none, or they are of different configs.
+        DamagedBlocksError: For a block that is not what its output has recorded.
     """
     watch, stores, records = reporter or Reporter(), [], []
     for out in map(output_path, (here, there)):
         names.check_access(out)
-        stores.append(EmbeddingsStore.open(out / names.EMBEDDINGS))
-        records.append(names.open_ledger(out).state().records)
+        home = finished_home(out)
+        state = names.open_ledger(home).state()
+        stores.append(names.open_embeddings(home, state))
+        records.append(state.records)
     identities = [store.attributes.get("identity", {}) for store in stores]
     changed = names.differences(*identities)
     if changed:
@@ -88,6 +91,8 @@ def compare(
     watch.start("Comparing", len(both), "blocks")
     for block in both:
         watch.advance(1)
+        for store in stores:
+            store.check(block.y, block.x)
         if records[0][block.key].checksum == records[1][block.key].checksum:
             found.same += 1
             continue

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from s2s_map.config.batch import BatchRun
+from s2s_map.config.making_time import making_time
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
 from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.errors import OutputError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.rasters.stac_collection import write_collection
+from s2s_map.redaction import file_json
 
 if TYPE_CHECKING:
     from s2s_map.pipeline.batch import Outcome
@@ -84,12 +84,12 @@ class BatchFolder:
         """Write what became of the runs so far; no exit code while the batch is at work."""
         content = {
             "schema": 1,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": making_time().isoformat(timespec="seconds"),
             "exit_code": code,
             "runs": [asdict(outcome) for outcome in outcomes],
         }
         with replacing_file(self.path / REPORT) as partial:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_text(file_json(content), "utf-8")
 
     def write_collection(self, title: str | None, outputs: Iterable[str]) -> None:
         """Write the STAC collection over the finished results of runs, if there are any.

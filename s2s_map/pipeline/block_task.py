@@ -127,7 +127,7 @@ class EmbedTask:
         values = embedded.values
         self._enter("write", block, stop)
         checksum = self.store.write_block(block, values)
-        data_tag = self.store.e_tag(block)
+        data_tag, file_crc = self.store.e_tag(block), self.store.file_crc(block)
         have_written = time.monotonic()
         self._enter("record", block, stop)
         device = resolve_device(job.config.device)
@@ -150,6 +150,7 @@ class EmbedTask:
             holes=image.holes,
             hardware=encoder_hardware(device),
             data_tag=data_tag,
+            file_crc=file_crc,
         )
 
     def _enter(self, stage: Stage, block: Block, stop: Event) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from types import MappingProxyType
 
-from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, StoreError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
@@ -24,6 +23,7 @@ from s2s_map.pipeline.ledger import (
     idle_share,
     missing_blocks,
 )
+from s2s_map.pipeline.mending import identity_digest
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.needed import CountedBlock, needed_blocks
@@ -45,6 +45,7 @@ class EmbeddingCounts:
         workers: Names of the processes that encoded.
         failed: Blocks without embeddings, with the reason.
         kept: Blocks that failed when they were tried again, and are as they were.
+        keys: Which blocks were embedded now.
     """
 
     blocks: int = 0
@@ -54,6 +55,20 @@ class EmbeddingCounts:
     workers: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     kept: int = 0
+    keys: set[str] = field(default_factory=set)
+
+    def and_then(self, later: EmbeddingCounts) -> EmbeddingCounts:
+        """Return what this and a later embedding of the same job did."""
+        return EmbeddingCounts(
+            self.blocks + later.blocks,
+            self.patches + later.patches,
+            self.encode_s + later.encode_s,
+            self.seconds + later.seconds,
+            self.workers | later.workers,
+            later.failed,  # It tried again what had failed before.
+            self.kept + later.kept,
+            self.keys | later.keys,
+        )
 
     @property
     def encoder_idle(self) -> float:
@@ -103,7 +118,8 @@ def embed_missing(
         blocks, total = blocks + 1, total + count
         if counted.block.key not in done:
             todo, left = todo + 1, left + count
-    ledger.start(RunStart(blocks, total, left, executor.kind, anew=anew))
+    identity = identity_digest(job)
+    ledger.start(RunStart(blocks, total, left, executor.kind, anew=anew, identity=identity))
     reporter.start("Embedding", total, "patches", total - left)
     # Where tasks run here, patches are counted as they are done, elsewhere with their block.
     advance = reporter.advance if executor.local else None
@@ -173,10 +189,10 @@ def _note(
 ) -> None:
     record, key = outcome.result, outcome.item.key
     if record is not None:
-        # A worker may not know which values are secret; this process does.
-        clean = (replace(h, reason=redacted(h.reason), uri=redacted(h.uri)) for h in record.holes)
-        ledger.record(replace(record, holes=tuple(clean)))
+        # A worker may not know which values are secret; holes made here lose them.
+        ledger.record(replace(record, holes=tuple(replace(hole) for hole in record.holes)))
         counts.blocks += 1
+        counts.keys.add(key)
         counts.patches += record.patches
         counts.encode_s += record.encode_s
         counts.workers.add(record.worker)

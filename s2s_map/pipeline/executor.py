@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
-from s2s_map.config.secrets import redacted
-from s2s_map.errors import ConfigError, ModelError, OutputError, S2SMapError
+from s2s_map.errors import ConfigError, ImageryChangedError, ModelError, OutputError, S2SMapError
+from s2s_map.redaction import redacted
 
 type Task[Item, Result] = Callable[[Item, Event], Result]
 """What is done with an item. It watches the event, and must pickle where a cluster runs it."""
 
 type Tried[Item, Result] = tuple[Item, Result | Exception]
 
-FATAL = (ConfigError, ModelError, OutputError)
-"""A full disk or a model that does not load: the next item would meet it too."""
+FATAL = (ConfigError, ModelError, OutputError, ImageryChangedError)
+"""A full disk or a model that does not load: the next item would meet it too. And imagery that is
+replaced: no map is to be of two images."""
 
 
 class StoppedError(Exception):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.config.making_time import making_time
 from s2s_map.config.run import QueryConfig
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
 from s2s_map.embeddings.replacing import replacing_file
@@ -26,10 +26,11 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.freezing import thaw
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.nearest import Cell, cell_at
 from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.redaction import file_json
 from s2s_map.scoring.codes import CodeInUse, strongest_codes
 from s2s_map.tiling.patches import PatchSet
 from s2s_map.tiling.validity import model_valid, token_valid
@@ -89,6 +90,7 @@ def explain(
         The explanation, written as picture and JSON into ``explanations`` in the output folder.
 
     Raises:
+        DamagedBlocksError: If the embeddings around the place are not what was recorded.
         RegionError: For a place outside the map or without data; it names the nearest with data.
         OutputMismatchError: If imagery, model or catalog are no longer those of the run.
         QueryError: For a query that cannot be asked, or an unknown time slot.
@@ -104,10 +106,13 @@ def explain(
     )
     names.check_access(folder, write=True)
     record = read_record(finished_results(folder) / names.RECORD)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    home = finished_home(folder)
+    store = names.open_embeddings(home)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
-    job = thaw(resolve(record.config, catalogs))
+    # Where it was opened, not where it was made: it may have been moved.
+    config = record.config.model_copy(update={"output": str(folder)})
+    job = thaw(resolve(config, catalogs), home)
     _check_unchanged(store, job)
     model = load_model(record.config.model)
     if not isinstance(model, LoadedModel):
@@ -170,7 +175,7 @@ def _explain(
     )
     about = _report(found, record, store, job, query, patchset, cell, slot, place)
     with replacing_file(found.report) as partial:
-        partial.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(file_json(about), "utf-8")
     slots = f", {store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
     draw_explanation(
         found.picture,
@@ -182,7 +187,7 @@ def _explain(
             f"Cosine similarity: {found.similarity:.3f} for the patch of "
             f"{job.layout.patch_m:,.0f} m, {found.cell_similarity:.3f} for the cell in the map."
         ),
-        attribution=record.provenance(folder).attribution,
+        attribution=record.provenance().attribution,
         mark=_mark(patchset, cell),
     )
     return found
@@ -208,10 +213,10 @@ def _report(
 ) -> dict[str, Any]:
     centre = patchset.centres([0])
     longitude, latitude = places(centre, str(job.grid.crs))
-    provenance = record.provenance(Path())
+    provenance = record.provenance()
     return {
         "schema": SCHEMA,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": making_time().isoformat(timespec="seconds"),
         "place": {"lon": place[0], "lat": place[1]},
         "time_slot": store.time_slots[slot],
         "query": {"name": query.name, "title": query.title, **query.describe()},

@@ -10,23 +10,25 @@ from pydantic import ValidationError
 
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.scale import MatchScale, MeasuredScale, dumped
+from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
+from s2s_map.redaction import cleaned
 
 _SCALE = "s2s_map:scale"
 
 
-def freeze(job: Job, *, again: bool = False) -> Job:
-    """Return the job with its source frozen, as its folder's `search.json` says if there is one.
+def freeze(job: Job, home: OutputPath | None) -> Job:
+    """Return the job with its source frozen, by the `search.json` kept with embeddings, if any.
 
     So a run that goes on, or is asked again later, uses the same scenes and the same scale,
     although the API or a server may have more by then.
 
     Args:
         job: The job.
-        again: Search and measure anew even so.
+        home: Where the embeddings lie; None: search and measure anew.
 
     Raises:
         CatalogError: For an environment variable the source needs.
@@ -35,8 +37,8 @@ def freeze(job: Job, *, again: bool = False) -> Job:
         StoreError: For a kept search that cannot be read.
     """
     check_environment(job.entry)
-    if not again:
-        job = thaw(job)
+    if home is not None:
+        job = thaw(job, home)
     if job.source.needs_freezing:
         job = replace(job, source=job.source.freeze(job.outline.extent.bounds))
     return measured(job)
@@ -60,8 +62,8 @@ def is_frozen(job: Job) -> bool:
     return not (job.source.needs_freezing or job.source.needs_measuring)
 
 
-def thaw(job: Job) -> Job:
-    """Return the job with its source as the search kept in its folder left it, if there is one.
+def thaw(job: Job, home: OutputPath) -> Job:
+    """Return the job with its source as the search kept with embeddings left it, if there is one.
 
     Nothing is searched or measured: without a search of the same kind the source still needs
     freezing.
@@ -71,7 +73,7 @@ def thaw(job: Job) -> Job:
     """
     if is_frozen(job):
         return job
-    kept = _kept(job)
+    kept = _kept(home)
     if kept is None:
         return job
     if job.source.needs_freezing:
@@ -83,7 +85,7 @@ def thaw(job: Job) -> Job:
     return job if scale is None else replace(job, source=job.source.with_scale(scale))
 
 
-def keep_search(job: Job) -> None:
+def keep_search(job: Job, home: OutputPath) -> None:
     """Write what the source decided beside the store.
 
     Raises:
@@ -95,8 +97,8 @@ def keep_search(job: Job) -> None:
         record = {**record, _SCALE: dumped(scale)}
     if not record:
         return
-    with replacing_file(job.output / names.SEARCH) as partial:
-        partial.write_text(json.dumps(record, ensure_ascii=False) + "\n", "utf-8")
+    with replacing_file(home / names.SEARCH) as partial:
+        partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "\n", "utf-8")
 
 
 def _kept_scale(job: Job, kept: dict[str, Any]) -> MeasuredScale | None:
@@ -112,8 +114,8 @@ def _kept_scale(job: Job, kept: dict[str, Any]) -> MeasuredScale | None:
     return scale if scale.asked == asked and scale.reference == wanted else None
 
 
-def _kept(job: Job) -> dict[str, Any] | None:
-    path = job.output / names.SEARCH
+def _kept(home: OutputPath) -> dict[str, Any] | None:
+    path = home / names.SEARCH
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -23,7 +23,10 @@ from typing import Any, Protocol, Self
 from s2s_map.arrays import Hole
 from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.replacing import output_errors, replacing_file
+from s2s_map.embeddings.sealed import BlockSeal
 from s2s_map.errors import OutputError, StoreError
+from s2s_map.pipeline.ledger_lines import Blocks, bounded_lines, is_of, parsed, sound_line
+from s2s_map.redaction import cleaned
 from s2s_map.tiling.blocks import Block
 
 EMBEDDED = "embedded"
@@ -51,8 +54,10 @@ class BlockRecord:
         write_s: Time writing it to the disk, seconds.
         worker: Tells processes apart, by a random name.
         holes: Imagery that should have been there and was not.
-        hardware: What computed it, such as "AVX512" or the name of a GPU; "" if not known.
+        hardware: What computed it: kernels and processor, or a GPU's name; "" if not known.
         data_tag: What an object store calls its data's content; "" on a disk, and without data.
+        file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
+            data, and from versions before it was kept.
     """
 
     block: str
@@ -70,6 +75,12 @@ class BlockRecord:
     holes: tuple[Hole, ...] = ()
     hardware: str = ""
     data_tag: str = ""
+    file_crc: str = ""
+
+    @property
+    def seal(self) -> BlockSeal:
+        """What readers of the block compare it with."""
+        return BlockSeal(self.checksum, self.valid_cells, self.file_crc, self.data_tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,8 @@ class RunStart:
         cluster: Where blocks are computed.
         at: When, seconds since 1970.
         anew: Whether it removed what was there before: the same command then goes on with it.
+        identity: Hash of what decides the embeddings; "" from versions before it was kept.
+        store: Id of the store it writes to, "" if that has none; known of what was read.
     """
 
     blocks: int
@@ -108,6 +121,8 @@ class RunStart:
     cluster: str
     at: float = 0.0
     anew: bool = False
+    identity: str = ""
+    store: str = ""
 
 
 @dataclass
@@ -139,6 +154,11 @@ class LedgerState:
     def content(self) -> dict[str, str]:
         """Checksums of the finished blocks by key: what the embeddings are."""
         return {key: self.records[key].checksum for key in sorted(self.records)}
+
+    @property
+    def seals(self) -> dict[str, BlockSeal]:
+        """What readers compare the finished blocks with, by key."""
+        return {key: record.seal for key, record in self.records.items()}
 
     @property
     def digest(self) -> str:
@@ -183,6 +203,7 @@ class JournalLedger:
         guard: Called before every line; raises if this process may write no longer.
         store: Id of the store; lines of another are not believed. None for a store without one:
             all are.
+        blocks: Its blocks; lines of others are not believed. None where they are not known.
     """
 
     def __init__(
@@ -190,8 +211,10 @@ class JournalLedger:
         path: str | os.PathLike[str],
         guard: Callable[[], None] | None = None,
         store: str | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.path = Path(path)
+        self._blocks = blocks
         self._store = store
         self._guard = guard or (lambda: None)
         self._file: io.FileIO | None = None
@@ -206,7 +229,7 @@ class JournalLedger:
             self.close()
 
     def state(self) -> LedgerState:
-        """Return what it says; lines that cannot be read say nothing.
+        """Return what it says; lines that no run wrote so say nothing.
 
         Raises:
             StoreError: If the file cannot be read.
@@ -278,12 +301,12 @@ class JournalLedger:
     def _lines(self) -> Iterator[dict[str, Any]]:
         try:
             with self.path.open("rb") as file:
-                for raw in file:
+                for raw in bounded_lines(file):
                     try:
-                        line = json.loads(raw)
+                        line = sound_line(parsed(raw), self._blocks)
                     except ValueError:
                         continue
-                    if isinstance(line, dict) and is_of(line, self._store):
+                    if line is not None and is_of(line, self._store):
                         yield line
         except FileNotFoundError:
             return
@@ -313,35 +336,26 @@ def stamped(line: Mapping[str, Any], store: str | None) -> dict[str, Any]:
     return {**line, "store": store} if store else dict(line)
 
 
-def is_of(line: Mapping[str, Any], store: str | None) -> bool:
-    """Return whether a line speaks of a store; without an id, of whichever is there."""
-    return store is None or line.get("store") == store
-
-
 def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:
-    """Have a state take in one line."""
-    event = line.get("event")
-    try:
-        if event == "done":
-            record = _made(BlockRecord, line)
-            state.records[record.block] = record
-            state.failures.pop(record.block, None)
-            state.finished_now += record.patches
-            state.encode_s += record.encode_s
-            state.workers.add(record.worker)
-        elif event == "failed":
-            failure = _made(BlockFailure, line)
-            state.failures[failure.block] = failure
-        elif event == "start":
-            state.run = _made(RunStart, line)
-            state.failures, state.finished_now, state.ended = {}, 0, None
-            state.encode_s, state.workers = 0.0, set()
-        elif event == "end":
-            state.ended = str(line["how"])
-        state.last = float(line.get("at", state.last))
-    except (KeyError, TypeError, ValueError):
-        # As good as not written: the block is embedded again.
-        return
+    """Have a state take in one line, a sound one."""
+    event = line["event"]
+    if event == "done":
+        record = _made(BlockRecord, line)
+        state.records[record.block] = record
+        state.failures.pop(record.block, None)
+        state.finished_now += record.patches
+        state.encode_s += record.encode_s
+        state.workers.add(record.worker)
+    elif event == "failed":
+        failure = _made(BlockFailure, line)
+        state.failures[failure.block] = failure
+    elif event == "start":
+        state.run = _made(RunStart, line)
+        state.failures, state.finished_now, state.ended = {}, 0, None
+        state.encode_s, state.workers = 0.0, set()
+    elif event == "end":
+        state.ended = line["how"]
+    state.last = line.get("at", state.last)
 
 
 def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
@@ -353,8 +367,7 @@ def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
 
 
 def _hole(line: Mapping[str, Any]) -> Hole:
-    pieces = ((int(z), int(row), int(a), int(b)) for z, row, a, b in line.get("pieces", ()))
-    return Hole(**{**line, "pieces": tuple(pieces)})
+    return Hole(**{**line, "pieces": tuple(map(tuple, line.get("pieces", ())))})
 
 
 def without_defaults(what: Any) -> dict[str, Any]:
@@ -376,7 +389,7 @@ def _opened(path: Path) -> io.FileIO:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def _now() -> float:

@@ -4,7 +4,8 @@ Two things hold a folder. The system's lock on ``.lock`` ends with its process; 
 network file system carries it to other hosts. So the holder also keeps ``.lock-owner``, which says
 who it is and in which a number goes up every few seconds. Who finds the owner file of another host
 watches that number by its own clock: no two clocks are compared. If it stands still, the owner is
-gone.
+gone. An owner on this machine, whatever its container or the host's name then, is known to be gone
+as soon as its system's lock is free: nobody waits for it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 
@@ -45,8 +47,9 @@ class Owner:
         run: A random name.
         host: Name of its host.
         pid: Its process.
-        process_start: When that process started, in the host's own count; tells it from a later
-            process with the same number.
+        process_start: ``MACHINE/PIDS/TICKS``: the machine since it was booted, the container in
+            which the process has its number, and when it started in the machine's own count, which
+            tells it from a later process with the same number.
         since: When it took the folder, by its clock, for people.
         beat: Goes up while it lives.
     """
@@ -63,20 +66,27 @@ class Owner:
         """Return this process as an owner."""
         pid = os.getpid()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(uuid.uuid4().hex, socket.gethostname(), pid, process_start(pid) or "", now)
+        start = process_start(pid) or f"{_machine()}//"
+        return cls(uuid.uuid4().hex, socket.gethostname(), pid, start, now)
 
     @property
-    def of_this_boot(self) -> bool:
-        """Whether its process number means something here.
+    def on_this_machine(self) -> bool:
+        """Whether it shares the system that keeps the locks of files, be it in another container.
 
         A name of a host does not say so: machines made from one image share it.
         """
-        boot = _boot_id()
-        return boot is not None and self.process_start.partition("/")[0] == boot
+        machine = self.process_start.partition("/")[0]
+        return machine != "" and machine == _machine()
+
+    @property
+    def is_among_these(self) -> bool:
+        """Whether its process number means something here."""
+        place, _, ticks = self.process_start.rpartition("/")
+        return ticks != "" and self.on_this_machine and place == f"{_machine()}/{_pids()}"
 
     @property
     def lives(self) -> bool:
-        """Whether its process runs on this host."""
+        """Whether its process is among those of this machine and container."""
         return process_start(self.pid) == self.process_start
 
     def __str__(self) -> str:
@@ -109,6 +119,7 @@ class FolderLock:
         Raises:
             OutputError: If another run holds it, or the folder cannot be written.
         """
+        locked = True
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -116,12 +127,13 @@ class FolderLock:
         except OSError as error:
             if error.errno not in _WITHOUT_LOCKS:
                 raise
+            locked = False
             self._note(
                 f"{self._folder} is on a file system without locks: runs that start within a few "
                 "seconds of each other are not kept apart"
             )
         try:
-            self._check_owner()
+            self._check_owner(locked)
             with output_errors(self._folder):
                 self._write()
         except BaseException:
@@ -135,7 +147,8 @@ class FolderLock:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        if not self._lost.is_set():
+        owner = None if self._lost.is_set() else read_owner(self._folder)
+        if owner is not None and owner.run == self._owner.run:
             with suppress(OSError):
                 (self._folder / OWNER).unlink(missing_ok=True)
         self._lock.release()
@@ -144,18 +157,26 @@ class FolderLock:
         """Check that the folder is still this process's.
 
         Raises:
-            OutputError: If another host has taken it, as after this one was suspended for long.
+            OutputError: If another host has taken it, as after this one was suspended for long; or
+                if it was renamed or removed.
         """
         if self._lost.is_set():
             raise taken(self._folder)
+        owner = read_owner(self._folder)
+        if owner is None and not (self._folder / LOCK).exists():
+            raise gone(self._folder)
+        if owner is not None and owner.run != self._owner.run:
+            raise taken(self._folder)
 
-    def _check_owner(self) -> None:
+    def _check_owner(self, locked: bool) -> None:
         owner = read_owner(self._folder)
         if owner is None:
             return
-        if owner.host == self._owner.host and owner.of_this_boot:
+        if owner.is_among_these:
             if owner.lives and owner.pid != os.getpid():
                 raise held(self._folder, owner)
+            return
+        if locked and owner.on_this_machine:
             return
         if not self._silent(owner):
             raise held(self._folder, owner)
@@ -211,6 +232,14 @@ def taken(output: object) -> OutputError:
     )
 
 
+def gone(output: object) -> OutputError:
+    """Return the error that an output is no longer where it was."""
+    return OutputError(
+        f"{output} was renamed or removed while the run was writing to it",
+        remedy="put it back and start the same command again",
+    )
+
+
 def read_owner(folder: Path) -> Owner | None:
     """Return who holds a folder, or held it when it died; None if nobody is known."""
     try:
@@ -220,25 +249,37 @@ def read_owner(folder: Path) -> Owner | None:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this host started; None if there is none.
+    """Return when a process started, see `Owner`; None if there is none, or no telling.
 
-    It is counted from the start of the host and named with it, so setting the clock changes
-    nothing and a restart of the host is not mistaken.
+    It is counted from the start of the machine and named with it, so setting the clock changes
+    nothing and a restart of the machine is not mistaken.
     """
+    if "-" not in _machine():  # No name of this boot.
+        return None
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return None
-    boot = _boot_id()
-    if boot is None:
-        return None
     # The name of the program, in brackets, may hold anything.
     fields = stat.rpartition(")")[2].split()
-    return f"{boot}/{fields[19]}"
+    return f"{_machine()}/{_pids()}/{fields[19]}"
 
 
-def _boot_id() -> str | None:
+@cache
+def _machine() -> str:
+    """Return a name of this machine since it was booted; empty if there is none that is sure."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        return None
+        # Not Linux: the address of the network card, unless it is made up, as for virtual machines.
+        node = uuid.getnode()
+        return "" if node >> 40 & 0b11 else f"{node:012x}"
+
+
+@cache
+def _pids() -> str:
+    """Return the container in which process numbers mean what they mean here; empty for none."""
+    try:
+        return Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        return ""

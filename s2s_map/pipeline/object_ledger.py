@@ -24,10 +24,11 @@ from s2s_map.pipeline.ledger import (
     LedgerState,
     RunStart,
     apply_line,
-    is_of,
     stamped,
     without_defaults,
 )
+from s2s_map.pipeline.ledger_lines import MOST_BYTES, Blocks, is_of, parsed, sound_line
+from s2s_map.redaction import cleaned
 
 BLOCKS, LEDGER_FOLDER = "blocks", "ledger"
 _AT_A_TIME = 32
@@ -42,6 +43,7 @@ class ObjectLedger:
         guard: Called before every put; raises if this process may write no longer.
         store: Id of the store; markers of another, as those that a run put late which had lost the
             prefix, are not believed. None for a store without one: all are.
+        grid: Its blocks; markers of others are not believed. None where they are not known.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class ObjectLedger:
         folder: ObjectPath,
         guard: Callable[[], None] | None = None,
         store: str | None = None,
+        grid: Blocks | None = None,
     ) -> None:
-        self._store = store
+        self._store, self._grid = store, grid
         self._blocks = folder / BLOCKS
         self._run_path = folder / LEDGER_FOLDER / "run.json"
         self._all_path = folder / LEDGER_FOLDER / "blocks.jsonl"
@@ -76,8 +79,9 @@ class ObjectLedger:
         run = self._run if self._run is not None else self._read_run()
         markers = self._markers()
         state = LedgerState()
-        if "start" in run:
-            apply_line(state, run["start"])
+        start, end = run.get("start"), run.get("end")
+        if start is not None:
+            apply_line(state, start)
         for line in markers.values():
             apply_line(state, line)
         now = [
@@ -90,17 +94,17 @@ class ObjectLedger:
         state.encode_s = sum(record.encode_s for record in now)
         state.workers = {record.worker for record in now}
         for line in run.get("failures", {}).values():
-            if line.get("block") not in state.records:
+            if line["block"] not in state.records:
                 apply_line(state, line)
-        if "end" in run:
-            apply_line(state, run["end"])
+        if end is not None:
+            apply_line(state, end)
         times = [line.get("at", 0.0) for line in (*markers.values(), run)]
         state.last = max([state.last, *times])
         return state
 
     def start(self, run: RunStart) -> None:
         """Note that a run begins."""
-        line = _line("start", run)
+        line = stamped(_line("start", run), self._store)
         self._run = {"id": uuid.uuid4().hex, "start": line, "failures": {}}
         self._put_run()
 
@@ -160,13 +164,38 @@ class ObjectLedger:
         self._put, self._dirty = time.monotonic(), False
 
     def _read_run(self) -> dict[str, Any]:
-        run = _read(self._run_path)
-        return run if is_of(run, self._store) else {}
+        """Return what the last run said; parts that no run wrote so are left out."""
+        try:
+            run = parsed(self._run_path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        if not isinstance(run, dict) or not is_of(run, self._store):
+            return {}
+        failures = run.get("failures")
+        given = failures.items() if isinstance(failures, dict) else ()
+        failed = {key: self._sound(line, "failed", key) for key, line in given}
+        found: dict[str, Any] = {
+            "id": run.get("id"),
+            "failures": {key: line for key, line in failed.items() if line is not None},
+        }
+        for part in ("start", "end"):
+            line = self._sound(run.get(part), part)
+            if line is not None:
+                found[part] = line
+        at = run.get("at")
+        return {**found, "at": at} if isinstance(at, float | int) else found
+
+    def _sound(self, line: object, event: str, block: str | None = None) -> dict[str, Any] | None:
+        found = sound_line(line, self._grid)
+        if found is None or found["event"] != event or found.get("block") != block:
+            return None
+        return found
 
     def _markers(self) -> dict[str, dict[str, Any]]:
         tags = {
             path.name.removesuffix(".json"): (path, info.e_tag)
             for path, info in self._blocks.files().items()
+            if info.size <= MOST_BYTES
         }
         if tags and not self._known:
             self._known = self._together()
@@ -176,7 +205,7 @@ class ObjectLedger:
             if self._known.get(key, ("",))[0] != tag
         ]
         with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="markers") as pool:
-            for key, found in pool.map(_fetched, unknown):
+            for key, found in pool.map(self._fetched, unknown):
                 if found is None:
                     self._known.pop(key, None)
                 else:
@@ -192,29 +221,23 @@ class ObjectLedger:
         known = {}
         for text in raw.splitlines():
             try:
-                line = json.loads(text)
-                known[str(line["block"])] = (str(line.pop("e_tag")), line)
-            except (ValueError, KeyError, TypeError):
+                line = sound_line(parsed(text), self._grid)
+            except ValueError:
                 continue  # Its marker is fetched.
+            if line is not None and line["event"] == "done":
+                known[line["block"]] = (str(line.pop("e_tag", "")), line)
         return known
 
-
-def _fetched(item: tuple[str, ObjectPath]) -> tuple[str, tuple[str, dict[str, Any]] | None]:
-    key, path = item
-    try:
-        raw, info = path.read_tagged()
-        line = json.loads(raw)
-    except (FileNotFoundError, ValueError):
-        return key, None
-    return key, (info.e_tag, line) if isinstance(line, dict) else None
-
-
-def _read(path: ObjectPath) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    def _fetched(
+        self, item: tuple[str, ObjectPath]
+    ) -> tuple[str, tuple[str, dict[str, Any]] | None]:
+        key, path = item
+        try:
+            raw, info = path.read_tagged()
+            line = self._sound(parsed(raw), "done", key)
+        except (FileNotFoundError, ValueError):
+            return key, None
+        return key, None if line is None else (info.e_tag, line)
 
 
 def _line(event: str, what: Any) -> dict[str, Any]:
@@ -222,7 +245,7 @@ def _line(event: str, what: Any) -> dict[str, Any]:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _now() -> float:

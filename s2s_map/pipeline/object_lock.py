@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event, Thread
 
 from s2s_map.embeddings.objects import ObjectInfo, ObjectPath
@@ -68,7 +66,7 @@ class ObjectLock:
         self._folder, self._path = folder, folder / LOCK
         self._beat_s, self._lease_s = beat_s, lease_s
         self._note = note or (lambda _: None)
-        self._owner = replace(Owner.myself(), host=this_host())
+        self._owner = Owner.myself()
         self._tag, self._renewed = "", 0.0
         self._over, self._lost = Event(), Event()
         self._thread: Thread | None = None
@@ -135,7 +133,7 @@ class ObjectLock:
 
     def _gone(self, found: Lease) -> bool:
         owner = found.owner
-        if owner.host == self._owner.host and owner.of_this_boot and owner.pid != os.getpid():
+        if owner.is_among_these and owner.pid != os.getpid():
             return not owner.lives
         left = self._lease_s - self._age(found)
         if left <= 0:
@@ -179,15 +177,6 @@ class ObjectLock:
 
     def _content(self) -> bytes:
         return json.dumps(asdict(self._owner)).encode()
-
-
-def this_host() -> str:
-    """Return where process numbers mean what they mean here: a host, and a container on it."""
-    try:
-        space = Path("/proc/self/ns/pid").readlink().name
-    except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()} {space}"
 
 
 def read_lease(folder: ObjectPath) -> Lease | None:

@@ -5,24 +5,51 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from s2s_map.config.load import parse_model
+from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard
-from s2s_map.config.run import RunConfig
+from s2s_map.config.run import ProbabilityConfig, QueryConfig, RunConfig
+from s2s_map.embeddings.checksums import FileEntry
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline.holes import RunHole
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.pipeline.making import Making
+from s2s_map.pipeline.manifest import read_files
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
+from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a layer was asked.
+
+    Attributes:
+        query: The question.
+        probability: How its similarities became probabilities.
+    """
+
+    query: QueryConfig
+    probability: ProbabilityConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "query": self.query.model_dump(mode="json"),
+            "probability": self.probability.model_dump(mode="json"),
+        }
 
 
 @dataclass
@@ -45,9 +72,12 @@ class RunRecord:
         holes: Imagery that could not be read in blocks that have embeddings.
         made_with: Devices and batch sizes that blocks were made with.
         concepts: What every layer was asked, by name.
+        asked: How to ask every layer again, by name.
+        files: Every file of the results but ``run.json``, by name.
         embeddings_sha256: Of the checksums of the blocks that the maps were made from.
         remarks: What is off with the colours of the imagery, a line each.
         last_concept: The layer that `query` added last; not written.
+        replaced_last: Whether that replaced a layer of its name; not written.
     """
 
     config: RunConfig
@@ -65,9 +95,12 @@ class RunRecord:
     holes: tuple[RunHole, ...] = ()
     made_with: tuple[Making, ...] = ()
     concepts: dict[str, Any] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
     embeddings_sha256: str = ""
     remarks: tuple[str, ...] = ()
     last_concept: str | None = None
+    replaced_last: bool = False
 
     @classmethod
     def of(cls, job: Job) -> RunRecord:
@@ -76,7 +109,7 @@ class RunRecord:
         interval = entry.interval
         return cls(
             config=job.config,
-            created=datetime.now(UTC),
+            created=making_time(),
             imagery=Credit(
                 name=job.config.source,
                 title=entry.title,
@@ -92,17 +125,29 @@ class RunRecord:
             machine=machine(),
         )
 
-    def provenance(self, folder: OutputPath) -> Provenance:
-        """What every file says about its making."""
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add to the seconds of a stage what is done within."""
+        began = time.monotonic()
+        yield
+        seconds = self.timings.get(stage, 0.0) + time.monotonic() - began
+        self.timings[stage] = round(seconds, 3)
+
+    def provenance(self) -> Provenance:
+        """What every file says about its making: the same wherever it lies and runs.
+
+        Not where the output lies, on what it was computed, and which folders of this machine the
+        config's files lie in; `write` keeps all that.
+        """
         return Provenance(
-            run=self.config.title or folder.name,
+            run=heading(self.config),
             created=self.created,
             imagery=self.imagery,
             model=self.model,
             model_sha256=self.model_sha256,
             imagery_time=self.imagery_time,
             metadata=self.metadata,
-            config=self.config.model_dump(mode="json"),
+            config=_published(self.config),
             software=self.software,
         )
 
@@ -129,6 +174,7 @@ class RunRecord:
             "model": {**self.model.as_dict(), "sha256": self.model_sha256},
             "metadata": None if self.metadata is None else dict(self.metadata),
             "concepts": self.concepts,
+            "asked": {n: a.as_dict() for n, a in self.asked.items() if n in self.concepts},
             "counts": self.counts,
             "failed_blocks": self.failed,
             "holes": [asdict(hole) for hole in self.holes],
@@ -138,9 +184,10 @@ class RunRecord:
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
+            "files": {name: entry.as_dict() for name, entry in self.files.items()},
         }
         with replacing_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_text(file_json(content), "utf-8")
 
 
 def read_record(path: OutputPath) -> RunRecord:
@@ -177,6 +224,8 @@ def read_record(path: OutputPath) -> RunRecord:
             holes=tuple(RunHole(**hole) for hole in content.get("holes", ())),
             made_with=tuple(Making(**making) for making in content.get("made_with", ())),
             concepts=content["concepts"],
+            asked={name: _asked(how) for name, how in content.get("asked", {}).items()},
+            files=read_files(content.get("files")),
             embeddings_sha256=content.get("embeddings_sha256", ""),
             remarks=tuple(content.get("remarks", ())),
         )
@@ -191,6 +240,32 @@ def model_credit(card: ModelCard) -> Credit:
     return Credit(card.name, card.title, card.licence, card.attribution)
 
 
+def heading(config: RunConfig) -> str:
+    """Return what a run is called: its title, else its imagery and, where it has a name, region."""
+    if config.title:
+        return config.title
+    region = config.region
+    if not isinstance(region, str) or "((" in region:  # A box, or WKT.
+        return config.source
+    path = PurePath(region)
+    return f"{path.stem if path.is_absolute() else region}, {config.source}"
+
+
+def _published(config: RunConfig) -> dict[str, Any]:
+    """Return what of a config decides the maps; of paths their last parts."""
+    shown = config.model_dump(mode="json", exclude={"output", "cluster"})
+    for key in ("model", "region"):
+        shown[key] = _last_part(shown[key])
+    for query in shown["queries"]:
+        query["audio"] = _last_part(query["audio"])
+    return shown
+
+
+def _last_part(value: Any) -> Any:
+    path = PurePath(value) if isinstance(value, str) else None
+    return path.name if path is not None and path.is_absolute() else value
+
+
 def machine() -> dict[str, Any]:
     """Return what computed a run, without names or addresses."""
     return {
@@ -198,6 +273,14 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "cores": usable_cores(),
     }
+
+
+def _asked(content: Mapping[str, Any]) -> Asked:
+    where = "asked"
+    return Asked(
+        parse_model(QueryConfig, content["query"], where),
+        parse_model(ProbabilityConfig, content["probability"], where),
+    )
 
 
 def _aware(time: datetime) -> datetime:

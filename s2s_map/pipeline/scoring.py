@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
-from s2s_map.encoding.queries import QueryEmbedding, encode_queries
+from s2s_map.encoding.queries import QueryEmbedding, encode_queries, encode_query
+from s2s_map.encoding.query_check import QueryCheck, check_queries
 from s2s_map.encoding.query_model import QueryKind, QueryModel
 from s2s_map.encoding.vocabulary import Vocabulary, encode_vocabulary
+from s2s_map.errors import QueryError
 from s2s_map.scoring.probability import (
     ProbabilityMethod,
     SimilarityMethod,
@@ -33,17 +35,23 @@ class QuestionGroup:
         vectors: Their unit vectors, shape (q, dim).
         background: Unit vectors of the vocabulary, shape (n, dim).
         keep: Which entries of it count for which query, shape (q, n).
+        method: What makes probabilities of similarities.
     """
 
     queries: tuple[QueryEmbedding, ...]
     vectors: NDArray[np.float32]
     background: NDArray[np.float32]
     keep: NDArray[np.bool_]
+    method: ProbabilityMethod
 
     def part(self, which: slice) -> QuestionGroup:
         """Return some of the queries."""
         return QuestionGroup(
-            self.queries[which], self.vectors[which], self.background, self.keep[which]
+            self.queries[which],
+            self.vectors[which],
+            self.background,
+            self.keep[which],
+            self.method,
         )
 
 
@@ -57,6 +65,8 @@ class Questions:
         settings: How similarities become probabilities.
         temperature: Of the softmax.
         temperature_source: Where the temperature comes from.
+        checks: What is to be said of each query, by name.
+        also: Others, of other names, which may be asked with other settings.
     """
 
     queries: tuple[QueryEmbedding, ...]
@@ -64,6 +74,15 @@ class Questions:
     settings: ProbabilityConfig
     temperature: float
     temperature_source: str
+    checks: Mapping[str, QueryCheck] = field(default_factory=dict)
+    also: tuple[Questions, ...] = ()
+
+    def by_name(self) -> dict[str, tuple[Questions, QueryEmbedding]]:
+        """Return all queries by name, each with the questions that it belongs to."""
+        found = {query.name: (self, query) for query in self.queries}
+        for other in self.also:
+            found |= other.by_name()
+        return found
 
     def of_kind(self, kind: QueryKind) -> list[QueryEmbedding]:
         """Return the queries of a kind."""
@@ -81,25 +100,51 @@ class Questions:
         return drop_near_synonyms(query.vector, vectors, self.settings.max_cosine)
 
     def groups(self) -> list[QuestionGroup]:
-        """Return the queries by kind."""
-        return [
+        """Return all queries by kind and settings."""
+        own = [
             QuestionGroup(
                 tuple(queries),
                 np.stack([query.vector for query in queries]),
                 self.vocabularies[kind].vectors,
                 np.stack([self.keep(query) for query in queries]),
+                self.method(),
             )
             for kind in self.vocabularies
             if (queries := self.of_kind(kind))
         ]
+        return [*own, *(group for other in self.also for group in other.groups())]
 
     def identity(self, query: QueryEmbedding) -> dict[str, Any]:
         """Return what decides the cells of a query's layer, beside the embeddings."""
         vector = hashlib.sha256(np.ascontiguousarray(query.vector).tobytes()).hexdigest()
-        return {**self.describe(query), "title": query.title, "vector_sha256": vector}
+        return {**self._asked(query), "title": query.title, "vector_sha256": vector}
 
     def describe(self, query: QueryEmbedding) -> dict[str, Any]:
-        """Return what a layer says of its query and method."""
+        """Return what a layer says of its query, method, and how well it is understood."""
+        check = self.checks.get(query.name)
+        return self._asked(query) | ({} if check is None else {"understood": check.as_dict()})
+
+    def say(self, note: Callable[[str], None], *, strict: bool = False) -> None:
+        """Say how well each query is understood.
+
+        Args:
+            note: Told every line.
+            strict: Whether what speaks against a map is an error.
+
+        Raises:
+            QueryError: If `strict` and anything does.
+        """
+        for check in self.checks.values():
+            for line in check.lines():
+                note(line)
+        doubts = [f"{c.name}: {line}" for c in self.checks.values() for line in c.warnings]
+        if strict and doubts:
+            more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+            raise QueryError(
+                f"{doubts[0]}{more}", remedy="change the question, or leave out --strict"
+            )
+
+    def _asked(self, query: QueryEmbedding) -> dict[str, Any]:
         method = self.method()
         about: dict[str, Any] = {
             "name": query.name,
@@ -130,8 +175,17 @@ def encode_questions(
     queries: Sequence[QueryConfig],
     settings: ProbabilityConfig,
     cache: Path | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> Questions:
-    """Encode queries and the vocabularies they need.
+    """Encode queries and the vocabularies they need, and judge how well they are understood.
+
+    Args:
+        model: What encodes them.
+        card: Its card.
+        queries: The queries.
+        settings: How similarities become probabilities.
+        cache: Where vectors are kept for the next time; None: nowhere.
+        known: Layers that are there already, as ``run.json`` lists them.
 
     Raises:
         QueryError: For a query that cannot be asked, or two of one name.
@@ -151,4 +205,24 @@ def encode_questions(
         settings=settings,
         temperature=card.softmax.temperature if given is None else given,
         temperature_source=card.softmax.source if given is None else "the run config",
+        checks={
+            check.name: check
+            for check in check_queries(model, encoded, _encoded(model, known or {}, cache), cache)
+        },
     )
+
+
+def _encoded(
+    model: QueryModel, known: Mapping[str, Any], cache: Path | None
+) -> list[QueryEmbedding]:
+    """Encode the questions of layers again; those with recordings, which may be gone, are left."""
+    found = []
+    for name, about in known.items():
+        asked = about.get("query", {})
+        parts = asked.get("parts", [asked])
+        if all("text" in part for part in parts):
+            plus = tuple(part["text"] for part in parts if not part.get("minus"))
+            minus = tuple(part["text"] for part in parts if part.get("minus"))
+            query = QueryConfig.model_construct(name=name, texts=plus, minus=minus)
+            found.append(encode_query(model, query, cache))
+    return found

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path
+from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results, unfinished_homes
 from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
 from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
 from s2s_map.pipeline.making import Making, makings_of
-from s2s_map.pipeline.object_lock import LEASE_S, read_lease, this_host
+from s2s_map.pipeline.object_lock import LEASE_S, read_lease
 from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.verify_results import verify_results
 
 State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
 Stage = Literal["embedding", "maps"]
@@ -52,6 +54,9 @@ class RunStatus:
             see `agreement`, not to the byte.
         maps: Whether maps are there, of this run or an earlier one.
         maps_current: Whether they are those of the last run.
+        overwriting: Whether the last run replaces other results, which are there until it ends.
+        bad_files: Files of the finished results that are missing or of another size, each with how;
+            `verify` reads them.
         stage: What the run is at, or was at when it ended without maps; None once it is finished.
     """
 
@@ -72,6 +77,8 @@ class RunStatus:
     made_with: tuple[Making, ...] = ()
     maps: bool = False
     maps_current: bool = False
+    overwriting: bool = False
+    bad_files: dict[str, str] = field(default_factory=dict)
     stage: Stage | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -90,13 +97,14 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     """
     folder = output_path(out)
     names.check_access(folder)
-    state = names.open_ledger(folder).state()
+    state, overwriting = _last_state(folder)
     run = state.run
     if run is None:
         raise StoreError(f"no run was started in {folder}", remedy="s2s-map run CONFIG")
     now = time.time()
     running = state.ended in (None, EMBEDDED) and _alive(folder)
     maps = (finished_results(folder) / names.RECORD).exists()
+    bad = verify_results(folder, read=False) if maps else []
     until = now if running else state.last
     rate = state.finished_now / (until - run.at) if until > run.at else 0.0
     left = max(0, run.todo - state.finished_now)
@@ -126,8 +134,20 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
         made_with=makings_of(state.records.values()),
         maps=maps,
         maps_current=maps and state.ended in FINISHED,
+        overwriting=overwriting,
+        bad_files={one.file: one.reason for one in bad},
         stage=_stage(state),
     )
+
+
+def _last_state(folder: OutputPath) -> tuple[LedgerState, bool]:
+    """Return what the ledger says that was written to last, and whether it replaces another."""
+    state, overwriting = names.open_ledger(finished_home(folder)).state(), False
+    for home in unfinished_homes(folder):
+        other = names.open_ledger(home).state()
+        if other.run is not None and other.last > state.last:
+            state, overwriting = other, True
+    return state, overwriting
 
 
 @dataclass(frozen=True)
@@ -162,8 +182,15 @@ def verify(
     """
     folder, watch = output_path(out), reporter or Reporter()
     names.check_access(folder, write=repair)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
-    ledger = names.open_ledger(folder)
+    home = finished_home(folder)
+    store = EmbeddingsStore.open(home / names.EMBEDDINGS)
+    damaged = store.damaged_files()
+    if damaged:
+        raise StoreError(
+            f"{damaged[0]} of {store.path} is damaged",
+            remedy="start the same run again, which writes it anew",
+        )
+    ledger = names.open_ledger(home)
     if not repair:
         return list(_bad_blocks(store, ledger, watch))
     with names.locked(folder, watch.note):
@@ -174,25 +201,19 @@ def verify(
 
 
 def _bad_blocks(store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> Iterator[BadBlock]:
-    records = ledger.state().records
+    state = ledger.state()
+    records, sealed = state.records, SealedEmbeddings.seal(store, state.seals)
     watch.start("Verifying", len(records), "blocks")
     known = {block.key: block for block in store.grid.iter_blocks() if block.key in records}
-    for key, record in sorted(records.items()):
+    for key in sorted(records):
         watch.advance(1)
         block = known.get(key)
         if block is None:
             yield BadBlock(key, "no block of this store's grid")
             continue
-        try:
-            there = store.checksum(block)
-        except StoreError as error:
-            yield BadBlock(key, str(error))
-            continue
-        if there != record.checksum:
-            gone = "" if store.shard(block).exists() else ", its file is missing"
-            yield BadBlock(
-                key, f"checksum {there[:12]} there, {record.checksum[:12]} recorded{gone}"
-            )
+        reason = sealed.damage(block, thorough=True)
+        if reason:
+            yield BadBlock(key, reason)
     watch.finish()
 
 
@@ -201,7 +222,7 @@ def _alive(folder: OutputPath) -> bool:
         lease = read_lease(folder)
         if lease is None:
             return False
-        if lease.owner.host == this_host() and lease.owner.of_this_boot:
+        if lease.owner.is_among_these:
             return lease.owner.lives
         # For the eye only: here, unlike for taking over, this machine's clock will do.
         return (datetime.now(UTC) - lease.info.modified).total_seconds() < LEASE_S
@@ -212,11 +233,11 @@ def _alive_on_disk(folder: Path) -> bool:
     owner = read_owner(folder)
     if owner is None:
         return False
+    if owner.is_among_these:
+        return owner.lives
     if owner.host != socket.gethostname():
         # Its process cannot be looked up: its owner file stands until it ends or is missed.
         return True
-    if owner.of_this_boot:
-        return owner.lives
     # This machine before it was started anew, or another of its name.
     with suppress(OSError):
         return time.time() - (folder / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S

@@ -47,6 +47,8 @@ _OTHERS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("run", "run.json", "Config, versions, timings", "application/json", ("metadata",)),
 )
 _ALWAYS = "run"
+# Multihash: the code of SHA2-256 and its length of 32 bytes.
+_SHA2_256 = "1220"
 
 
 def layer_assets(
@@ -60,7 +62,7 @@ def layer_assets(
             suffix = f", {slot}" if len(time_slots) > 1 else ""
             assets[stem] = pystac.Asset(
                 href=f"./{stem}.tif",
-                title=f"{layer.title}{suffix}: {layer.probability_label}",
+                title=f"{layer.title}{suffix}: {layer.label}",
                 media_type=_COG,
                 roles=["data"],
                 extra_fields={"bands": _bands(layer, index, cell_m)},
@@ -90,14 +92,29 @@ def other_assets(folder: Path, elsewhere: Mapping[str, str]) -> dict[str, pystac
     }
 
 
+def add_checksums(assets: Mapping[str, pystac.Asset], files: Mapping[str, tuple[int, str]]) -> None:
+    """Say size and checksum of the assets that are files.
+
+    Args:
+        assets: By key.
+        files: Size and SHA-256, hexadecimal, by the name of a file beside the item.
+    """
+    for asset in assets.values():
+        known = files.get(asset.href.removeprefix("./"))
+        if known is not None:
+            size, sha256 = known
+            asset.extra_fields["file:size"] = size
+            asset.extra_fields["file:checksum"] = f"{_SHA2_256}{sha256}"
+
+
 def renders(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> dict[str, Any]:
     """Return how to draw every GeoTIFF: the colours and the range of its QGIS style."""
     return {
         file_stem(layer, slot, len(time_slots)): {
-            "title": f"{layer.title}: {layer.probability_label}",
+            "title": f"{layer.title}: {layer.label}",
             "assets": [file_stem(layer, slot, len(time_slots))],
             "bidx": [1],
-            "rescale": [list(layer.summary.colour_range)],
+            "rescale": [list(layer.colour_range)],
             "colormap_name": COLORMAP,
             "nodata": "nan",
             "resampling": "nearest",

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, copy_objects, transfer
 from s2s_map.embeddings.replacing import output_errors, replacing_file, swap_folder
 from s2s_map.embeddings.staging import upload_folder
+from s2s_map.errors import OutputError
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.maps import MapRegion, map_regions, read_maps_grid
 from s2s_map.rasters.maps_schema import VARIABLES, create_group, describe_group, variable
@@ -70,7 +71,7 @@ class MapsBuilding:
         identity: Mapping[str, Any],
         zarr_format: Literal[2, 3],
         unfinished: Sequence[ObjectPath] = (),
-    ) -> None:
+    ) -> bool:
         """Go on with what is there if it was to become the same maps, else begin anew.
 
         Args:
@@ -78,6 +79,9 @@ class MapsBuilding:
             zarr_format: Version of the Zarr format.
             unfinished: Where buildings in an object store that were given up lie; what belongs to
                 the same maps is moved here.
+
+        Returns:
+            Whether it goes on.
 
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
@@ -88,18 +92,19 @@ class MapsBuilding:
         digest = hashlib.sha256(text.encode()).hexdigest()
         marker = self.folder / "identity"
         if marker.exists() and marker.read_text(encoding="utf-8") == digest:
-            return
+            return True
         for place in unfinished:
             left = place / MARKERS / marker.name
             if left.exists() and left.read_text(encoding="utf-8") == digest:
                 with output_errors(self.target):
                     self._take_over(place)
-                return
+                return True
         with output_errors(self.target):
             self._make(zarr_format)
         # Last: a folder with its identity is whole.
         with replacing_file(marker) as partial:
             partial.write_text(digest, encoding="utf-8")
+        return False
 
     def carry(self, layers: Sequence[ConceptLayer]) -> None:
         """Take over layers of the finished maps as they are, without decoding where possible.
@@ -144,6 +149,18 @@ class MapsBuilding:
         copy_objects(marks[:-1])
         copy_objects(marks[-1:])
         place.remove_tree()
+
+    def check_there(self) -> None:
+        """Check that the folder is where it was: what writes a part would make it anew.
+
+        Raises:
+            OutputError: If it was renamed or removed; in an object store nothing can be.
+        """
+        if isinstance(self.folder, Path) and not (self.folder / "identity").exists():
+            raise OutputError(
+                f"{self.target.parent} was renamed or removed while maps were written to it",
+                remedy="put it back and start the same command again",
+            )
 
     def missing_regions(self) -> list[MapRegion]:
         """Return the regions that are not marked as done."""

@@ -9,6 +9,8 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
+from s2s_map.redaction import cleaned
+
 _PACKAGES = (
     "s2s-map",
     "torch",
@@ -56,15 +58,16 @@ class Provenance:
     """Everything that a map says about its making.
 
     Attributes:
-        run: Name of the run, fit for an identifier.
-        created: When, with a time zone.
+        run: Name of the run, a heading.
+        created: When, with a time zone. Said by the STAC item alone, and only where the imagery has
+            no time of its own: files made twice are the same to the byte.
         imagery: Whose imagery.
         model: Whose model.
         model_sha256: Hash of the model's weights.
         imagery_time: First and last moment of the imagery, with time zones, if known.
         metadata: What the model was told beside the image, such as the time slots and what their
             hours mean; None for a model without metadata.
-        config: The resolved run config, as JSON can hold it.
+        config: What of the run config decides the maps, as JSON can hold it.
         software: Versions, see `software_versions`.
     """
 
@@ -98,10 +101,10 @@ class Provenance:
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of a Zarr group, or the tags of a GeoTIFF."""
         interval = self.imagery_time
-        return {
+        attributes = {
             "title": f"{self.run}: where sounds are likely",
             "source": f"{self.imagery.title}; {self.model.title}",
-            "history": f"{self.created.isoformat(timespec='seconds')} s2s-map",
+            "history": f"s2s-map {self.software.get('s2s-map', '')}".strip(),
             "attribution": self.attribution,
             "licence": f"imagery: {self.imagery.licence}; model: {self.model.licence}",
             "imagery": {
@@ -113,6 +116,8 @@ class Provenance:
             "software": dict(self.software),
             "config": dict(self.config),
         }
+        clean: dict[str, Any] = cleaned(attributes)
+        return clean
 
 
 def software_versions() -> dict[str, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.rasters.colours import MAGMA, rgb
-from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.scoring.layers import FLOOR, ConceptLayer
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 # The oldest QGIS that this is tested with; newer ones read it too.
@@ -17,8 +18,8 @@ _VERSION = "3.22.16"
 def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
     """Write a style that draws band 1 in a perceptually uniform ramp.
 
-    Colours run between the 2nd and the 98th percentile of the layer's own valid cells, as the
-    legend says, so that layers whose probabilities are small show their pattern too; cells
+    Colours run between the 2nd and the 98th percentile of the layer's own valid cells, or up to
+    an absolute floor where all are small (`ConceptLayer.colour_range`), as the legend says; cells
     without data are transparent. The method stands in the band's description, which QGIS puts
     above the ramp.
 
@@ -29,13 +30,22 @@ def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
-    low, high = layer.summary.colour_range
-    document = _document(low, high, layer.method)
+    document = _document(layer)
     with replacing_file(path) as partial:
         partial.write_text(_DOCTYPE + document + "\n", encoding="utf-8")
 
 
-def _document(low: float, high: float, method: str) -> str:
+def is_our_style(path: str | os.PathLike[str]) -> bool:
+    """Return whether `write_qml` wrote a file; QGIS writes its own header when it saves a style."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    begin = f'{_DOCTYPE}<qgis version="{_VERSION}" styleCategories="AllStyleCategories" '
+    return text.startswith(begin) and "(2nd percentile)" in text
+
+
+def _document(layer: ConceptLayer) -> str:
     root = ET.Element(
         "qgis",
         version=_VERSION,
@@ -55,7 +65,7 @@ def _document(low: float, high: float, method: str) -> str:
         zoomedOutResamplingMethod="average",
         maxOversampling="2",
     )
-    _renderer(pipe, low, high, method)
+    _renderer(pipe, *layer.colour_range, _ends(layer))
     ET.SubElement(pipe, "brightnesscontrast", brightness="0", contrast="0", gamma="1")
     ET.SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
@@ -65,7 +75,18 @@ def _document(low: float, high: float, method: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _renderer(pipe: ET.Element, low: float, high: float, method: str) -> None:
+def _ends(layer: ConceptLayer) -> tuple[str, str]:
+    """Return what the legend says of the two ends of the ramp."""
+    low, high = layer.colour_range
+    if layer.is_floored:
+        below, above = f"{low:.3g}", f"{high:.3g} or more ({FLOOR:g} times an even share)"
+    else:
+        below = f"{low:.3g} or less (2nd percentile)"
+        above = f"{high:.3g} or more (98th percentile)"
+    return below, "; ".join((f"{above}, {layer.method}", *layer.doubts))
+
+
+def _renderer(pipe: ET.Element, low: float, high: float, ends: tuple[str, str]) -> None:
     renderer = ET.SubElement(
         pipe,
         "rasterrenderer",
@@ -119,8 +140,8 @@ def _renderer(pipe: ET.Element, low: float, high: float, method: str) -> None:
         orientation="2",
         prefix="",
         suffix="",
-        minimumLabel=f"{low:.3g} or less (2nd percentile)",
-        maximumLabel=f"{high:.3g} or more (98th percentile), {method}",
+        minimumLabel=ends[0],
+        maximumLabel=ends[1],
     )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
 from s2s_map.scoring.bootstrap import SAMPLES, Estimate, estimate
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from s2s_map.scoring.exact import ExactProducts, compare
 
 TOP_SHARE = 0.1
 """The published recall is that among the first tenth of the gallery."""
@@ -29,6 +27,18 @@ MEDIAN_RANK = "median rank"
 
 _ROWS, _COLUMNS = 1024, 8192
 """Similarities in memory at once: 32 MiB of float32, whatever the size of the gallery."""
+
+_FEW = 1 / 32
+"""Up to this share of a tile pairs are compared one by one; of more, all of the tile is."""
+
+_DENSE_COLUMNS = 512
+"""Of such a tile, how many are compared at once: each similarity takes about 100 bytes there."""
+
+_NUMBERS = 1 << 16
+"""Numbers of pairs that are compared at once: what a processor's cache holds."""
+
+_SCALED_BEYOND = 16
+"""Powers of two beyond which items are scaled, so that no product is too large or too small."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,9 @@ def own_ranks(
     pandas' ``rank(method="average", ascending=False)`` of each row gives. Similarities are
     counted tile by tile and never held as a whole.
 
+    Ranks depend on the vectors alone, not on how a processor rounds: what lies so near the own
+    similarity that rounding could turn their order is compared again, exactly.
+
     Args:
         queries: Unit vectors (n, dim).
         gallery: Unit vectors (m, dim).
@@ -69,76 +82,89 @@ def own_ranks(
         ValueError: For arrays that do not belong together, or that are not finite.
     """
     index = _own_index(queries, gallery, own)
-    import torch
-
-    # One type and one contiguous copy at most; float64 stays float64.
+    # One type, float64 if either is, and one copy at most.
     kind = np.promote_types(np.promote_types(queries.dtype, gallery.dtype), np.float32)
-    rows = torch.from_numpy(np.ascontiguousarray(queries, dtype=kind))
-    columns = torch.from_numpy(np.ascontiguousarray(gallery, dtype=kind))
-    ranks = np.empty(len(rows), dtype=np.float64)
-    with torch.inference_mode():
-        tiles = _Tiles(columns, min(_ROWS, len(rows)))
-        for start in range(0, len(rows), _ROWS):
-            part = slice(start, min(start + _ROWS, len(rows)))
-            above, equal = tiles.count(rows[part], torch.from_numpy(index[part]))
-            ranks[part] = (above + (equal + 1) / 2).numpy()
+    items = _Gallery(np.asarray(gallery, dtype=kind))
+    ranks = np.empty(len(queries), dtype=np.float64)
+    for start in range(0, len(queries), _ROWS):
+        part = slice(start, start + _ROWS)
+        above, equal = items.count(np.asarray(queries[part], dtype=kind), index[part])
+        ranks[part] = above + (equal + 1) / 2
     return ranks
 
 
-class _Tiles:
-    """Products of a run of queries with the gallery, in tiles that all have one shape.
+class _Gallery:
+    """Items, (m, dim), that are counted above and beside the own ones of a run of queries."""
 
-    How a matrix product rounds depends on its shape and, at its edges, on the place in it. With
-    one shape for all tiles, edges padded, equal items stay equal wherever they lie.
-    """
+    def __init__(self, items: NDArray[np.floating]) -> None:
+        largest = max((float(np.abs(part).max()) for part in _runs(items)), default=0.0)
+        exponent = int(np.frexp(largest)[1])
+        if abs(exponent) > _SCALED_BEYOND:
+            items, largest = np.ldexp(items, -exponent), float(np.ldexp(largest, -exponent))
+        self._items = items
+        self._exact = ExactProducts(items.shape[1], items.dtype, largest)
+        self._longest = max((_lengths(part).max() for part in _runs(items)), default=0.0)
 
-    def __init__(self, gallery: Tensor, rows: int) -> None:
-        import torch
-
-        self._gallery = gallery
-        # Multiples of 64 leave no edge to the inner kernels of matrix products.
-        self._rows = -(-rows // 64) * 64
-        self._columns = min(_COLUMNS, -(-len(gallery) // 64) * 64)
-        self._product = torch.empty(self._rows, self._columns, dtype=gallery.dtype)
-        self._queries = torch.zeros(self._rows, gallery.shape[1], dtype=gallery.dtype)
-        self._last = torch.zeros(self._columns, gallery.shape[1], dtype=gallery.dtype)
-
-    def count(self, queries: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    def count(
+        self, queries: NDArray[np.floating], own: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Count the items above each query's own one, and those equal to it, itself included."""
-        import torch
-
-        n = len(queries)
-        self._queries[:n] = queries
-        self._queries[n:] = 0
-        mine = self._own_similarity(n, own)[:, None]
-        above = torch.zeros(n, dtype=torch.int64)
-        equal = torch.zeros(n, dtype=torch.int64)
-        for start in range(0, len(self._gallery), self._columns):
-            found = self._similarity(self._gallery[start : start + self._columns])[:n]
-            above += torch.count_nonzero(found > mine, dim=1)
-            equal += torch.count_nonzero(found == mine, dim=1)
+        # A query's length changes no order; so none is too long or too short for its products.
+        queries = np.ldexp(queries, -np.frexp(np.abs(queries).max(axis=1, keepdims=True))[1])
+        digits = self._exact.of_queries(queries)
+        mine = self._exact.of_pairs(digits, self._exact.of_items(self._items[own]))
+        low, high = self._doubtful(queries, own)
+        above, equal = np.zeros((2, len(queries)), dtype=np.int64)
+        for items in _runs(self._items, _COLUMNS):
+            found = queries @ items.T
+            surely = found > high
+            near = (found >= low) != surely
+            if np.count_nonzero(near) > _FEW * near.size:
+                for part in _runs(items, _DENSE_COLUMNS):
+                    order = compare(
+                        self._exact.of_all(digits, self._exact.of_items(part)), mine[:, :, None]
+                    )
+                    above += np.count_nonzero(order > 0, axis=1)
+                    equal += np.count_nonzero(order == 0, axis=1)
+                continue
+            above += np.count_nonzero(surely, axis=1)
+            for pairs in _runs(np.flatnonzero(near), max(1, _NUMBERS // queries.shape[1])):
+                rows, columns = np.divmod(pairs, len(items))
+                order = compare(
+                    self._exact.of_pairs(digits[:, rows], self._exact.of_items(items[columns])),
+                    mine[:, rows],
+                )
+                above += np.bincount(rows[order > 0], minlength=len(queries))
+                equal += np.bincount(rows[order == 0], minlength=len(queries))
         return above, equal
 
-    def _own_similarity(self, n: int, own: Tensor) -> Tensor:
-        """Similarity of each query to its own item, from tiles like all others."""
-        import torch
+    def _doubtful(
+        self, queries: NDArray[np.floating], own: NDArray[np.int64]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return between which computed similarities items may be above, equal or below, (n, 1).
 
-        found = torch.empty(n, dtype=self._gallery.dtype)
-        for start in range(0, n, self._columns):
-            of = own[start : start + self._columns]
-            product = self._similarity(self._gallery[of])
-            found[start : start + len(of)] = product[start : start + len(of), : len(of)].diagonal()
-        return found
+        A sum of products of two vectors, in whatever order, is wrong by no more than their
+        lengths times ``dim u / (1 - dim u)``, with u half an epsilon (Higham 2002, section 3.1).
+        """
+        kind, dim = queries.dtype, queries.shape[1]
+        wide = queries.astype(np.float64), self._items[own].astype(np.float64)
+        mine = np.einsum("nd,nd->n", *wide)
+        share = sum(dim * np.finfo(t).eps / (2 - dim * np.finfo(t).eps) for t in (kind, np.float64))
+        share += 4 * dim * self._exact.grid
+        # Products below the smallest normal number may be lost.
+        margin = share * 1.001 * _lengths(queries) * self._longest + dim * np.finfo(kind).tiny
+        low, high = (mine - margin).astype(kind), (mine + margin).astype(kind)
+        return np.nextafter(low, -np.inf)[:, None], np.nextafter(high, np.inf)[:, None]
 
-    def _similarity(self, items: Tensor) -> Tensor:
-        import torch
 
-        count = len(items)
-        if count < self._columns:
-            self._last[:count] = items
-            self._last[count:] = 0
-            items = self._last
-        return torch.matmul(self._queries, items.T, out=self._product)[:, :count]
+def _runs(array: NDArray[Any], length: int = 1024) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(array), length):
+        yield array[start : start + length]
+
+
+def _lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    wide = vectors.astype(np.float64)
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)))
 
 
 def _own_index(

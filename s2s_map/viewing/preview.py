@@ -55,12 +55,14 @@ class MapPicture:
         label: What stands below the colours: what is mapped, by which method.
         cells: Shape (y, x), the cells or the means of squares of them.
         colour_range: Where the colours begin and end.
+        remark: What stands across the map, if anything.
     """
 
     title: str
     label: str
     cells: NDArray[np.float32]
     colour_range: tuple[float, float]
+    remark: str = ""
 
 
 def draw_preview(
@@ -136,7 +138,8 @@ def pictures(
         title = layer.title if layer.shape[0] == 1 else f"{layer.title} ({slot})"
         cells = layer.probability[index] if read is None else read(layer, index)
         small, _ = shrink_mean(cells, _MOST_PIXELS)
-        found.append(MapPicture(title, layer.probability_label, small, layer.summary.colour_range))
+        remark = "\n".join(layer.doubts)
+        found.append(MapPicture(title, layer.probability_label, small, layer.colour_range, remark))
     return found
 
 
@@ -162,7 +165,8 @@ def _note(count: int) -> str:
         return "No concept was asked for yet. Imagery: contrast stretched. Grey: no data."
     note = (
         "Colours run between the 2nd and 98th percentile of each concept's own cells, so they "
-        "compare places, not concepts. Imagery: contrast stretched. Grey: no data."
+        "compare places, not concepts; where a concept is likely nowhere they stay dark. "
+        "Imagery: contrast stretched. Grey: no data."
     )
     return f"The first {MOST_MAPS} of {count} maps. {note}" if count > MOST_MAPS else note
 
@@ -254,7 +258,8 @@ def _draw_imagery(figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGr
 def _draw_map(figure: Figure, panel: Panel, one: MapPicture) -> None:
     low, high = one.colour_range
     shown, _ = shrink_mean(one.cells, _MOST_PIXELS)
-    image = _titled(figure, panel).imshow(
+    axes = _titled(figure, panel)
+    image = axes.imshow(
         np.ma.masked_invalid(shown),
         cmap=COLORMAP,
         vmin=low,
@@ -262,6 +267,8 @@ def _draw_map(figure: Figure, panel: Panel, one: MapPicture) -> None:
         interpolation="nearest",
         aspect="auto",
     )
+    if one.remark:
+        _write_across(axes, one.remark)
     bar = figure.colorbar(
         image,
         cax=_axes(figure, panel.bar),
@@ -278,3 +285,21 @@ def _draw_map(figure: Figure, panel: Panel, one: MapPicture) -> None:
     last.set_horizontalalignment("right")
     bar.outline.set(linewidth=0.5, color="#999999")
     bar.set_label(one.label, size=NOTE_SIZE, color=_QUIET, labelpad=2)
+
+
+def _write_across(axes: Axes, remark: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    axes.text(
+        0.5,
+        0.5,
+        remark,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        size=TITLE_SIZE,
+        weight="bold",
+        color="white",
+        path_effects=[withStroke(linewidth=2.5, foreground=_INK)],
+        parse_math=False,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,15 +34,12 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_help_is_quick_and_does_not_import_torch() -> None:
-    began = time.monotonic()
+def test_help_imports_nothing_that_takes_long() -> None:
     done = subprocess.run([S2S_MAP, "--help"], capture_output=True, text=True, check=True)
     assert "query" in done.stdout
-    assert time.monotonic() - began < 5  # The figure is in benchmarks; here only that it is light.
-    code = (
-        "import sys, s2s_map.cli.main; "
-        "print([m for m in sys.modules if m in ('torch', 'rasterio')])"
-    )
+    # How long it takes is in benchmarks/RESULTS.md.
+    heavy = ("torch", "rasterio", "numpy", "pandas", "xarray", "zarr", "dask", "matplotlib")
+    code = f"import sys, s2s_map.cli.main; print([m for m in {heavy} if m in sys.modules])"
     light = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert light.stdout.strip() == "[]"
 

@@ -37,7 +37,7 @@ XYZ = "https://tiles.test/{z}/{x}/{y}.png"
         ("https://a.test/{z}/{x}/{y}/{colour}", {}, "unknown place {colour}"),
         ("https://{s}.a.test/{z}/{x}/{y}", {}, "no subdomains"),
         (XYZ, {"headers": {"X-Key": "${HOME}"}}, "headers: use ${HOME}"),
-        (XYZ, {"headers": {"X-Key": "a\nHost: b"}}, "no header of one line"),
+        (XYZ, {"headers": {"X-Key": "a\nHost: b"}}, "takes one line"),
         (XYZ, {"zoom": 3, "min_zoom": 4}, "below min_zoom"),
         (XYZ, {"zoom": 20}, "max_zoom: 19 is below"),
         (XYZ, {"bounds": [10, 0, 5, 1]}, "west, south, east, north"),

@@ -49,7 +49,6 @@ def test_a_published_set_is_read_from_the_hub(tmp_path: Path) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=300,
         )
     assert done.returncode == 0, done.stderr + "\n".join(seen)
     said = json.loads(done.stdout.splitlines()[-1])

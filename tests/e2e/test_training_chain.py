@@ -111,7 +111,7 @@ def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
         [S2S_MAP, "train", folder / "train.yaml"],
-        env=os.environ, capture_output=True, text=True, check=False, timeout=300,
+        env=os.environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "wrote the model to" in done.stdout

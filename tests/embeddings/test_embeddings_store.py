@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from s2s_map.embeddings.schema import chunk_cells
+from s2s_map.embeddings.schema import CHECKSUM, chunk_cells, metadata_checksum
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.tiling.blocks import Block
@@ -171,6 +171,7 @@ def edit_metadata(store: EmbeddingsStore, **attributes: object) -> None:
     path = store.path / "zarr.json"
     metadata = json.loads(path.read_text())
     metadata["attributes"] |= attributes
+    metadata["attributes"][CHECKSUM] = metadata_checksum(store.path, metadata["attributes"])
     path.write_text(json.dumps(metadata))
 
 

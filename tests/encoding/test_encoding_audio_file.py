@@ -138,3 +138,26 @@ def test_refuses_a_rate_that_is_too_low(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "slow.wav", made_up_sound(1.0, 1000), 1000)
 
     assert "samples a second" in _refused(path)
+
+
+@pytest.mark.parametrize("factor", [32_768.0, 20_000.0])
+def test_whole_numbers_as_floating_point_are_scaled(tmp_path: Path, factor: float) -> None:
+    """16-bit numbers written as floating point, unscaled, as some programs do."""
+    sound = made_up_sound(1.0)
+    loud = sound / np.abs(sound).max() * np.float32(factor)
+    found = read_recording(write_sound(tmp_path / "a.wav", loud))
+    np.testing.assert_array_equal(found.waveform, loud / np.float32(32_768))
+    assert found.scaled_from == float(np.abs(loud).max())
+
+
+def test_amplified_sound_stays_as_it_is(tmp_path: Path) -> None:
+    loud = made_up_sound(1.0) * np.float32(16)
+    found = read_recording(write_sound(tmp_path / "a.wav", loud))
+    np.testing.assert_array_equal(found.waveform, loud)
+    assert found.scaled_from is None
+
+
+def test_samples_far_beyond_full_scale_are_refused(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", made_up_sound(1.0) * np.float32(1e30))
+    with pytest.raises(AudioError, match=r"samples of up to .*e"):
+        read_recording(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_faults import result_bytes
+from fixtures_faults import all_bytes
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
@@ -26,4 +26,4 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
     folder = run(RunConfig(**job)).folder
     assert isinstance(folder, Path)
-    return result_bytes(folder)
+    return all_bytes(folder)

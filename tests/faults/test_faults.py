@@ -10,7 +10,6 @@ import os
 import random
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,10 +32,12 @@ from fixtures_faults import (
     FailAt,
     FillAt,
     KillAt,
+    all_bytes,
     environment,
-    result_bytes,
+    size,
 )
 from fixtures_plain_model import write_plain_job
+from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import FailedRunError, OutputError
@@ -48,7 +49,7 @@ from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def _catalog_in_folder(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
 def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path(job["output"]).parent)
-        return result_bytes(run(RunConfig(**job)).folder)
+        return all_bytes(run(RunConfig(**job)).folder)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_worker_killed(
     assert kill.count.stat().st_size > BLOCKS
     assert done.record.counts["blocks"] == BLOCKS
     assert done.record.failed == {}
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 @pytest.mark.parametrize("again", range(TIMES))
@@ -118,16 +119,14 @@ def test_client_killed(
     config.write_text(yaml.safe_dump({**job, "output": str(tmp_path / "out")}))
     nth = str(rng(stage, again).randint(1, BLOCKS))
     script = [sys.executable, str(TESTS / "faults" / "run_plain.py"), str(config), stage, nth]
-    killed = subprocess.run(
-        [*script, str(tmp_path / "count")], env=environment(), timeout=120, check=False
-    )
+    killed = subprocess.run([*script, str(tmp_path / "count")], env=environment(), check=False)
     assert killed.returncode == -signal.SIGKILL
     assert run_status(tmp_path / "out").state == "killed"
     finished = len(JournalLedger(tmp_path / "out" / "ledger.jsonl").state().records)
     seen = CountBlocks("read", tmp_path / "resumed")
     done = run(config, on_stage=seen)
     assert seen.count.stat().st_size == BLOCKS - finished
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
     assert verify(done.folder) == []
 
 
@@ -135,15 +134,14 @@ def test_client_killed(
 def test_scheduler_killed_and_restarted(
     job: dict[str, Any], undisturbed: dict[str, bytes], tmp_path: Path, again: int
 ) -> None:
-    port = _free_port()
+    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     running = _dask(port)
     strike = rng(again).randint(1, BLOCKS // 2)
     seen = CountBlocks("record", tmp_path / "count")
 
     def kill_and_restart() -> None:
-        while not seen.count.exists() or seen.count.stat().st_size < strike:
-            time.sleep(0.02)
+        wait_until(lambda: size(seen.count) >= strike)
         for process in running:
             process.kill()
             process.wait()
@@ -162,7 +160,7 @@ def test_scheduler_killed_and_restarted(
             process.kill()
             process.wait()
     assert done.record.counts["blocks"] == BLOCKS
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 @pytest.mark.parametrize("again", range(TIMES))
@@ -184,7 +182,7 @@ def test_disk_full_half_way_then_freed(
     assert 0 < finished < BLOCKS
     done = run(config)
     assert done.record.counts["patches_embedded_now"] < done.record.counts["patches"]
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 def test_out_of_device_memory_takes_smaller_batches(
@@ -198,7 +196,7 @@ def test_out_of_device_memory_takes_smaller_batches(
     records = JournalLedger(done.folder / "ledger.jsonl").state().records.values()
     assert {record.batch_size for record in records} == {4}
     # This encoder takes each patch for itself; a network's sums may differ in the last bits.
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 @pytest.mark.parametrize("use", ["threads", "local"])
@@ -220,7 +218,7 @@ def test_a_block_that_always_fails(
     assert list(status.failed) == [bad]
     mended = run(config)
     assert mended.record.failed == {}
-    assert result_bytes(mended.folder) == undisturbed
+    assert all_bytes(mended.folder) == undisturbed
 
 
 def test_a_block_that_kills_its_workers(
@@ -230,7 +228,7 @@ def test_a_block_that_kills_its_workers(
     done = run(config, executor=cluster, on_stage=DieAt("r001-c002"))
     assert list(done.record.failed) == ["r001-c002"]
     assert "KilledWorker" in done.record.failed["r001-c002"]
-    assert result_bytes(run(config).folder) == undisturbed
+    assert all_bytes(run(config).folder) == undisturbed
 
 
 def test_a_worker_that_the_cluster_gave_up_is_replaced(
@@ -242,7 +240,7 @@ def test_a_worker_that_the_cluster_gave_up_is_replaced(
     hasty = dask.config.set({"distributed.deploy.lost-worker-timeout": "50 ms"})
     with hasty, open_executor(one, "given up") as executor:
         done = run(config, executor=executor, on_stage=KillAt("read", 3, tmp_path / "count"))
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 def test_workers_that_died_while_they_started_are_replaced(
@@ -261,7 +259,7 @@ def test_workers_that_died_while_they_started_are_replaced(
             nanny.status = Status.starting
             os.kill(nanny.pid, signal.SIGKILL)
         done = run(config, executor=executor)
-    assert result_bytes(done.folder) == undisturbed
+    assert all_bytes(done.folder) == undisturbed
 
 
 def test_nothing_works(job: dict[str, Any], tmp_path: Path) -> None:
@@ -287,19 +285,15 @@ def test_sigterm(
         [S2S_MAP, "run", config], env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     ledger = JournalLedger(out / "ledger.jsonl")
-    until = time.monotonic() + 60
-    while len(ledger.state().records) < strike and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: len(ledger.state().records) >= strike, process)
     process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 4, err.decode()
-    assert time.monotonic() - began < 30
     assert b"start the same run again" in err
     status = run_status(out)
     assert status.state == "stopped"
     assert strike <= status.blocks_done < BLOCKS
-    assert result_bytes(run(config_for(job, out)).folder) == undisturbed
+    assert all_bytes(run(config_for(job, out)).folder) == undisturbed
 
 
 def test_exit_code_3_names_the_block(
@@ -321,12 +315,6 @@ def test_exit_code_3_names_the_block(
         main(["status", config.output, "--json"])
     status = json.loads(capsys.readouterr().out)
     assert status["failed"] == {"r001-c001": "no imagery for r001-c001; look for it"}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _dask(port: int) -> list[subprocess.Popen[bytes]]:

@@ -24,6 +24,7 @@ from fixtures_faults import (
     environment,
 )
 from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
+from fixtures_waiting import wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import ObjectPath
@@ -33,7 +34,7 @@ from s2s_map.pipeline.object_ledger import ObjectLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,6 @@ def test_client_killed(
     killed = subprocess.run(
         [*script, str(nth(stage, again)), tmp_path / "count"],
         env=environment(),
-        timeout=120,
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
@@ -122,12 +122,10 @@ def test_sigterm(
     process = subprocess.Popen(
         [S2S_MAP, "run", config], env=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    until = time.monotonic() + 60
-    while not (root / "blocks").is_dir() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until((root / "blocks").is_dir, process)
     assert run_status(str(root)).state == "running"
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 4, err.decode()
     status = run_status(str(root))
     assert status.state == "stopped"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,14 +17,17 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, environment, result_bytes
+from distributed import Client
+from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, all_bytes, environment, size
+from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ClusterUnavailableError
+from s2s_map.pipeline import cluster as clusters
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 
 
 @dataclass
@@ -55,6 +57,13 @@ class Cluster:
         options = ("--no-nanny", "--no-dashboard", "--nthreads", "2")
         self.workers.append(_dask("dask_worker", self.address, *options))
 
+    def is_idle(self) -> bool:
+        """Whether there are workers and none is at a task, be it of a client that died."""
+        with Client(self.address, set_as_default=False) as other:
+            tasks = other.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+            running = other.run(lambda dask_worker: len(dask_worker.state.all_running_tasks))
+        return bool(running) and not tasks and not any(running.values())
+
     def kill_scheduler(self) -> None:
         self.scheduler.kill()
         self.scheduler.wait()
@@ -71,9 +80,7 @@ def _dask(program: str, *options: str) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def running() -> Iterator[Cluster]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        cluster = Cluster(int(listener.getsockname()[1]))
+    cluster = Cluster(free_port())
     cluster.start_scheduler()
     cluster.start_worker()
     try:
@@ -96,17 +103,11 @@ def strike(*about: object) -> int:
     return random.Random(f"{about} {seed}").randint(1, BLOCKS // 2)  # noqa: S311
 
 
-def size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def when(reached: Callable[[], bool], act: Callable[[], None], over: Event) -> Thread:
     """Act once something is reached, or not at all if all is over before."""
 
     def wait() -> None:
-        until = time.monotonic() + 90
-        while not reached() and not over.is_set() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until(lambda: over.is_set() or reached())
         if not over.is_set():
             act()
 
@@ -127,31 +128,29 @@ def test_the_client_of_a_cluster_killed(
         script = [sys.executable, TESTS / "faults" / "run_counted.py", config, read]
         client = subprocess.Popen([*script], env=environment())
         try:
-            until = time.monotonic() + 90
             nth = strike("client", again)
-            while size(read) < nth and time.monotonic() < until:
-                time.sleep(0.02)
+            wait_until(lambda: size(read) >= nth, client)
         finally:
             client.send_signal(signal.SIGKILL)
             client.wait()
         at_kill = size(read)
         assert at_kill >= nth
         # At work on one and one that waits: no more of it is begun, and those end.
-        time.sleep(3.0)
+        wait_until(cluster.is_idle)
         begun = size(read)
         shards = {path: path.stat().st_mtime_ns for path in out.rglob("embedding/c/**/*")}
         assert begun <= at_kill + 2
         assert begun < BLOCKS
-        time.sleep(2.0)
-        assert size(read) == begun
-        assert {p: p.stat().st_mtime_ns for p in out.rglob("embedding/c/**/*")} == shards
         assert run_status(out).state == "killed"
         finished = run_status(out).blocks_done
         assert cluster.workers[0].poll() is None
+        assert cluster.is_idle()
+        assert size(read) == begun
+        assert {p: p.stat().st_mtime_ns for p in out.rglob("embedding/c/**/*")} == shards
         # The same workers, which may still have the task of the run before.
         done = run(config, on_stage=CountBlocks("record", written))
         assert size(written) == BLOCKS - finished
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed
     assert verify(done.folder) == []
 
 
@@ -169,8 +168,7 @@ def test_the_scheduler_alone_killed(
             cluster.kill_scheduler()
             assert old.poll() is None
             cluster.start_scheduler()
-            while old.poll() is None and not over.is_set():
-                time.sleep(0.05)
+            wait_until(lambda: over.is_set() or old.poll() is not None)
             cluster.start_worker()
 
         fault = when(lambda: size(read) >= nth, restart, over)
@@ -183,14 +181,18 @@ def test_the_scheduler_alone_killed(
         assert len(cluster.workers) == 2
     assert done.record.failed == {}
     assert done.record.counts["blocks"] == BLOCKS
-    assert result_bytes(tmp_path / "out") == undisturbed
+    assert all_bytes(tmp_path / "out") == undisturbed
 
 
 def test_a_scheduler_that_stays_away_is_worth_another_start(
-    job: dict[str, Any], undisturbed: dict[str, bytes], tmp_path: Path
+    job: dict[str, Any],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read, over, out = tmp_path / "read", Event(), tmp_path / "out"
     with running() as cluster:
+        wait_until(cluster.is_idle)
         config = RunConfig(**config_for(job, out, cluster, wait_s=2))
         fault = when(lambda: size(read) >= 3, cluster.kill_scheduler, over)
         try:
@@ -201,10 +203,11 @@ def test_a_scheduler_that_stays_away_is_worth_another_start(
             fault.join()
         assert away.value.exit_code == 75
         # The next start finds nobody at an address that has answered: away still, not misspelt.
+        monkeypatch.setattr(clusters, "_CONNECT_S", 1.0)
         with pytest.raises(ClusterUnavailableError, match="no Dask scheduler answers") as away:
             run(config)
         assert away.value.exit_code == 75
     assert run_status(out).state == "failed"
     assert 0 < run_status(out).blocks_done < BLOCKS
     run(RunConfig(**{**job, "output": str(out)}))
-    assert result_bytes(out) == undisturbed
+    assert all_bytes(out) == undisturbed

@@ -123,7 +123,6 @@ def test_no_signature_is_printed_and_the_key_goes_to_its_own_host(tmp_path: Path
             env={"PATH": "", "PC_SDK_SUBSCRIPTION_KEY": "key-of-mine"},
             capture_output=True,
             text=True,
-            timeout=120,
             check=False,
         )
     assert any("sig=" in request for request in files.requests)

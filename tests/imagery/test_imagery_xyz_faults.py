@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fixtures_sentinel import pattern_at
 from fixtures_servers import serve_nothing
+from fixtures_waiting import HANG_S
 from fixtures_webtiles import WebTileServer, make_entry, pattern_png, png
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -128,46 +129,41 @@ def test_retry_after_is_honoured(server: WebTileServer, as_date: bool) -> None:
             return None
         refused.append(now)
         # An HTTP date is in whole seconds.
-        said = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
-        return Response("slow down", 429, headers={"retry-after": said if as_date else "2"})
+        said = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        return Response("slow down", 429, headers={"retry-after": said if as_date else "1"})
 
     server.answer = answer
     block = read(server.template, manners={"connections": 1, "longest_wait_s": 10.0})
     assert block.valid.all()
     # Nobody asks the host in between, not even for other web tiles.
-    assert times[1] - refused[0] >= 1.9
+    assert times[1] - refused[0] >= 0.9
 
 
 def test_who_asks_for_too_long_a_wait_is_not_asked_again(server: WebTileServer) -> None:
     server.answer = lambda tile, request: Response("later", 429, headers={"retry-after": "3600"})
     one = {"connections": 1, "breaker_failures": 3}
-    began = time.monotonic()
     block = read(server.template, manners=one | {"longest_wait_s": 0.2})
     check_holes(block, "left alone after", "429")
+    # Had it waited for the hour that it was told, this test would have hung.
     assert set(server.asked.values()) == {1}
-    assert time.monotonic() - began < 30.0
 
 
 def test_a_hung_connection_ends() -> None:
     with serve_nothing() as url:
-        began = time.monotonic()
         block = read(
             f"{url}/{{z}}/{{x}}/{{y}}.png",
             manners={"timeout_s": 0.3, "attempts": 2, "breaker_failures": 4},
         )
         check_holes(block, "no answer within 0.3 s")
         assert not block.valid.any()
-        assert time.monotonic() - began < 30.0
 
 
 def test_a_host_that_is_not_there_is_said_and_left_alone() -> None:
-    began = time.monotonic()
     manners = {"breaker_failures": 4, "connections": 1}
     block = read("http://no-such-host.invalid/{z}/{x}/{y}.png", manners=manners)
     assert not block.valid.any()
     assert sum(hole.count for hole in block.holes) == 9
     assert any("left alone after" in hole.reason for hole in block.holes)
-    assert time.monotonic() - began < 60.0
 
 
 @pytest.mark.parametrize("where", ["resting", "waiting to try again", "held by Retry-After"])
@@ -176,14 +172,14 @@ def test_a_stopped_run_does_not_wait_for_a_host(server: WebTileServer, where: st
 
     def answer(tile: WebTile, request: Request) -> Response:
         asked.set()
-        headers = {"retry-after": "60"} if where == "held by Retry-After" else {}
+        headers = {"retry-after": "3600"} if where == "held by Retry-After" else {}
         return Response("boom", 503, headers=headers)
 
     server.answer = answer
-    slow = {"breaker_failures": 1, "breaker_rest_s": 60.0, "breaker_rests": 4}
+    slow = {"breaker_failures": 1, "breaker_rest_s": 3600.0, "breaker_rests": 4}
     if where != "resting":
-        slow = {"breaker_failures": 1000, "first_wait_s": 60.0}
-    manners = slow | {"longest_wait_s": 120.0, "connections": 4}
+        slow = {"breaker_failures": 1000, "first_wait_s": 3600.0}
+    manners = slow | {"longest_wait_s": 7200.0, "connections": 4}
     stop, ended = threading.Event(), threading.Event()
 
     def block() -> None:
@@ -193,11 +189,11 @@ def test_a_stopped_run_does_not_wait_for_a_host(server: WebTileServer, where: st
 
     thread = threading.Thread(target=block, daemon=True)
     thread.start()
-    assert asked.wait(30.0)
-    assert not ended.wait(1.0)
+    assert asked.wait(HANG_S)
+    assert not ended.wait(0.3)
     stop.set()
-    assert ended.wait(15.0)
-    thread.join(5.0)
+    assert ended.wait(HANG_S)
+    thread.join()
 
 
 def test_a_host_that_comes_back_is_asked_again(server: WebTileServer) -> None:

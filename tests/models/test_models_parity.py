@@ -5,6 +5,7 @@ That float32 equals every golden array is tested by test_models_published.py.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Iterator
@@ -82,8 +83,8 @@ def test_state_dict_has_the_published_keys(kind: str, count: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def halved() -> Sat2Sound:
-    return build(METADATA_ORDER).halve()
+def halved(with_metadata: Sat2Sound) -> Sat2Sound:
+    return copy.deepcopy(with_metadata).halve()
 
 
 @pytest.mark.parametrize(

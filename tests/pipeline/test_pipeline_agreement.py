@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures_cli import call
-from fixtures_faults import FailAt, result_bytes
+from fixtures_faults import FailAt, all_bytes
 from fixtures_job import write_job
 from fixtures_plain_model import write_plain_job
 
@@ -109,10 +109,10 @@ def test_what_is_further_apart_is_found(
     run(two)
     found = compare(one.output, two.output)
     assert (found.same, found.close, found.whole) == (4, 0, True)
-    assert result_bytes(tmp_path / "one") == result_bytes(tmp_path / "two")
+    assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
     store = EmbeddingsStore.open(tmp_path / "two" / "embeddings.zarr")
     first, second, third, _ = store.grid.iter_blocks()
-    ledger = JournalLedger(tmp_path / "two" / "ledger.jsonl", store=store.attributes["store_id"])
+    ledger = JournalLedger(tmp_path / "two" / "ledger.jsonl", store=store.id)
     records = ledger.state().records
 
     def change(block: Any, values: Any) -> None:

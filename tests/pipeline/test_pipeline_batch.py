@@ -30,6 +30,8 @@ from s2s_map.pipeline.batch import Outcome, gravest, is_up_to_date, plan_batch, 
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.run import run
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 
 def box(left_px: int, size_px: int = 40) -> list[float]:
     west, north = WEST + left_px * GSD_M, NORTH - 40 * GSD_M

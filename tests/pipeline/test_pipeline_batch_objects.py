@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,14 +19,17 @@ import rasterio.warp
 import yaml
 from fixtures_objects import SECRET, new_bucket, proxied, serve_s3, use_s3
 from fixtures_plain_model import MODEL, write_plain_job
+from fixtures_waiting import wait_until
 
 from s2s_map.config.batch import load_batch
 from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.errors import ConfigError, OutputError, OutputUnavailableError
 from s2s_map.pipeline.batch import plan_batch, run_batch
 from s2s_map.pipeline.lock import Owner, process_start
-from s2s_map.pipeline.object_lock import LOCK, this_host
+from s2s_map.pipeline.object_lock import LOCK
 from s2s_map.pipeline.status import verify
+
+pytestmark = pytest.mark.usefixtures("forked_processes")
 
 TESTS = Path(__file__).parents[1]
 S2S_MAP = Path(sys.executable).with_name("s2s-map")
@@ -140,7 +142,7 @@ def test_a_second_start_is_refused(root: ObjectPath, tmp_path: Path) -> None:
     batch, runs = load_batch(write_batch(tmp_path, root))
     other = subprocess.Popen(["sleep", "60"])
     try:
-        owner = Owner("o", this_host(), other.pid, process_start(other.pid) or "", "today")
+        owner = Owner("o", "here", other.pid, process_start(other.pid) or "", "today")
         (root / LOCK).write_bytes(json.dumps(asdict(owner)).encode())
         with pytest.raises(OutputError, match=rf"another run is writing to {root} \(process"):
             run_batch(batch, runs)
@@ -208,14 +210,12 @@ def test_an_interrupted_batch_goes_on(root: ObjectPath, tmp_path: Path) -> None:
         text=True,
     )
     try:
-        until = time.monotonic() + 60
-        while not (root / WEST / "blocks").is_dir() and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until((root / WEST / "blocks").is_dir, process)
         report = json.loads((root / "batch.json").read_text())
         assert report["exit_code"] is None
         assert [run["state"] for run in report["runs"]] == ["running", "planned"]
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate()[0]
     finally:
         process.kill()
     assert process.returncode == 4, said

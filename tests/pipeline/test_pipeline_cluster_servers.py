@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import dask
 import httpx
 import pytest
+from fixtures_processes import forked
+from fixtures_waiting import free_port
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.errors import ClusterError
@@ -32,10 +33,9 @@ class Double:
 
 
 def test_prometheus_finds_what_the_documentation_names() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     local = ClusterConfig(use="local", workers=1, dashboard=port)
-    with open_executor(local, "metrics") as executor:
+    with forked(), open_executor(local, "metrics") as executor:
         assert isinstance(executor, DaskExecutor)
         assert sum(1 for _ in executor.run(Double(), range(5), Event())) == 5
         (worker,) = executor.client.scheduler_info()["workers"].values()

@@ -22,6 +22,8 @@ from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import BlockRecord
 from s2s_map.pipeline.status import run_status
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 S2S_MAP = Path(sys.executable).with_name("s2s-map")
 KEY = "qX7-fYw0pZ3kL9vT"
 
@@ -41,7 +43,6 @@ def call(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TILE_KEY": KEY, "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 

@@ -14,6 +14,7 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import ObjectPath
+from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputUnavailableError, StoreError
 from s2s_map.pipeline.asking import query
@@ -66,12 +67,14 @@ def test_data_of_a_displaced_run_does_not_get_into_the_maps(
     job: dict[str, Any], root: ObjectPath, tmp_path: Path
 ) -> None:
     shard = root / SHARDS / "0/0/0"
-    run(config_for(job, root, patches={"stride_m": 40}))
+    other = root / "other"
+    run(config_for(job, other, patches={"stride_m": 40}))
     # Of another config, and of another block, as this one's happens to be alike.
-    late = (root / SHARDS / "3/3/0").read_bytes()
+    late = (other / SHARDS / "3/3/0").read_bytes()
+    other.remove_tree()
     config = config_for(job, root)
     with pytest.raises(OutputUnavailableError, match="r000-c000, hold data that another run put"):
-        run(config, overwrite=True, on_stage=PutLate(BLOCKS, shard, late))
+        run(config, on_stage=PutLate(BLOCKS, shard, late))
     # Nobody has seen maps of it.
     with pytest.raises(StoreError, match="no finished run"):
         open_run(str(root))
@@ -80,6 +83,9 @@ def test_data_of_a_displaced_run_does_not_get_into_the_maps(
     assert seen.count.stat().st_size == 1
     assert verify(str(root)) == []
     run(config_for(job, tmp_path / "fresh"))
+    assert object_bytes(root) == result_bytes(tmp_path / "fresh")
+    # What --overwrite begins has a place of its own: late data does not fall into it.
+    run(config, overwrite=True, on_stage=PutLate(BLOCKS, shard, late))
     assert object_bytes(root) == result_bytes(tmp_path / "fresh")
 
 
@@ -94,7 +100,9 @@ def test_data_that_is_put_after_a_run_is_found(
     shard.write_bytes(shard.read_bytes())
     query(str(root), "birds")
     shard.write_bytes((root / SHARDS / "3/3/0").read_bytes())
-    with pytest.raises(OutputUnavailableError, match="r001-c002"):
+    with pytest.raises(
+        DamagedBlocksError, match=r"r001-c002 .* holds other data than was recorded"
+    ):
         query(str(root), "rain")
     assert [bad.block for bad in verify(str(root))] == ["r001-c002"]
     shard.unlink()

@@ -12,11 +12,13 @@ from fixtures_encoding import DIM, HashModel
 from fixtures_maps import make_grid
 
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
+from s2s_map.embeddings.sealed import BlockSeal, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import encode_queries
 from s2s_map.encoding.vocabulary import encode_vocabulary
 from s2s_map.errors import InterruptedRunError
 from s2s_map.pipeline.executor import StoppedError, ThreadsExecutor
+from s2s_map.pipeline.generations import publish
 from s2s_map.pipeline.mapping import RegionTask, layers_of, score_maps, write_layers
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import Questions
@@ -28,17 +30,19 @@ SLOTS = ["m05-h06", "m10-h20"]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingsStore:
+def store(tmp_path_factory: pytest.TempPathFactory) -> SealedEmbeddings:
     grid = make_grid((1100, 60), block_cells=128)
     path = tmp_path_factory.mktemp("store") / "embeddings.zarr"
     made = EmbeddingsStore.create(path, grid, DIM, SLOTS, {})
-    rng = np.random.default_rng(5)
+    rng, seals = np.random.default_rng(5), {}
     for block in grid.blocks():
         if block.row == 1:
             continue
         values = rng.standard_normal((2, *block.shape, DIM)).astype(np.float32)
-        made.write_block(block, values / np.linalg.norm(values, axis=-1, keepdims=True))
-    return made
+        values /= np.linalg.norm(values, axis=-1, keepdims=True)
+        checksum = made.write_block(block, values)
+        seals[block.key] = BlockSeal(checksum, block.cells, made.file_crc(block))
+    return SealedEmbeddings.seal(made, seals)
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +58,33 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
 
 
-def made(out: Path, store: EmbeddingsStore, questions: Questions, workers: int) -> None:
+def made(out: Path, store: SealedEmbeddings, questions: Questions, workers: int) -> None:
     out.mkdir()
     executor = ThreadsExecutor(workers)
     building = score_maps(out, store, questions, {}, 3, Reporter(), executor)
     layers = layers_of(building, questions, out)
     layers = write_layers(building, layers, out, {}, Reporter(), executor)
     building.finish(layers, {})
+    publish(out, building.target.parent)
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(
-    tmp_path: Path, store: EmbeddingsStore, questions: Questions
+    tmp_path: Path, store: SealedEmbeddings, questions: Questions
 ) -> None:
     made(tmp_path / "one", store, questions, 1)
     made(tmp_path / "four", store, questions, 4)
     assert files(tmp_path / "one") == files(tmp_path / "four")
-    assert [p.name for p in (tmp_path / "one").iterdir() if p.name.startswith(".")] == []
+    assert [p.name for p in (tmp_path / "one").iterdir() if p.name.startswith(".")] == [
+        ".manifest.json"
+    ]
 
 
 def test_values_are_those_of_the_whole_store_at_once(
-    tmp_path: Path, store: EmbeddingsStore, questions: Questions
+    tmp_path: Path, store: SealedEmbeddings, questions: Questions
 ) -> None:
     made(tmp_path / "out", store, questions, 2)
     (group,) = questions.groups()
@@ -92,7 +99,7 @@ def test_values_are_those_of_the_whole_store_at_once(
 
 
 def test_a_task_pickles_and_stops(
-    tmp_path: Path, store: EmbeddingsStore, questions: Questions
+    tmp_path: Path, store: SealedEmbeddings, questions: Questions
 ) -> None:
     names = tuple(query.name for query in questions.queries)
     building = MapsBuilding(tmp_path / "maps.zarr", names, store.grid, tuple(SLOTS))
@@ -108,7 +115,7 @@ def test_a_task_pickles_and_stops(
 
 
 def test_what_is_done_is_not_done_again(
-    tmp_path: Path, store: EmbeddingsStore, questions: Questions
+    tmp_path: Path, store: SealedEmbeddings, questions: Questions
 ) -> None:
     class Stopping(Reporter):
         def __init__(self, after: int) -> None:

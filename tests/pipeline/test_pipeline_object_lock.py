@@ -6,27 +6,28 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import obstore
 import pytest
 from fixtures_objects import new_bucket, proxied, serve_s3, use_s3
+from fixtures_waiting import wait_until
 
 from s2s_map.embeddings.object_client import REQUEST_S, RETRY_S, object_client
 from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.errors import OutputError, OutputUnavailableError
-from s2s_map.pipeline.lock import Owner
+from s2s_map.pipeline import object_lock
+from s2s_map.pipeline.lock import Owner, process_start
 from s2s_map.pipeline.object_lock import (
     LEASE_S,
     LOCK,
     ObjectLock,
     read_lease,
     store_weaknesses,
-    this_host,
 )
 
 # No process of that number started then.
-OF_THIS_BOOT = f"{Owner.myself().process_start.partition('/')[0]}/1"
+GONE = f"{Owner.myself().process_start.rpartition('/')[0]}/1"
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,16 @@ def root(server: str, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
 
 
 def leave_lock(root: ObjectPath, **changes: object) -> Owner:
-    owner = replace(Owner.myself(), **{"host": "elsewhere", **changes})  # type: ignore[arg-type]
+    elsewhere = {"host": "elsewhere", "process_start": "another-boot/pid:[1]/1"}
+    owner = replace(Owner.myself(), **{**elsewhere, **changes})  # type: ignore[arg-type]
     (root / LOCK).write_bytes(json.dumps(asdict(owner)).encode())
     return owner
+
+
+def beat_of(root: ObjectPath) -> int:
+    lease = read_lease(root)
+    assert lease is not None
+    return lease.owner.beat
 
 
 def test_held_and_given_back(root: ObjectPath) -> None:
@@ -52,12 +60,11 @@ def test_held_and_given_back(root: ObjectPath) -> None:
     lock.acquire()
     first = read_lease(root)
     assert first is not None
-    time.sleep(0.3)
+    wait_until(lambda: beat_of(root) > first.owner.beat)
     lock.check()
     later = read_lease(root)
     assert later is not None
     assert later.owner.run == first.owner.run
-    assert later.owner.beat > first.owner.beat
     lock.release()
     assert read_lease(root) is None
     assert [path.name for path in root.iterdir()] == []
@@ -65,15 +72,13 @@ def test_held_and_given_back(root: ObjectPath) -> None:
 
 def test_another_run_of_this_host_is_refused_while_it_lives(root: ObjectPath) -> None:
     # Process 1 lives, and is not this one.
-    from s2s_map.pipeline.lock import process_start
-
-    leave_lock(root, host=this_host(), pid=1, process_start=process_start(1))
+    leave_lock(root, pid=1, process_start=process_start(1))
     with pytest.raises(OutputError, match=r"another run is writing to s3://.* \(process 1 on"):
         ObjectLock(root).acquire()
 
 
 def test_a_dead_process_of_this_host_is_succeeded_at_once(root: ObjectPath) -> None:
-    leave_lock(root, host=this_host(), pid=1, process_start=OF_THIS_BOOT)
+    leave_lock(root, pid=1, process_start=GONE)
     notes: list[str] = []
     lock = ObjectLock(root, notes.append)
     lock.acquire()
@@ -83,14 +88,14 @@ def test_a_dead_process_of_this_host_is_succeeded_at_once(root: ObjectPath) -> N
 
 def test_another_host_of_the_same_name_is_waited_for(root: ObjectPath) -> None:
     # Machines from one image share name and process numbers, but not the boot.
-    leave_lock(root, host=this_host(), pid=2**22 + 1, process_start="another-boot/1")
-    renewed = threading.Timer(
-        0.3, lambda: leave_lock(root, host=this_host(), process_start="another-boot/1", beat=2)
-    )
-    renewed.start()
+    like_this = Owner.myself()
+    leave_lock(root, host=like_this.host, pid=2**22 + 1)
+
+    def renew(said: str) -> None:
+        leave_lock(root, host=like_this.host, beat=2)
+
     with pytest.raises(OutputError, match="another run is writing"):
-        ObjectLock(root, beat_s=0.1, lease_s=3).acquire()
-    renewed.join()
+        ObjectLock(root, renew, beat_s=0.1, lease_s=60).acquire()
 
 
 def test_a_lease_outlives_every_put() -> None:
@@ -118,28 +123,48 @@ def test_giving_back_leaves_alone_who_took_it_meanwhile(server: str, root: Objec
     assert found.owner.host == "elsewhere"
 
 
-def test_a_lease_elsewhere_that_runs_out_is_taken_over(root: ObjectPath) -> None:
+def test_a_lease_elsewhere_that_runs_out_is_taken_over(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leave_lock(root)
     notes: list[str] = []
-    lock = ObjectLock(root, notes.append, beat_s=0.1, lease_s=1.5)
-    began = time.monotonic()
+    # The lease runs out by a clock that only waiting moves.
+    clock = Clock()
+    monkeypatch.setattr(object_lock, "time", clock)
+    lock = ObjectLock(root, notes.append, lease_s=200)
     lock.acquire()
-    assert time.monotonic() - began < 4
+    assert 100 < clock.now < 202
+    assert "waiting to see" in notes[0]
     assert "which is gone" in notes[-1]
     lock.release()
 
 
+@dataclass
+class Clock:
+    """Stands for the module `time`."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def test_a_lease_elsewhere_that_is_renewed_is_kept(root: ObjectPath) -> None:
     leave_lock(root)
-    renewed = threading.Timer(0.3, lambda: leave_lock(root, beat=2))
-    renewed.start()
+
+    def renew(said: str) -> None:
+        assert "waiting to see" in said
+        leave_lock(root, beat=2)
+
     with pytest.raises(OutputError, match="another run is writing"):
-        ObjectLock(root, beat_s=0.1, lease_s=3).acquire()
-    renewed.join()
+        ObjectLock(root, renew, beat_s=0.1, lease_s=60).acquire()
 
 
 def test_of_many_who_come_after_one_gets_it(root: ObjectPath) -> None:
-    leave_lock(root, host=this_host(), pid=1, process_start=OF_THIS_BOOT)
+    leave_lock(root, pid=1, process_start=GONE)
     start = threading.Barrier(6)
     got: list[ObjectLock] = []
     refused: list[str] = []
@@ -167,7 +192,8 @@ def test_who_lost_it_must_not_go_on(root: ObjectPath) -> None:
     lock = ObjectLock(root, beat_s=0.05, lease_s=5)
     lock.acquire()
     other = leave_lock(root)
-    time.sleep(0.3)
+    assert lock._thread is not None
+    lock._thread.join()
     with pytest.raises(OutputError, match="another run took"):
         lock.check()
     lock.release()
@@ -183,7 +209,7 @@ def test_who_cannot_renew_must_not_go_on(
         lock = ObjectLock(root, beat_s=0.05, lease_s=0.4)
         lock.acquire()
         proxy.answer = lambda method, path, n: (403, "AccessDenied")
-        time.sleep(0.8)
+        wait_until(lambda: time.monotonic() - lock._renewed > 0.4)
         with pytest.raises(
             OutputUnavailableError, match=r"not be renewed for 0.4 s; check the net"
         ):

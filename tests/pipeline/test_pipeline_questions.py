@@ -14,7 +14,7 @@ def test_a_similarity_needs_no_vocabulary() -> None:
     """Models without sound events have none for recordings, and can still be asked with one."""
     model, asked = HashModel(), [QueryConfig(name="rain", text="rain")]
     plain = encode_questions(model, tiny_card(), asked, ProbabilityConfig(method="similarity"))
-    assert model.texts == ["rain"]
+    assert plain.vocabularies["text"].names == ()
     (group,) = plain.groups()
     assert group.background.shape == (0, model.dim)
     assert group.keep.shape == (1, 0)

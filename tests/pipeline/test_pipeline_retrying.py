@@ -11,7 +11,7 @@ import pytest
 import rasterio
 import yaml
 from fixtures_cli import call
-from fixtures_faults import TESTS, CountBlocks, FailAt, result_bytes
+from fixtures_faults import TESTS, CountBlocks, FailAt, all_bytes
 from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
 from fixtures_plain_model import write_plain_job
 
@@ -103,7 +103,7 @@ def test_only_blocks_with_holes_are_embedded_again(
     assert run_status(config.output).state == "complete"
     assert verify(config.output) == []
     fresh = run(config_for(job, tmp_path / "fresh"))
-    assert result_bytes(Path(config.output)) == result_bytes(tmp_path / "fresh")
+    assert all_bytes(Path(config.output)) == all_bytes(tmp_path / "fresh")
     there = done.embeddings.attributes
     assert there["identity"] == fresh.embeddings.attributes["identity"]
     # And it is as any finished run from now on.
@@ -114,10 +114,10 @@ def test_only_blocks_with_holes_are_embedded_again(
 def test_holes_that_stay_are_holes_again(job: dict[str, Any], mend: bytes, tmp_path: Path) -> None:
     config = config_for(job, tmp_path / "out")
     run(config)
-    before = result_bytes(tmp_path / "out")
+    before = all_bytes(tmp_path / "out")
     holed = {hole["block"] for hole in run_status(config.output).holes}
     assert call("run", "job.yaml", "-o", config.output, "--retry-holes") == 3
-    assert result_bytes(tmp_path / "out") == before
+    assert all_bytes(tmp_path / "out") == before
     assert {hole["block"] for hole in run_status(config.output).holes} == holed
 
 
@@ -126,12 +126,12 @@ def test_a_block_that_fails_now_stays_as_it_was(
 ) -> None:
     config = config_for(job, tmp_path / "out")
     run(config)
-    before = result_bytes(tmp_path / "out")
+    before = all_bytes(tmp_path / "out")
     holed = sorted({hole["block"] for hole in run_status(config.output).holes})
     done = run(config, retry_holes=True, on_stage=FailAt((holed[0],)))
     assert done.record.failed == {}
     assert sorted({h["block"] for h in run_status(config.output).holes}) == holed
-    assert result_bytes(tmp_path / "out") == before
+    assert all_bytes(tmp_path / "out") == before
     assert verify(config.output) == []
 
 
@@ -146,7 +146,7 @@ def test_a_retry_that_is_stopped_goes_on(
     done = run(config)
     assert done.record.holes == ()
     run(config_for(job, tmp_path / "fresh"))
-    assert result_bytes(tmp_path / "out") == result_bytes(tmp_path / "fresh")
+    assert all_bytes(tmp_path / "out") == all_bytes(tmp_path / "fresh")
 
 
 def test_layers_asked_before_are_told_of(
@@ -174,13 +174,13 @@ def test_other_imagery_is_refused(
 ) -> None:
     config = config_for(job, tmp_path / "out")
     run(config)
-    before = result_bytes(tmp_path / "out")
+    before = all_bytes(tmp_path / "out")
     east.write_bytes(mend)
     west = Path("scenes/west.tif")
     west.write_bytes(west.read_bytes() + b"more")
     with pytest.raises(OutputMismatchError, match=r"source\.scenes"):
         run(config, retry_holes=True)
-    assert result_bytes(tmp_path / "out") == before
+    assert all_bytes(tmp_path / "out") == before
     with pytest.raises(ConfigError, match="one of them"):
         run(config, retry_holes=True, overwrite=True)
 
@@ -222,7 +222,7 @@ def test_in_an_object_store(
         assert done.record.holes == ()
         assert verify(config.output) == []
         run(config_for(job, tmp_path / "fresh"))
-        assert object_bytes(done.folder) == result_bytes(tmp_path / "fresh")
+        assert object_bytes(done.folder) == all_bytes(tmp_path / "fresh")
         found = EmbeddingsStore.open(done.folder / "embeddings.zarr").attributes["identity"]
         west = next(s for s in found["source"]["scenes"] if s["file"] == "east.tif")
         assert west["bytes"] == len(mend)

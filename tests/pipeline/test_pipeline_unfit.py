@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from fixtures_models import write_model_folder
 from fixtures_plain_model import write_plain_job
+from fixtures_processes import forked
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig
@@ -45,17 +46,20 @@ def worker(
     """A worker process of its own that finds `path` before the installed packages."""
     address = scheduler.scheduler_address
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny"]
-    process = subprocess.Popen(
-        [*within, *command, "--nthreads", "1", "--no-dashboard"],
-        env={**os.environ, "PYTHONPATH": str(path), "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    # A fresh interpreter where it is to import what a fork of this one's has imported already.
+    fresh = within or path != TESTS
+    with nullcontext() if fresh else forked():
+        process = subprocess.Popen(
+            [*within, *command, "--nthreads", "1", "--no-dashboard"],
+            env={**os.environ, "PYTHONPATH": str(path), **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     try:
         yield ClusterConfig(use=address, wait_s=60)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait()
 
 
 class Notes(Reporter):

@@ -23,6 +23,8 @@ from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.plan import make_plan
 from s2s_map.pipeline.run import run
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 KEY = "s3cret-key-0123456789"
 
 
@@ -57,7 +59,6 @@ def run_cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "MAP_KEY": KEY, "S2S_MAP_CACHE": str(folder / "cache")},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -12,6 +13,7 @@ from matplotlib.colors import to_hex
 
 from s2s_map.rasters.colours import COLORMAP, MAGMA, rgb
 from s2s_map.rasters.qgis_style import write_qml
+from s2s_map.scoring.layers import FLOOR, NOWHERE
 from s2s_map.scoring.summary import display_range
 from s2s_map.viewing import preview
 
@@ -43,3 +45,16 @@ def test_slots_share_the_range_of_their_concept(tmp_path: Path) -> None:
     (layer,) = make_layers(make_grid(), count=1, slots=3)
     write_qml(tmp_path / "a.qml", layer)
     assert read_range(tmp_path / "a.qml") == display_range(layer.probability)
+
+
+def test_a_layer_that_is_nowhere_likely_is_drawn_dark_and_says_so(tmp_path: Path) -> None:
+    (layer,) = make_layers(make_grid(), count=1)
+    softmax = {"vocabulary_size": 99, "near_synonyms_dropped": []}
+    faint = np.asarray(layer.probability) * np.float32(1e-4)
+    write_qml(tmp_path / "a.qml", replace(layer, probability=faint, query={"softmax": softmax}))
+    assert read_range(tmp_path / "a.qml") == (0.0, FLOOR * 0.01)
+    legend = ET.fromstring((tmp_path / "a.qml").read_text("utf-8")).find(  # noqa: S314
+        ".//rampLegendSettings"
+    )
+    assert legend is not None
+    assert legend.attrib["maximumLabel"].endswith(NOWHERE)

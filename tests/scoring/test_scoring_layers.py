@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fixtures_maps import make_grid, make_layers
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.scoring.layers import FLOOR, NOWHERE, ConceptLayer
 from s2s_map.scoring.summary import BandStatistics, LayerSummary, display_range
 
 
@@ -88,3 +90,48 @@ def test_range_is_the_percentiles() -> None:
     rare = np.zeros(1000, dtype=np.float32)
     rare[0] = 0.5
     assert display_range(rare) == (0.0, 0.5)
+
+
+def _with_background(layer: ConceptLayer, scale: float, size: int = 99) -> ConceptLayer:
+    """A layer of these probabilities times `scale`, against so many texts: even share 0.01."""
+    softmax = {"vocabulary_size": size + 3, "near_synonyms_dropped": ["a", "b", "c"]}
+    cells = np.where(np.isnan(layer.probability[:]), np.nan, np.float32(scale))
+    cells = cells * np.linspace(0.5, 1, cells.size, dtype=np.float32).reshape(cells.shape)
+    return replace(layer, probability=cells.astype(np.float32), query={"softmax": softmax})
+
+
+def test_what_nowhere_rises_above_its_background_is_nowhere_likely() -> None:
+    (layer,) = make_layers(make_grid(), 1)
+    low = _with_background(layer, 0.00008)
+    assert low.even_share == 0.01
+    assert low.is_nowhere
+    assert low.colour_range == (0.0, FLOOR * 0.01)
+    assert low.doubts == (NOWHERE,)
+    assert low.band_descriptions[0].endswith(NOWHERE)
+
+
+def test_what_rises_a_little_is_drawn_on_the_floor_and_what_rises_far_on_its_own_range() -> None:
+    (layer,) = make_layers(make_grid(), 1)
+    middling = _with_background(layer, 0.02)
+    assert not middling.is_nowhere
+    assert middling.colour_range == (0.0, FLOOR * 0.01)
+    assert middling.doubts == ()
+    high = _with_background(layer, 0.9)
+    assert not high.is_floored
+    assert high.colour_range == high.summary.colour_range
+
+
+def test_a_similarity_has_no_background_to_rise_above() -> None:
+    (layer,) = make_layers(make_grid(), 1)
+    assert layer.even_share is None
+    assert not layer.is_nowhere
+    assert layer.colour_range == layer.summary.colour_range
+
+
+@pytest.mark.parametrize("level", ["unfamiliar", "not understood"])
+def test_a_layer_says_that_its_question_is_doubtful(level: str) -> None:
+    (layer,) = make_layers(make_grid(), 1)
+    doubtful = replace(layer, query={"understood": {"level": level}})
+    assert doubtful.doubts == (f"question: {level}",)
+    assert f"question: {level}" in doubtful.band_descriptions[0]
+    assert level not in doubtful.probability_label

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from fixtures_job import write_job
 from fixtures_models import TINY_HTSAT, fill
 from fixtures_sounds import TILE_PX, sound_rows, write_sound_set
 from fixtures_training import LIGHTNING, MODEL, config_of, curve, values
+from fixtures_waiting import wait_until
 
 from s2s_map.config.model import CodebookConfig
 from s2s_map.config.train_sounds import SoundTrainConfig
@@ -43,7 +43,7 @@ from s2s_map.training.starting import load_part
 from s2s_map.training.text_features import TextFeatures
 from s2s_map.training.train_sounds import train_sounds
 
-pytestmark = LIGHTNING
+pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows" / "train"
 
@@ -91,9 +91,7 @@ def test_what_was_killed_goes_on_as_if_it_had_not_been(
     assert train_elsewhere(sounds, tmp_path, "whole", streaming).wait() == 0
     process = train_elsewhere(sounds, tmp_path, "killed", streaming)
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not last.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(last.exists, process)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert train_elsewhere(sounds, tmp_path, "killed", streaming).wait() == 0
@@ -304,7 +302,6 @@ def test_pairs_over_two_processes_give_the_gradient_of_one(tmp_path: Path) -> No
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert done.stdout.strip() == "equal", done.stderr
 

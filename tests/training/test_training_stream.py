@@ -142,7 +142,7 @@ def test_a_set_on_the_hub_is_trained_on_without_a_copy(tmp_path: Path) -> None:
             [Path(sys.executable).with_name("s2s-map"), "train", tmp_path / "train.yaml"],
             env=os.environ
             | {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"},
-            check=False, capture_output=True, text=True, timeout=300,
+            check=False, capture_output=True, text=True,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr + "\n".join(seen)
     assert len(curve(tmp_path / "out")) == 4

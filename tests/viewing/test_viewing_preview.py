@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import matplotlib.image
@@ -43,9 +42,7 @@ def test_draws_any_number_and_shape(
     layers = make_layers(grid, count, slots)
     labels = [f"m{i:02d}-h06" for i in range(slots)]
     path = tmp_path / "preview.png"
-    start = time.perf_counter()
     draw_preview(path, make_imagery(grid), pictures(layers, labels), grid, CREDITS, "demo")
-    assert time.perf_counter() - start < 5.0
     picture = pixels(path)
     assert min(picture.shape[:2]) > 500
     assert max(picture.shape[:2]) < 4000
