@@ -135,8 +135,9 @@ def run(
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             drop_replaced(store, ledger, watch)
-            earlier = _earlier(job, store, record, questions, model, watch, anew=home != finished)
-            questions, kept = earlier
+            questions, kept = _earlier(
+                job, store, record, questions, model, watch, anew=home != finished
+            )
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             stages = Stages(
                 job,
