@@ -17,7 +17,6 @@ from s2s_map.catalog.projecting import is_finite, project
 from s2s_map.catalog.region import Outline
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.names import RECORD
@@ -87,12 +86,15 @@ def _beside(job: Job, out: Path) -> list[str]:
     maps = 2 * 8 * cells * slots * len(job.config.queries)
     embeddings = 2 * cells * slots * job.card.config.dim
     free = shutil.disk_usage(out).free
+    said = ", ".join(
+        (
+            f"{maps / 1e9:,.1f} GB of disk beside them",
+            f"{(maps + embeddings) / 1e9:,.1f} GB with --overwrite",
+            f"{free / 1e9:,.1f} GB are free",
+        )
+    )
     short = "" if free > maps + embeddings else ": that may not be enough"
-    return [
-        f"the results in {out} stay until the new ones are whole: up to {maps / 1e9:,.1f} GB of disk "
-        f"beside them, {(maps + embeddings) / 1e9:,.1f} GB with --overwrite; {free / 1e9:,.1f} GB are "
-        f"free{short}"
-    ]
+    return [f"the results in {out} stay until the new ones are whole: up to {said}{short}"]
 
 
 def _sample_distance(job: Job) -> list[str]:
