@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import (
     CatalogFiles,
     Cluster,

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import AnyOutput
 from s2s_map.errors import IncompleteRunError
 

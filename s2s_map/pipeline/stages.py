@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from s2s_map.catalog.unchanged import Snapshot, changed, changed_files
+from s2s_map.config.model import Precision
 from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, ImageryError
 from s2s_map.models.loaded import LoadedModel
+from s2s_map.pipeline.agreement import TOLERANCE
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
@@ -132,6 +134,7 @@ class Stages:
         state = self.ledger.state()
         check_not_replaced(self.store, state.records)
         _count(self.record, state, self.embedded)
+        _say_makings(self.record, self.job.precision, self.watch)
         sealed = SealedEmbeddings.seal(self.store, state.seals)
         with self.record.timed("score"):
             return score_maps(
@@ -183,4 +186,14 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         raise ImageryError(
             "no cell of the region has valid imagery",
             remedy="check the region and the source's nodata:",
+        )
+
+
+def _say_makings(record: RunRecord, precision: Precision, watch: Reporter) -> None:
+    """Note blocks that were made in several ways, as by a run resumed on another machine."""
+    if len(record.made_with) > 1:
+        ways = "; ".join(map(str, record.made_with))
+        watch.note(
+            f"blocks were made in {len(record.made_with)} ways, whose embeddings agree within "
+            f"{TOLERANCE[precision]:g}, not to the byte: {ways}"
         )

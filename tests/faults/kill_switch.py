@@ -1,7 +1,8 @@
 """Kill a switch to new results before every STEPth call that changes the disk.
 
 ``kill_switch.py PREPARED WORK FIRST STEP``: PREPARED is a folder whose new results wait in
-``.next``, with their embeddings. Prints how many kills there were, and of these how many left the old results.
+``.next``, with their embeddings. Prints how many kills there were, and of these how many left the
+old results.
 """
 
 from __future__ import annotations
