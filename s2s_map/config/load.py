@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from s2s_map.config.files import read_bounded
 from s2s_map.config.text import shown
@@ -18,6 +18,13 @@ MOST_BYTES = 4_000_000
 """Size of a file of YAML at most."""
 
 _MOST_FAULTS = 8
+_MESSAGES = {
+    "model_type": "takes keys with values",
+    "tuple_type": "takes a list",
+    "list_type": "takes a list",
+    "dict_type": "takes keys with values",
+}
+"""What pydantic says in Python's words, in those of YAML."""
 _LONGEST_KEY = 60
 
 
@@ -108,10 +115,11 @@ def _fault(model: type[BaseModel], fault: Any) -> str:
         return f"unknown key {location!r}; {hint}"
     if fault["type"] == "missing":
         return f"{location!r} is missing"
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = _MESSAGES.get(fault["type"], str(fault["msg"])).removeprefix("Value error, ")
     given = fault.get("input")
     found = "" if isinstance(given, Mapping | list) else f" (found {shown(given)})"
-    return f"{location or 'the config'}: {message[0].lower()}{message[1:]}{found}"
+    first = message[:1] if message[1:2].isupper() else message[:1].lower()
+    return f"{location or 'the config'}: {first}{message[1:]}{found}"
 
 
 def _key(part: int | str) -> str:
@@ -121,18 +129,35 @@ def _key(part: int | str) -> str:
 
 def _schema_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
+    union: Any = None
     for part in path:
         if isinstance(part, int) or current is None:
             continue
         field = current.model_fields.get(part)
-        current = _schema_in(field.annotation) if field else None
+        if field is None and union is not None:
+            # The tag of one of several schemas.
+            current, union = _tagged(union, part), None
+            continue
+        union = field.annotation if field else None
+        current = _schema_in(union) if field else None
     return current
+
+
+def _tagged(annotation: Any, tag: str) -> type[BaseModel] | None:
+    inner = get_args(getattr(annotation, "__value__", annotation))
+    if any(isinstance(one, Tag) and one.tag == tag for one in inner):
+        return _schema_in(annotation)
+    for one in inner:
+        found = _tagged(one, tag)
+        if found is not None:
+            return found
+    return None
 
 
 def _schema_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in get_args(annotation):
+    for inner in get_args(getattr(annotation, "__value__", annotation)):
         found = _schema_in(inner)
         if found is not None:
             return found

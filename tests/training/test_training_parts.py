@@ -168,7 +168,7 @@ def test_an_encoder_that_looks_at_all_images_cannot_be_cut(sounds: Path, tmp_pat
         SoundTrainConfig.model_validate(given)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # three trainings by the command, two of them in two processes
 def test_two_processes_learn_what_one_does(sounds: Path, tmp_path: Path) -> None:
     # The command itself, with Lightning's own processes and torch's gloo between them.
     curves = []
