@@ -72,7 +72,7 @@ def test_one_line_and_nothing_at_the_old_place(
         (AtStage(what, stage), None) if stage[0].isupper() else (None, At(what, nth, stage))
     )
     with pytest.raises(OutputError, match=r"was renamed or removed while|cannot write") as caught:
-        # One block at a time: what another has asked for before the folder goes, it may still write.
+        # One block at a time: another that has asked before the folder goes may still write.
         run(config, on_stage=on_stage, reporter=reporter, executor=ThreadsExecutor(1))
     assert caught.value.exit_code == 2
     assert not Path("out").exists()
