@@ -11,6 +11,7 @@ from pathlib import Path
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
+from s2s_map.embeddings.replacing import output_errors
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.query_model import QueryModel
@@ -159,7 +160,7 @@ def run(
                 building = stages.score_whole()
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
-                with record.timed("write"):
+                with record.timed("write"), output_errors(out):
                     lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
