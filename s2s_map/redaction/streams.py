@@ -23,7 +23,8 @@ from s2s_map.redaction.text import redacted
 
 _PIPE_BYTES = 1 << 20
 _DRAIN_S = 1.0
-_lock = threading.Lock()
+# Whoever keeps the streams redacts the logs as well, which takes it again.
+_lock = threading.RLock()
 _factories: list[object] = []
 _standing: list[object] = []
 _kept: list[int] = []
