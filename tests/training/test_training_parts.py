@@ -89,7 +89,8 @@ def test_parts_have_the_loss_and_gradients_of_the_whole_batch(
     cut = module(sounds, tmp_path, **STILL, optimiser=optimiser(at_once))
     loss, gradients = learn(whole, batch)
     cut_loss, cut_gradients = learn(cut, batch)
-    assert cut_loss == pytest.approx(loss, rel=1e-6)
+    # Products of other shapes, so some hundred roundings of float32 (6e-8) apart.
+    assert cut_loss == pytest.approx(loss, rel=1e-5)
     assert cut_gradients.keys() == gradients.keys()
     assert any("bn0" in name for name in gradients)
     for name, gradient in gradients.items():
