@@ -39,7 +39,9 @@ def numbers(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[Any, .
     if annotation in (int, float):
         yield metadata
     own = getattr(annotation, "__metadata__", ())
-    inner = [part for one in own for part in (one.metadata if isinstance(one, FieldInfo) else [one])]
+    inner = [
+        part for one in own for part in (one.metadata if isinstance(one, FieldInfo) else [one])
+    ]
     for part in get_args(annotation)[: 1 if own else None]:
         yield from numbers(part, (*metadata, *inner))
 
@@ -110,7 +112,7 @@ def test_scales_whose_ends_floats_cannot_tell_apart_are_refused() -> None:
 
 
 def test_a_codebook_no_machine_holds_is_refused() -> None:
-    with pytest.raises(ConfigError, match="codebook.size"):
+    with pytest.raises(ConfigError, match=r"codebook\.size"):
         parse_model(ModelConfig, {"codebook": {"size": 10**9}}, "card.json")
 
 
