@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from s2s_map.catalog.environment import expanded
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.environment import expanded, remember_variables
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.catalog.uris import (
     SAMPLE_SCHEME,
@@ -32,10 +32,13 @@ from s2s_map.config.files import LONGEST_NAME, is_file, is_folder
 from s2s_map.config.load import parse_model, parse_yaml, read_yaml
 from s2s_map.config.text import shown, text_fault
 from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.redaction import redacted, remember, remember_address
+from s2s_map.redaction.known import is_secret_name
 
 FILE_NAME = "data_catalog.yaml"
 _SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt"}
 _MOST_ENTRIES = 10_000
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 _FETCH_TIMEOUT_S, _FETCH_MOST_BYTES = 30.0, 4_000_000
 
 
@@ -101,7 +104,9 @@ def files(entry: RasterEntry) -> list[str]:
         ImageryError: For a path, folder or glob without a file.
     """
     named = [expanded(uri, entry) if is_remote(uri) else uri for uri in entry.uris]
-    return list(dict.fromkeys(file for uri in named for file in _files(uri)))
+    found = list(dict.fromkeys(file for uri in named for file in _files(uri)))
+    permit(filter(is_remote, found), entry.redirects_to)
+    return found
 
 
 def ordered(found: Sequence[Scene], order: MosaicOrder) -> list[Scene]:
@@ -194,7 +199,9 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
             f"{where} has {f'type: {shown(kind)}' if 'type' in fields else 'no type'}",
             expected=f"type: {' or '.join(ENTRY_TYPES)}",
         )
+    remember_keys(fields)
     entry = parse_model(ENTRY_TYPES[kind], fields, where)
+    remember_variables(entry)
     if isinstance(path, str) and entry.env:
         # It could send any variable to any host.
         raise CatalogError(
@@ -205,6 +212,23 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
     if not isinstance(entry, RasterEntry | ZarrEntry):
         return entry
     return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})
+
+
+def remember_keys(fields: object, name: str = "") -> None:
+    """Have what is secret in the fields of an entry taken out of all texts, valid or not."""
+    if isinstance(fields, dict):
+        for key, value in fields.items():
+            remember_keys(value, str(key))
+    elif isinstance(fields, list):
+        for value in fields:
+            remember_keys(value, name)
+    elif isinstance(fields, str):
+        if "://" in fields:
+            remember_address(fields)
+        elif (is_secret_name(name) or name.lower() in _SECRET_HEADERS) and "${" not in fields:
+            # Headers name their scheme first: Bearer, Basic.
+            for part in (fields, fields.rpartition(" ")[2]):
+                remember(name, part)
 
 
 def _anchored(uri: str, catalog: str | Path) -> str:
@@ -218,6 +242,8 @@ def _anchored(uri: str, catalog: str | Path) -> str:
 
 def _fetch(url: str) -> object:
     import httpx
+
+    remember_address(url)
 
     try:
         with httpx.stream("GET", url, timeout=_FETCH_TIMEOUT_S) as response:

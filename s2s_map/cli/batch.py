@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, Cluster, LogJson, RetryHoles, with_cluster
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles
 
 app = typer.Typer(help="Imagery sources by name.", no_args_is_help=True)
@@ -34,6 +34,7 @@ def show_command(
     """Show a source: its fields with their meaning, and the scenes that are there."""
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.catalog.scene import Scene
+    from s2s_map.catalog.showing import shown_value
     from s2s_map.imagery.source import open_source
 
     entry = get_entry(name, load_catalog(catalog or []))
@@ -42,10 +43,22 @@ def show_command(
     table.add_column("field", header_style="dim")
     table.add_column("value", header_style="dim", overflow="fold")
     table.add_column("meaning", header_style="dim", style="dim", overflow="fold")
+    hidden = False
     for key, field in type(entry).model_fields.items():
         value = getattr(entry, key)
-        table.add_row(key, "-" if value is None else str(value), field.description or "")
+        shown, without = shown_value(value, key)
+        hidden |= without
+        table.add_row(key, "-" if value is None else escape(str(shown)), field.description or "")
     console.print(table, highlight=False)
+    if hidden:
+        console.print(
+            escape(
+                "[hidden]: what looks like a key is not shown. Keys do not belong into a catalog: "
+                "write ${NAME} in their place, list NAME in env:, and set the variable"
+            ),
+            highlight=False,
+            soft_wrap=True,
+        )
     source = open_source(entry)
     console.print(source.describe(), highlight=False)
     for scene in source.coverage:
@@ -67,15 +80,20 @@ def check_command(
         str | None,
         typer.Option(metavar="LON,LAT", help="Where to read; the middle of the imagery if not."),
     ] = None,
+    model: Annotated[
+        str, typer.Option(help="Model whose training imagery the colours are compared with.")
+    ] = "s2s-mini",
 ) -> None:
     """Try a source with one small read and say what works, a line for each step."""
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.imagery.checking import check_source
+    from s2s_map.models.registry import model_card
 
+    seen = model_card(model).seen
     entry = get_entry(name, load_catalog(catalog or []))
     console = Console()
     broken = 0
-    for works, what in check_source(entry, None if at is None else _place(at)):
+    for works, what in check_source(entry, None if at is None else _place(at), seen):
         broken += not works
         mark = "[green]ok[/]" if works else "[red]failed:[/]"
         console.print(f"{mark} {escape(what)}", highlight=False, soft_wrap=True)

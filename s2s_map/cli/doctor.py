@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal
 
-from rich.console import Console
 from rich.markup import escape
 
+from s2s_map.cli.console import Console
 from s2s_map.errors import S2SMapError
 
 State = Literal["ok", "no", "-"]

@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from s2s_map.cli import (
     batch,
@@ -30,9 +29,11 @@ from s2s_map.cli import (
     train,
     validate,
 )
+from s2s_map.cli.console import Console
 from s2s_map.cli.stopping import BATCH_STOP_S, STOP_S, hard_deadline
-from s2s_map.config.secrets import redact_logs, redacted, redacted_traceback
 from s2s_map.foreign import fault_of_ours, translated
+from s2s_map.redaction import redacted_traceback
+from s2s_map.redaction.streams import redacted_streams
 
 INTERRUPTED = 4
 _OURS = 1
@@ -95,7 +96,6 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    redact_logs()
     if not debug:
         warnings.simplefilter("ignore")
         # They say what an error of ours says in a line.
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     log_json = "--log-json" in given
     # A batch waits for its runs, each of which has a deadline of its own.
     allowance_s = BATCH_STOP_S if "batch" in given else STOP_S
-    with hard_deadline(allowance_s, INTERRUPTED, log_json=log_json):
+    with redacted_streams(), hard_deadline(allowance_s, INTERRUPTED, log_json=log_json):
         _call(given, debug=debug, log_json=log_json)
 
 
@@ -141,7 +141,7 @@ def _failed(error: Console, problem: Exception, *, debug: bool, log_json: bool) 
         _logged("error", reason, exit_code, traceback=trace)
     if debug:
         error.print(_escaped(redacted_traceback()))
-    error.print(f"[bold red]error:[/] {_escaped(redacted(reason))}")
+    error.print(f"[bold red]error:[/] {_escaped(reason)}")
     sys.exit(exit_code)
 
 

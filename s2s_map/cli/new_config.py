@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console
 from s2s_map.errors import OutputError
 
 

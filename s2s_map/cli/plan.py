@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 if TYPE_CHECKING:

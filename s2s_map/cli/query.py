@@ -6,8 +6,8 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, Strict, cluster_of
 
 

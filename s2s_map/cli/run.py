@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import (
     CatalogFiles,
     Cluster,
@@ -38,7 +38,11 @@ def run_command(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the results of another config first.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start anew; what is there stays until the new maps are written, then goes.",
+        ),
     ] = False,
     retry_holes: RetryHoles = False,
     catalog: CatalogFiles = None,

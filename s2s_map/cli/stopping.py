@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from s2s_map.errors import InterruptedRunError
+from s2s_map.redaction.streams import stderr_descriptor
 
 STOP_S = 25.0
 """How long after Ctrl-C or SIGTERM the process ends at the latest, seconds; below the 30 s after
@@ -88,5 +89,5 @@ def _watch(reader: int, seconds: float, exit_code: int, log_json: bool) -> None:
         line = json.dumps({**event, "reason": reason, "exit_code": exit_code})
     # Not through sys.stderr, whose lock the thread that hangs may hold.
     with suppress(OSError):
-        os.write(2, f"\n{line}\n".encode())
+        os.write(stderr_descriptor(), f"\n{line}\n".encode())
     os._exit(exit_code)

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import ConfigFile
 from s2s_map.cli.stopping import resumable
 

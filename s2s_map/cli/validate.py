@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.markup import escape
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 
@@ -12,16 +13,20 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.config.run import load_run_config
     from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.folder import check_access, check_folder
-    from s2s_map.pipeline.freezing import thaw
+    from s2s_map.pipeline.freezing import is_frozen, thaw
     from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
+    from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
     check_settings(settings)
     check_access(job.output)
     job = thaw(job, finished_home(job.output))
-    # A search that is still to be made cannot be compared.
-    if not job.source.needs_freezing:
+    # What is still to be searched or measured cannot be compared.
+    if is_frozen(job):
         check_folder(job.output, job.identity())
-    Console().print(f"{config} is valid", highlight=False)
+    console = Console()
+    for remark in (*colour_remarks(job), *unseen_note(job)):
+        console.print(f"imagery: {escape(remark)}", highlight=False, soft_wrap=True)
+    console.print(f"{config} is valid", highlight=False)

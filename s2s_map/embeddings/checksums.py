@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
+
+type Reading = Literal["all", "changed", "sizes"]
 
 _AT_A_TIME = 16
 
@@ -109,23 +111,19 @@ def sizes_and_tags(folder: OutputPath) -> dict[str, tuple[int, str, int]]:
     return {name: found[name] for name in sorted(found) if not name.startswith(".")}
 
 
-def difference(folder: OutputPath, name: str, entry: FileEntry, there: Any) -> str:
-    """Return how a file differs from what was written, "" if it does not.
-
-    An object whose e_tag still stands is not read.
-
-    Args:
-        folder: Where it lies.
-        name: Its relative name.
-        entry: What was written.
-        there: Its part of `sizes_and_tags`; None if it is missing.
-    """
+def _difference(
+    folder: OutputPath,
+    name: str,
+    entry: FileEntry,
+    there: tuple[int, str, int] | None,
+    read: Reading,
+) -> str:
     if there is None:
         return "is missing"
     size, tag, _ = there
     if size != entry.size:
         return f"has {size:,} bytes, {entry.size:,} were written"
-    if tag and tag == entry.e_tag:
+    if read == "sizes" or (read == "changed" and tag and tag == entry.e_tag):
         return ""
     try:
         found = file_sha256(folder / name)
@@ -137,22 +135,20 @@ def difference(folder: OutputPath, name: str, entry: FileEntry, there: Any) -> s
 
 
 def differing_files(
-    folder: OutputPath, entries: Mapping[str, FileEntry], *, read: bool = False
+    folder: OutputPath, entries: Mapping[str, FileEntry], *, read: Reading = "changed"
 ) -> dict[str, str]:
     """Return the files that are not as they were written, each with how.
 
     Args:
         folder: Where they lie.
         entries: What was written, by relative name.
-        read: Read objects whose e_tag still stands as well.
+        read: Which are read: all; all but objects whose e_tag still stands; or none, and sizes
+            are compared.
     """
     there = sizes_and_tags(folder)
 
     def one(name: str) -> str:
-        found = there.get(name)
-        if read and found is not None:
-            found = (found[0], "", found[2])
-        return difference(folder, name, entries[name], found)
+        return _difference(folder, name, entries[name], there.get(name), read)
 
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="checksums") as pool:
         return {name: how for name, how in zip(entries, pool.map(one, entries), strict=True) if how}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.catalog.scene import Scene
-from s2s_map.config.catalog import RasterEntry, ValueScale
+from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.scale import Scale
 from s2s_map.imagery.chunks import read_native
 from s2s_map.imagery.held import Holds, held
 from s2s_map.imagery.lattice import Lattice, PixelWindow
@@ -67,7 +68,7 @@ def resample_aligned(
     lattice: Lattice,
     window: PixelWindow,
     fetch: Fetch,
-    scale: ValueScale | None,
+    scale: Scale | None,
     holds: Holds | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Resample an aligned scene, of which `fetch` returns rows and columns, to 8 bit.
@@ -131,7 +132,7 @@ def _parts(window: PixelWindow, down: float, across: float) -> Iterator[PixelWin
 
 
 def _resample_part(
-    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: ValueScale | None
+    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: Scale | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)

@@ -22,7 +22,7 @@ from s2s_map.pipeline.earlier import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.generations import finished_home, finished_results, keep_files, publish
 from s2s_map.pipeline.late_data import replaced_blocks
 from s2s_map.pipeline.ledger import LedgerState
-from s2s_map.pipeline.mapping import score_maps, wanted_names
+from s2s_map.pipeline.mapping import score_maps
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord, read_record
@@ -88,6 +88,7 @@ def query(
     created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
     # First of all: the model is not loaded for embeddings that cannot be read.
+    names.check_store_id(finished_home(folder))
     names.open_embeddings(finished_home(folder))
     model = _model_of(record)
     settings = probability or record.config.probability
@@ -153,7 +154,7 @@ def _answer(
     if replaced:
         raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
     if isinstance(folder, Path):
-        check_names(folder, wanted_names(questions.by_name(), store.time_slots))
+        check_names(folder, names.wanted_names(questions.by_name(), store.time_slots))
     before = look_back(folder, store, record)
     if before.bad:
         watch.note(f"not as it was written, and made again: {say_bad(before.bad)}")

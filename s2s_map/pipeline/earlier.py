@@ -10,15 +10,14 @@ from typing import Any
 
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
-from s2s_map.embeddings.checksums import FileEntry, differing_files
+from s2s_map.embeddings.checksums import differing_files
 from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import content_hashes, query_name
 from s2s_map.encoding.query_model import QueryModel
 from s2s_map.errors import QueryError, S2SMapError, StoreError
 from s2s_map.pipeline import names
-from s2s_map.pipeline.generations import finished_results
-from s2s_map.pipeline.manifest import Manifest, recorded_files
+from s2s_map.pipeline.generations import finished_files, finished_results
 from s2s_map.pipeline.mapping import Before
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord
@@ -28,13 +27,6 @@ from s2s_map.rasters.maps import read_maps
 
 _CHUNK = re.compile(rf"{re.escape(names.MAPS)}/(?:probability|similarity)/(?:c/)?(\d+)[/.]")
 _SHOWN = 3
-
-
-def written_files(out: OutputPath) -> dict[str, FileEntry]:
-    """Return what the finished results of an output consist of; nothing for version 0.1.0."""
-    if isinstance(out, Path):
-        return Manifest(out).files
-    return recorded_files(finished_results(out))
 
 
 def look_back(out: OutputPath, store: EmbeddingsStore, record: RunRecord | None) -> Before:
@@ -49,7 +41,7 @@ def look_back(out: OutputPath, store: EmbeddingsStore, record: RunRecord | None)
         OutputError: If they cannot be read.
     """
     results = finished_results(out)
-    bad = differing_files(results, written_files(out))
+    bad = differing_files(results, finished_files(out))
     named = [] if record is None else list(record.concepts)
     maps = results / names.MAPS
     try:

@@ -31,6 +31,7 @@ from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.nearest import Cell, cell_at
 from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.redaction import file_json
 from s2s_map.scoring.codes import CodeInUse, strongest_codes
 from s2s_map.tiling.patches import PatchSet
 from s2s_map.tiling.validity import model_valid, token_valid
@@ -176,7 +177,7 @@ def _explain(
     )
     about = _report(found, record, store, job, query, patchset, cell, slot, place)
     with replacing_file(found.report) as partial:
-        partial.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(file_json(about), "utf-8")
     slots = f", {store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
     draw_explanation(
         found.picture,

@@ -23,14 +23,16 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from s2s_map.config.making_time import making_time
+from s2s_map.embeddings.checksums import FileEntry, file_sha256
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, remove_objects
 from s2s_map.embeddings.schema import ROOT, is_store_file
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.pipeline import names
-from s2s_map.pipeline.manifest import recorded_files
+from s2s_map.pipeline.manifest import Manifest, read_files, recorded_files
 from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER
 from s2s_map.pipeline.switching import switch
 from s2s_map.rasters.building import MARKERS
@@ -52,6 +54,7 @@ class _Latest:
         e_tag: Of ``latest.json``.
         home: Prefix of the home of its embeddings, "" for the output itself.
         replaced: Home that it took the place of and that may still be there; None if none did.
+        run: Its ``run.json``, which lists all other files; None for those of version 0.1.0.
     """
 
     number: int = 0
@@ -59,6 +62,7 @@ class _Latest:
     e_tag: str = ""
     home: str = ""
     replaced: str | None = None
+    run: FileEntry | None = None
 
 
 def finished_results(out: OutputPath) -> OutputPath:
@@ -71,6 +75,16 @@ def finished_results(out: OutputPath) -> OutputPath:
         latest = _latest(out)
         return out / GENERATIONS / latest.name if latest.number else out
     return out
+
+
+def finished_files(out: OutputPath) -> dict[str, FileEntry]:
+    """Return every file of the finished results by name; nothing for those of version 0.1.0."""
+    if isinstance(out, Path):
+        return Manifest(out).files
+    latest = _latest(out)
+    if latest.run is None:
+        return {}
+    return {**recorded_files(out / GENERATIONS / latest.name), names.RECORD: latest.run}
 
 
 def next_results(out: OutputPath) -> OutputPath:
@@ -199,6 +213,7 @@ def publish(
         "created": making_time().isoformat(timespec="seconds"),
         "results": place,
         "run": f"{place}/run.json",
+        "run_file": _entry(results / names.RECORD),
         "item": f"{place}/item.json",
         "maps": f"{place}/maps.zarr",
         "embeddings": f"{beside}{names.EMBEDDINGS}",
@@ -216,6 +231,11 @@ def publish(
             raise _overtaken(out) from None
     (results / MARKERS).remove_tree()
     tidy_objects(out, before.name)
+
+
+def _entry(path: ObjectPath) -> dict[str, Any]:
+    info = path.info()
+    return FileEntry(info.size, file_sha256(path), info.e_tag).as_dict()
 
 
 def tidy_objects(out: ObjectPath, before: str | None = None) -> None:
@@ -304,6 +324,7 @@ def _latest(out: ObjectPath) -> _Latest:
             info.e_tag,
             _home_of(content.get("home", "")) or "",
             _home_of(content.get("replaced")),
+            read_files({"": content.get("run_file")}).get(""),
         )
     except FileNotFoundError:
         return _Latest()

@@ -22,6 +22,7 @@ from s2s_map.imagery.source import Source, open_source
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
 from s2s_map.pipeline.worker import resolve_device
+from s2s_map.redaction import cleaned
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.patches import PatchLayout
@@ -84,29 +85,32 @@ class Job:
         """
         config = self.config
         polygon = self.region.polygon
-        return {
-            "source": {"name": config.source, **self.source.identity()},
-            "region": None if polygon is None else polygon.normalize().wkt,
-            "model": {
-                "name": self.card.name,
-                "sha256": self.card.sha256,
-                "precision": self.precision,
-            },
-            "grid": {
-                "crs": str(self.grid.crs),
-                "cell_m": self.grid.cell_m,
-                "block_cells": self.grid.block_cells,
-                "shape": list(self.grid.shape),
-                "bounds": list(self.grid.bounds),
-            },
-            "patches": {
-                "size_m": self.layout.patch_m,
-                "stride_m": self.layout.stride_m,
-                "level": config.patches.level,
-                "resampling": config.patches.resampling,
-            },
-            "metadata": None if self.metadata is None else self.metadata.describe(),
-        }
+        identity: dict[str, Any] = cleaned(
+            {
+                "source": {"name": config.source, **self.source.identity()},
+                "region": None if polygon is None else polygon.normalize().wkt,
+                "model": {
+                    "name": self.card.name,
+                    "sha256": self.card.sha256,
+                    "precision": self.precision,
+                },
+                "grid": {
+                    "crs": str(self.grid.crs),
+                    "cell_m": self.grid.cell_m,
+                    "block_cells": self.grid.block_cells,
+                    "shape": list(self.grid.shape),
+                    "bounds": list(self.grid.bounds),
+                },
+                "patches": {
+                    "size_m": self.layout.patch_m,
+                    "stride_m": self.layout.stride_m,
+                    "level": config.patches.level,
+                    "resampling": config.patches.resampling,
+                },
+                "metadata": None if self.metadata is None else self.metadata.describe(),
+            }
+        )
+        return identity
 
 
 def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:

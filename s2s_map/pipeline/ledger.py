@@ -26,6 +26,7 @@ from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.embeddings.sealed import BlockSeal
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.pipeline.ledger_lines import Blocks, bounded_lines, is_of, parsed, sound_line
+from s2s_map.redaction import cleaned
 from s2s_map.tiling.blocks import Block
 
 EMBEDDED = "embedded"
@@ -388,7 +389,7 @@ def _opened(path: Path) -> io.FileIO:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def _now() -> float:

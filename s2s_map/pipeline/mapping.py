@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import batched
 from threading import Event
@@ -29,7 +29,7 @@ from s2s_map.pipeline.generations import (
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import QuestionGroup, Questions
 from s2s_map.rasters.building import MapsBuilding, same_cells
-from s2s_map.rasters.cog import cog_paths, file_stem, layer_stem, write_cogs
+from s2s_map.rasters.cog import cog_paths, file_stem, write_cogs
 from s2s_map.rasters.maps import MapRegion, read_maps
 from s2s_map.rasters.maps_schema import CHUNK_CELLS, variable
 from s2s_map.scoring.layers import ConceptLayer
@@ -38,7 +38,6 @@ from s2s_map.scoring.probability import score_concepts
 _READ_BYTES = 64 << 20
 _KEPT_BYTES = 128 << 20
 _IN_FLIGHT = 2
-_LAYER = (".qml", ".tif")
 
 
 def scoring_bytes(queries: int, cells: int) -> int:
@@ -202,7 +201,7 @@ def score_maps(
     }
     if not building.begin(about, zarr_format, unfinished_results(out, results)):
         clear_results(results, building.folder)
-    announce(results, wanted_names(named, store.time_slots))
+    announce(results, names.wanted_names(named, store.time_slots))
     building.carry(kept)
     todo = building.missing_regions()
     reporter.start("Scoring", len(todo), "regions")
@@ -210,12 +209,6 @@ def score_maps(
     _each(executor, task, todo, lambda: reporter.advance(1))
     reporter.finish()
     return building
-
-
-def wanted_names(layers: Iterable[str], time_slots: Sequence[str]) -> list[str]:
-    """Return the names of all files that results of these layers consist of."""
-    stems = [layer_stem(name, slot, len(time_slots)) for name in layers for slot in time_slots]
-    return [*names.RESULTS, *(f"{stem}{end}" for stem in stems for end in _LAYER)]
 
 
 def layers_of(
@@ -273,7 +266,7 @@ def write_layers(
         for layer in kept
         for slot in building.time_slots
     ]
-    kept_files = (f"{stem}{end}" for stem in stems for end in _LAYER)
+    kept_files = (f"{stem}{end}" for stem in stems for end in names.LAYER_ENDINGS)
     keep_files(before, results, [name for name in kept_files if name not in bad])
     todo = [layer.name for layer in layers if not _is_written(building, layer, results)]
     reporter.advance(len(layers) - len(todo))

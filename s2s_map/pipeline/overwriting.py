@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from s2s_map.embeddings.objects import OutputPath
@@ -9,7 +10,7 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.errors import OutputMismatchError, StoreError
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.freezing import thaw
+from s2s_map.pipeline.freezing import is_frozen, thaw
 from s2s_map.pipeline.generations import (
     finished_home,
     finished_results,
@@ -42,7 +43,7 @@ def begun_before(job: Job) -> tuple[Job, OutputPath] | None:
             continue
         try:
             frozen = thaw(job, home)
-            if frozen.source.needs_freezing:
+            if not is_frozen(frozen):
                 continue
             names.check_folder(out, frozen.identity(), home)
             state = names.open_ledger(home).state()
@@ -99,6 +100,11 @@ def what_goes(out: OutputPath) -> list[str]:
         f"{say_seconds(_embedding_seconds(out) or took)} to make); till then they stay and can "
         "be read and asked"
     ]
+    if isinstance(out, Path):
+        said.append(
+            f"both lie beside each other for a while: {shutil.disk_usage(out).free / 1e9:,.1f} GB "
+            "of disk are free"
+        )
     own = _left_alone(out)
     if own:
         said.append(f"left alone, as no run wrote it: {', '.join(own)}")

@@ -32,7 +32,7 @@ from s2s_map.pipeline.generations import finished_home, finished_results, publis
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
 from s2s_map.pipeline.ledger import Ledger
-from s2s_map.pipeline.mapping import Before, wanted_names
+from s2s_map.pipeline.mapping import Before
 from s2s_map.pipeline.mending import (
     mend_metadata,
     mended_check,
@@ -42,6 +42,7 @@ from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.overwriting import added_layers, begun_before, home_for
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord, read_record
+from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import Questions, encode_questions
 from s2s_map.pipeline.stages import Stages
@@ -112,6 +113,7 @@ def run(
     job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
     record = RunRecord.of(job)
+    record.remarks = _remarks(job, watch)
     with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
@@ -133,8 +135,9 @@ def run(
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             drop_replaced(store, ledger, watch)
-            earlier = _earlier(job, store, record, questions, model, watch, anew=home != finished)
-            questions, kept = earlier
+            questions, kept = _earlier(
+                job, store, record, questions, model, watch, anew=home != finished
+            )
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             stages = Stages(
                 job,
@@ -157,7 +160,7 @@ def run(
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
                 with record.timed("write"):
-                    stages.check_undisturbed()
+                    lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
                     write_results(
@@ -181,7 +184,7 @@ def _check(job: Job, *, overwrite: bool, retry_holes: bool) -> None:
         mended_check(partial(check, out, job.identity()), job, finished_home(out))
     if isinstance(out, Path):
         asked = [query_name(query) for query in job.config.queries]
-        check_names(out, wanted_names(asked, slots))
+        check_names(out, names.wanted_names(asked, slots))
 
 
 def _earlier(
@@ -239,6 +242,14 @@ def _say_outdated(
             f"blocks were embedded since {', '.join(kept)} was asked: that is kept as it was; "
             f"ask it again with s2s-map query {out}"
         )
+
+
+def _remarks(job: Job, watch: Reporter) -> tuple[str, ...]:
+    """Note what is off with the colours of the imagery, and return it."""
+    remarks = colour_remarks(job, network=True)
+    for remark in (*remarks, *unseen_note(job)):
+        watch.note(f"imagery: {remark}")
+    return remarks
 
 
 @contextmanager

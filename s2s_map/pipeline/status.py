@@ -23,6 +23,7 @@ from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
 from s2s_map.pipeline.making import Making, makings_of
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease
 from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.verify_results import verify_results
 
 State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
 Stage = Literal["embedding", "maps"]
@@ -54,6 +55,8 @@ class RunStatus:
         maps: Whether maps are there, of this run or an earlier one.
         maps_current: Whether they are those of the last run.
         overwriting: Whether the last run replaces other results, which are there until it ends.
+        bad_files: Files of the finished results that are missing or of another size, each with how;
+            `verify` reads them.
         stage: What the run is at, or was at when it ended without maps; None once it is finished.
     """
 
@@ -75,6 +78,7 @@ class RunStatus:
     maps: bool = False
     maps_current: bool = False
     overwriting: bool = False
+    bad_files: dict[str, str] = field(default_factory=dict)
     stage: Stage | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,6 +104,7 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     now = time.time()
     running = state.ended in (None, EMBEDDED) and _alive(folder)
     maps = (finished_results(folder) / names.RECORD).exists()
+    bad = verify_results(folder, read=False) if maps else []
     until = now if running else state.last
     rate = state.finished_now / (until - run.at) if until > run.at else 0.0
     left = max(0, run.todo - state.finished_now)
@@ -110,7 +115,8 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     return RunStatus(
         state="running" if running else _ending(state.ended),
         blocks=run.blocks,
-        blocks_done=len(state.records),
+        # A block that the region does not need is none of them, whatever its line says.
+        blocks_done=min(len(state.records), run.blocks),
         patches=run.patches,
         patches_done=sum(record.patches for record in state.records.values()),
         share=round(share, 4),
@@ -130,6 +136,7 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
         maps=maps,
         maps_current=maps and state.ended in FINISHED,
         overwriting=overwriting,
+        bad_files={one.file: one.reason for one in bad},
         stage=_stage(state),
     )
 
@@ -178,6 +185,7 @@ def verify(
     names.check_access(folder, write=repair)
     home = finished_home(folder)
     store = EmbeddingsStore.open(home / names.EMBEDDINGS)
+    names.check_store_id(home)
     damaged = store.damaged_files()
     if damaged:
         raise StoreError(

@@ -23,6 +23,7 @@ from s2s_map.rasters.geotiff import (
     write_geotiff,
 )
 from s2s_map.rasters.qgis_style import write_qml
+from s2s_map.redaction import cleaned
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
@@ -153,4 +154,5 @@ def read_overview(path: str | os.PathLike[str], most: int, band: int = 1) -> NDA
 
 
 def _text(value: Any) -> str:
+    value = cleaned(value)
     return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)

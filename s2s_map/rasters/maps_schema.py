@@ -30,6 +30,7 @@ from s2s_map.embeddings.georeference import (
     variable_attributes,
 )
 from s2s_map.embeddings.objects import OutputPath, zarr_target
+from s2s_map.redaction import cleaned
 from s2s_map.scoring.layers import SIMILARITY_LABEL, ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
@@ -150,5 +151,5 @@ def _strings(values: Sequence[str], zarr_format: Literal[2, 3]) -> NDArray[Any]:
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value as JSON would give it back, so that what is written is what is read."""
-    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(cleaned(value), default=str))
     return plain

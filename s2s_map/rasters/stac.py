@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.rasters.assets import add_checksums, layer_assets, other_assets, renders
 from s2s_map.rasters.footprint import footprint
 from s2s_map.rasters.provenance import Credit, Provenance
+from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
@@ -66,8 +66,7 @@ def write_item(
         provenance, layers, grid, time_slots, target.parent, description, elsewhere, files
     )
     with replacing_file(target) as partial:
-        text = json.dumps(item.to_dict(include_self_link=False), indent=2, ensure_ascii=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(file_json(item.to_dict(include_self_link=False)), encoding="utf-8")
 
 
 def make_item(

@@ -101,7 +101,11 @@ def deleted(path: Path) -> None:
 
 def swapped(path: Path) -> None:
     """With a file of the same kind, of which there are several."""
-    others = {"0": OTHER, "zarr.json": "embeddings.zarr/x/zarr.json"}
+    others = {
+        "0": OTHER,
+        "store_id": "embeddings.zarr/x/zarr.json",
+        "zarr.json": "embeddings.zarr/x/zarr.json",
+    }
     root = next(p for p in path.parents if p.name == "embeddings.zarr").parent
     other = root / others[path.name]
     if other == path:
@@ -116,6 +120,7 @@ FILES_THERE = (
     SHARD,
     "embeddings.zarr/zarr.json",
     "embeddings.zarr/embedding/zarr.json",
+    "embeddings.zarr/embedding/store_id",
     "embeddings.zarr/x/c/0",
     "embeddings.zarr/spatial_ref/zarr.json",
 )
@@ -211,10 +216,12 @@ def test_the_command_line_says_it_in_one_line(
     finished.copy(out)
     flipped(out / SHARD)
     capsys.readouterr()
-    assert main(["query", str(out), "birds"]) == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line.lower()]
-    assert "block r000-c000 of" in line
-    assert "s2s-map run CONFIG" in line
+    with pytest.raises(SystemExit) as ended:
+        main(["query", str(out), "birds"])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "block r000-c000 of" in said
+    assert "s2s-map run CONFIG" in said
 
 
 def test_a_block_that_cannot_be_embedded_anew_is_no_data(

@@ -24,7 +24,6 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
-from s2s_map.config.secrets import redacted
 from s2s_map.embeddings import object_client as clients
 from s2s_map.embeddings.object_client import object_client
 from s2s_map.embeddings.objects import ObjectPath, output_path, zarr_target
@@ -45,6 +44,7 @@ from s2s_map.pipeline.object_lock import LOCK, ObjectLock
 from s2s_map.pipeline.opening import open_run
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
+from s2s_map.redaction import redacted
 
 BLOCKS = 16
 

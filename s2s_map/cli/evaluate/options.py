@@ -73,8 +73,9 @@ def check_installed(*packages: str) -> None:
 
 def show(report: Report, folder: Path) -> None:
     """Print the tables of a report and where it lies."""
-    from rich.console import Console
     from rich.table import Table
+
+    from s2s_map.cli.console import Console
 
     console = Console(highlight=False)
     for one in report.tables:

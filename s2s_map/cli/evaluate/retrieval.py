@@ -142,8 +142,7 @@ def file_name(name: str) -> str:
 
 def stages() -> Callable[[str, int], Callable[[int], None]]:
     """Return what shows progress, stage by stage."""
-    from rich.console import Console
-
+    from s2s_map.cli.console import Console
     from s2s_map.cli.reporting import reporter
 
     shown = reporter(Console(stderr=True))
