@@ -19,7 +19,7 @@ from s2s_map.config.files import open_regular, read_bounded
 from s2s_map.config.load import MOST_BYTES, parse_model, parse_yaml, read_yaml
 from s2s_map.config.model import ModelConfig
 from s2s_map.config.run import RunConfig
-from s2s_map.config.sensor import ValueScale
+from s2s_map.config.scale import ValueScale
 from s2s_map.errors import ConfigError
 from s2s_map.models import events_card  # noqa: F401  (its schemas are checked as well)
 
