@@ -121,7 +121,7 @@ def test_formats_that_refer_elsewhere_are_not_opened(
         ((0, 0, 5, 0, 0, 5), "EPSG:32721", "no area or no place"),
         ((30, 30, 5, 30, 30, 5), "EPSG:32721", "no area or no place"),
         ((1e300, 0, 5, 0, -30, 5), "EPSG:32721", "no area or no place"),
-        ((10, 0, -1000, 0, -10, 10), "EPSG:4326", "no place on the Earth"),
+        ((10, 0, -1000, 0, -10, 10), "EPSG:4326", "expected imagery on the Earth"),
         ((30, 0, 600_000, 0, -30, 7_200_000), "EPSG:4978", "where on the Earth"),
         ((30, 0, 5, 0, -30, 5), 'LOCAL_CS["site",UNIT["metre",1]]', "where on the Earth"),
     ],
