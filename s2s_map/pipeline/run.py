@@ -113,8 +113,7 @@ def run(
         begun = begun_before(job)
     job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
-    record = RunRecord.of(job)
-    record.remarks = _remarks(job, watch)
+    record = _begun(job, watch)
     with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
@@ -245,12 +244,13 @@ def _say_outdated(
         )
 
 
-def _remarks(job: Job, watch: Reporter) -> tuple[str, ...]:
-    """Note what is off with the colours of the imagery, and return it."""
-    remarks = colour_remarks(job, network=True)
-    for remark in (*remarks, *unseen_note(job)):
+def _begun(job: Job, watch: Reporter) -> RunRecord:
+    """Begin the record of a job, with what is off with the colours of its imagery, noted."""
+    record = RunRecord.of(job)
+    record.remarks = colour_remarks(job, network=True)
+    for remark in (*record.remarks, *unseen_note(job)):
         watch.note(f"imagery: {remark}")
-    return remarks
+    return record
 
 
 @contextmanager
