@@ -225,7 +225,7 @@ def test_the_protocol_is_scikit_learns_search_on_one_held_out_split() -> None:
         for split, y in labels.items()
     }
     for rows in vectors.values():
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        np.divide(rows, np.linalg.norm(rows, axis=1, keepdims=True), out=rows)
     data = LabelledVectors("made up", tuple("abcd"), vectors, labels, ())
     x = np.concatenate([vectors["train"], vectors["val"]])
     y = np.concatenate([labels["train"], labels["val"]])
