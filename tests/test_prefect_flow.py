@@ -295,5 +295,5 @@ def test_a_cancelled_flow_leaves_no_run_behind(tmp_path: Path, server: dict[str,
         process.communicate()
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
     assert starts(tmp_path) == {"hangs": 1}
