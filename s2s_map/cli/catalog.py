@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from s2s_map.cli.options import CatalogFiles
+from s2s_map.cli.printing import plain_console, styled
 
 app = typer.Typer(help="Imagery sources by name.", no_args_is_help=True)
 
@@ -24,7 +23,7 @@ def list_command(catalog: CatalogFiles = None) -> None:
         table.add_column(heading, header_style="dim", overflow="fold")
     for name, entry in sorted(load_catalog(catalog or []).items()):
         table.add_row(name, entry.title, entry.licence)
-    Console().print(table, highlight=False)
+    plain_console().print(table, highlight=False)
 
 
 @app.command("show")
@@ -37,7 +36,7 @@ def show_command(
     from s2s_map.imagery.source import open_source
 
     entry = get_entry(name, load_catalog(catalog or []))
-    console = Console()
+    console = plain_console()
     table = Table(box=None, title=name, title_justify="left", title_style="bold")
     table.add_column("field", header_style="dim")
     table.add_column("value", header_style="dim", overflow="fold")
@@ -73,12 +72,12 @@ def check_command(
     from s2s_map.imagery.checking import check_source
 
     entry = get_entry(name, load_catalog(catalog or []))
-    console = Console()
+    console = plain_console()
     broken = 0
     for works, what in check_source(entry, None if at is None else _place(at)):
         broken += not works
-        mark = "[green]ok[/]" if works else "[red]failed:[/]"
-        console.print(f"{mark} {escape(what)}", highlight=False, soft_wrap=True)
+        mark = ("ok", "green") if works else ("failed:", "red")
+        console.print(styled(mark, f" {what}"), soft_wrap=True)
     if broken:
         raise SystemExit(2)
 

@@ -6,22 +6,20 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal
 
-from rich.console import Console
-from rich.markup import escape
-
+from s2s_map.cli.printing import plain_console, styled
 from s2s_map.errors import S2SMapError
 
 State = Literal["ok", "no", "-"]
-_MARKS = {"ok": "[green]ok[/]", "no": "[red]no[/]", "-": "[dim]--[/]"}
+_MARKS = {"ok": ("ok", "green"), "no": ("no", "red"), "-": ("--", "dim")}
 
 
 def doctor_command() -> None:
     """Check versions, GPU, GDAL drivers, models and the catalog: what works and what does not."""
-    console = Console()
+    console = plain_console()
     broken = 0
     for state, what in _checks():
         broken += state == "no"
-        console.print(f"{_MARKS[state]} {escape(what)}", highlight=False, soft_wrap=True)
+        console.print(styled(_MARKS[state], f" {what}"), soft_wrap=True)
     console.print("all well" if not broken else f"{broken} of these do not work", highlight=False)
     if broken:
         raise SystemExit(2)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from s2s_map.cli.printing import plain_console, styled
 
 if TYPE_CHECKING:
     from s2s_map.config.model import ModelCard, OriginCard
@@ -30,7 +31,7 @@ def list_command() -> None:
     for name in PUBLISHED:
         if name not in {card.name for card in here}:
             table.add_row(name, f"published; s2s-map models fetch {name}", "", style="dim")
-    Console().print(table, highlight=False)
+    plain_console().print(table, highlight=False)
 
 
 @app.command("where")
@@ -38,7 +39,7 @@ def where_command() -> None:
     """Print the folder of fetched and converted models; S2S_MAP_MODELS sets another."""
     from s2s_map.models.places import models_folder
 
-    Console(soft_wrap=True).print(str(models_folder()), highlight=False, markup=False)
+    plain_console(soft_wrap=True).print(str(models_folder()), highlight=False, markup=False)
 
 
 @app.command("fetch")
@@ -91,13 +92,13 @@ def convert_command(
 
 
 def _report(card: ModelCard) -> None:
-    console = Console(soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     origin = card.origin
     if origin is not None and origin.revision:
         console.print(f"{origin.repository} at commit {origin.revision}", highlight=False)
     if origin is not None:
         console.print(f"{origin.file}: SHA-256 {origin.sha256}", highlight=False)
-    console.print(f"[bold]{card.name}[/]: {card.title}", highlight=False)
+    console.print(styled((card.name, "bold"), f": {card.title}"))
     console.print(f"licence {card.licence}: {card.attribution}", highlight=False)
 
 
@@ -109,8 +110,8 @@ def show_command(
     from s2s_map.models.registry import model_card
 
     card = model_card(name)
-    console = Console()
-    console.print(f"[bold]{card.name}[/]: {card.title}", highlight=False)
+    console = plain_console()
+    console.print(styled((card.name, "bold"), f": {card.title}"))
     table = Table(box=None, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")

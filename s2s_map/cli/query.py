@@ -6,9 +6,9 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, Strict, cluster_of
+from s2s_map.cli.printing import plain_console, styled
 
 
 def query_command(
@@ -45,7 +45,7 @@ def query_command(
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.asking import query
 
-    console = Console()
+    console = plain_console()
     began = time.monotonic()
     finished = query(
         out,
@@ -61,7 +61,10 @@ def query_command(
     layer = finished.record.last_concept
     done, to = ("replaced", "in") if finished.record.replaced_last else ("added", "to")
     console.print(
-        f"\n{done} [bold]{layer}[/] {to} {out} ({time.monotonic() - began:.1f} s): "
-        f"{layer}.tif, and in maps.zarr and preview.png",
-        highlight=False,
+        styled(
+            f"\n{done} ",
+            (str(layer), "bold"),
+            f" {to} {out} ({time.monotonic() - began:.1f} s): "
+            f"{layer}.tif, and in maps.zarr and preview.png",
+        )
     )

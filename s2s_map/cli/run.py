@@ -18,6 +18,7 @@ from s2s_map.cli.options import (
     Strict,
     with_cluster,
 )
+from s2s_map.cli.printing import plain_console, styled
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -64,7 +65,7 @@ def run_command(
     from s2s_map.cli.reporting import reporter
     from s2s_map.config.run import load_run_config
 
-    console = Console()
+    console = plain_console()
     began = time.monotonic()
     settings = load_run_config(config)
     if output is not None:
@@ -117,9 +118,12 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
     embedded = counts["patches_embedded_now"]
     console.print()
     console.print(
-        f"[bold]{len(finished.concepts)} maps[/] in [bold]{finished.results}[/]: "
-        f"{', '.join(finished.concepts)}",
-        highlight=False,
+        styled(
+            (f"{len(finished.concepts)} maps", "bold"),
+            " in ",
+            (str(finished.results), "bold"),
+            f": {', '.join(finished.concepts)}",
+        )
     )
     console.print(
         f"  {counts['valid_cells']:,} cells, {counts['patches']:,} patches in {counts['blocks']:,} "
@@ -127,7 +131,8 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
         highlight=False,
     )
     if record.holes:
-        console.print(f"  [yellow]{len(record.holes):,} holes in the imagery[/]: no data there")
+        holes = (f"  {len(record.holes):,} holes in the imagery", "yellow")
+        console.print(styled(holes, ": no data there"))
     for hole in record.holes[:_SHOWN]:
         console.print(
             f"    {hole.uri}: {hole.reason} ({hole.blocks:,} blocks)", markup=False, highlight=False

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from s2s_map.cli.options import AnyOutput
+from s2s_map.cli.printing import plain_console, styled
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -29,13 +30,16 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(status.as_dict(), indent=2, ensure_ascii=False) + "\n")
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
     holed = " with holes" if status.holes else ""
     at = ", maps being made" if status.stage == "maps" and status.state == "running" else ""
     at = ", maps not finished" if status.stage == "maps" and not at else at
     console.print(
-        f"[bold]{status.state}[/]{holed} on {status.cluster}: {status.share:.1%} embedded{left}{at}"
+        styled(
+            (status.state, "bold"),
+            f"{holed} on {status.cluster}: {status.share:.1%} embedded{left}{at}",
+        )
     )
     console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
     idle = "" if status.encoder_idle is None else f", encoder idle {status.encoder_idle:.0%}"
@@ -53,7 +57,7 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
         ),
     ):
         if lines:
-            console.print(f"  [yellow]{len(lines):,} {title}[/]")
+            console.print(styled((f"  {len(lines):,} {title}", "yellow")))
             for line in lines[:_SHOWN]:
                 console.print(f"    {line}", markup=False)
             if len(lines) > _SHOWN:
@@ -86,7 +90,7 @@ def verify_command(
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.status import run_status, verify
 
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = plain_console(stderr=as_json, soft_wrap=True)
     if against is not None:
         _compare(out, against, console, as_json=as_json)
         return

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from s2s_map.cli.options import CatalogFiles, ConfigFile
+from s2s_map.cli.printing import plain_console
 
 
 def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
@@ -23,4 +22,4 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     # A search that is still to be made cannot be compared.
     if not job.source.needs_freezing:
         check_folder(job.output, job.identity())
-    Console().print(f"{config} is valid", highlight=False)
+    plain_console().print(f"{config} is valid", highlight=False)

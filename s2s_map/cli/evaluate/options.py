@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from s2s_map.cli.printing import plain_console
+
 if TYPE_CHECKING:
     from s2s_map.evaluation.report import Report
 
@@ -73,10 +75,9 @@ def check_installed(*packages: str) -> None:
 
 def show(report: Report, folder: Path) -> None:
     """Print the tables of a report and where it lies."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = plain_console()
     for one in report.tables:
         # A terminal is narrow: of wide tables the intervals stand in the report only.
         wide = len(one.columns) > _WIDE

@@ -18,6 +18,7 @@ from s2s_map.cli.evaluate.options import (
     check_installed,
     show,
 )
+from s2s_map.cli.printing import plain_console
 
 Model = Annotated[
     str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for one's own.")
@@ -142,11 +143,9 @@ def file_name(name: str) -> str:
 
 def stages() -> Callable[[str, int], Callable[[int], None]]:
     """Return what shows progress, stage by stage."""
-    from rich.console import Console
-
     from s2s_map.cli.reporting import reporter
 
-    shown = reporter(Console(stderr=True))
+    shown = reporter(plain_console(stderr=True))
 
     def start(stage: str, total: int) -> Callable[[int], None]:
         shown.start(stage, total, "samples")
