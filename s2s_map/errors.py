@@ -31,6 +31,10 @@ from typing import ClassVar
 TEMPORARY = 75
 """Exit code of what may go well unchanged a while later: EX_TEMPFAIL of sysexits.h."""
 
+# Below 5,000 characters in all, from which logs and terminals cut the end, and that is the remedy.
+_LONGEST_FOUND, _LONGEST = 2400, 1200
+_LEFT_OUT = " [...] "
+
 
 class S2SMapError(Exception):
     """Base of all errors a user can cause or cure.
@@ -44,9 +48,9 @@ class S2SMapError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
-        self.found = _one_line(found)
-        self.expected = _one_line(expected)
-        self.remedy = _one_line(remedy)
+        self.found = _one_line(found, _LONGEST_FOUND)
+        self.expected = _one_line(expected, _LONGEST)
+        self.remedy = _one_line(remedy, _LONGEST)
         parts = [self.found]
         if self.expected:
             parts.append(f"expected {self.expected}")
@@ -59,12 +63,18 @@ class S2SMapError(Exception):
         return _rebuild, (type(self), self.found, self.expected, self.remedy)
 
 
-def _one_line(text: str) -> str:
-    """Return a text without line breaks, and nothing in it that a terminal would obey."""
+def _one_line(text: str, longest: int) -> str:
+    """Return a text without line breaks, and nothing in it that a terminal would obey.
+
+    Of a longer one than anybody reads, its start and its end.
+    """
     line = " ".join(text.split())
-    if line.isascii() and line.isprintable():
+    if not (line.isascii() and line.isprintable()):
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    if len(line) <= longest:
         return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    end = longest // 4
+    return f"{line[: longest - end - len(_LEFT_OUT)]}{_LEFT_OUT}{line[-end:]}"
 
 
 def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) -> S2SMapError:
