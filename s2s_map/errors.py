@@ -74,7 +74,8 @@ def _one_line(text: str, longest: int) -> str:
     if len(line) <= longest:
         return line
     end = longest // 4
-    return f"{line[: longest - end - len(_LEFT_OUT)]}{_LEFT_OUT}{line[-end:]}"
+    start = line[: longest - end - len(_LEFT_OUT)].rstrip()
+    return f"{start}{_LEFT_OUT}{line[-end:].lstrip()}"
 
 
 def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) -> S2SMapError:
