@@ -1,7 +1,7 @@
 # make demo   sets everything up and maps the demo scene
 # make test   sets everything up and passes the checks and tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint tests format requirements build clean
+.PHONY: help setup demo test check lint tests numerics format requirements build clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,7 +29,9 @@ demo: setup  ## map the demo scene into out/demo
 
 test: setup check  ## set up, then all checks and tests
 
-check: lint tests  ## format, lint, types, import contract, tests
+# Side by side: without its cache, mypy keeps one core busy for more than a minute.
+check:  ## format, lint, types, import contract, tests
+	$(MAKE) --no-print-directory --jobs=2 lint tests
 
 lint:  ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
@@ -43,6 +45,12 @@ PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 tests:  ## tests on every core; PARALLEL= for one process
 	$(BIN)/pytest $(PARALLEL)
+
+# How many rows of the table in tests/kernels.py; 12 hold every pair of its values.
+ROWS ?= 4
+
+numerics: setup  ## tests of what computes, under the kernels of other processors
+	$(BIN)/python tests/kernels.py --rows $(ROWS)
 
 format: setup  ## format and mend what can be mended
 	$(BIN)/ruff format .

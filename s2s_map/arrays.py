@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.redaction import redacted
+
 type Pieces = tuple[int, int, int, int]
 """A run of pieces along a row: level, row, first column, column behind the last."""
 
@@ -28,6 +30,11 @@ class Hole:
     uri: str
     count: int = 1
     pieces: tuple[Pieces, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Here, so that no text of a server gets into ledgers, records and logs.
+        object.__setattr__(self, "reason", redacted(self.reason))
+        object.__setattr__(self, "uri", redacted(self.uri))
 
 
 def merge_holes(holes: Iterable[Hole]) -> tuple[Hole, ...]:

@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from s2s_map.redaction import redacted
+
 TEMPORARY = 75
 """Exit code of what may go well unchanged a while later: EX_TEMPFAIL of sysexits.h."""
 
@@ -37,7 +39,7 @@ _LEFT_OUT = " [...] "
 
 
 class S2SMapError(Exception):
-    """Base of all errors a user can cause or cure.
+    """Base of all errors a user can cause or cure; its texts hold no secret.
 
     Args:
         found: What was found, as a phrase without a final stop.
@@ -48,9 +50,10 @@ class S2SMapError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
-        self.found = _one_line(found, _LONGEST_FOUND)
-        self.expected = _one_line(expected, _LONGEST)
-        self.remedy = _one_line(remedy, _LONGEST)
+        # Redacted here, so that no text of a server leaves by whatever way an error is told.
+        self.found = _one_line(redacted(found), _LONGEST_FOUND)
+        self.expected = _one_line(redacted(expected), _LONGEST)
+        self.remedy = _one_line(redacted(remedy), _LONGEST)
         parts = [self.found]
         if self.expected:
             parts.append(f"expected {self.expected}")

@@ -10,11 +10,14 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from s2s_map.errors import ImageryError, ModelError
+from s2s_map.pipeline.executor import Outcome, Task, ThreadsExecutor
 from s2s_map.tiling.blocks import Block
 
 TIMES = int(os.environ.get("S2S_MAP_FAULTS", "1"))
@@ -120,17 +123,41 @@ class NeedsModel:
         return 2 * item
 
 
+class Watched(ThreadsExecutor):
+    """Calls something after each task of some kind."""
+
+    def __init__(self, task: str, after: Callable[[int], None]) -> None:
+        super().__init__(in_flight=1)
+        self._task, self._after = task, after
+
+    def run(self, task: Task, items: Iterable[Any], stop: Event) -> Iterator[Outcome]:
+        for done, outcome in enumerate(super().run(task, items, stop), start=1):
+            yield outcome
+            if type(task).__name__ == self._task:
+                self._after(done)
+
+
+def stop_after(task: str, count: int) -> Watched:
+    """Stops a run, as Ctrl-C does, after so many tasks of a kind, such as "EmbedTask"."""
+
+    def stop(done: int) -> None:
+        if done == count:
+            raise KeyboardInterrupt
+
+    return Watched(task, stop)
+
+
 HOW_IT_WENT = ("run.json", "ledger.jsonl", "embeddings.zarr/embedding/store_id")
 """Files that differ between two runs of a config: times, machine, and the name that ties the ledger
 to the store."""
 
 
 def all_bytes(out: Path) -> dict[str, bytes]:
-    """Every byte of an output but of what says how it went, by file; locks aside."""
+    """Every byte of an output but of what says how it went, by file; what is hidden aside."""
     found = {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith(".lock")
+        if path.is_file() and not path.name.startswith((".lock", ".manifest"))
     }
     for name in HOW_IT_WENT:
         assert found.pop(name)

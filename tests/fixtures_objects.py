@@ -138,12 +138,12 @@ def proxied(upstream: str) -> Iterator[Proxy]:
 
 def object_bytes(root: Any) -> dict[str, bytes]:
     """Every byte of the embeddings and of the published maps' values, as `result_bytes` has it."""
-    from s2s_map.pipeline.generations import finished_results
+    from s2s_map.pipeline.generations import finished_home, finished_results
 
-    results = finished_results(root)
+    results, home = finished_results(root), finished_home(root)
     found = {}
     for base, part in (
-        (root, "embeddings.zarr/embedding/c"),
+        (home, "embeddings.zarr/embedding/c"),
         (results, "maps.zarr/probability"),
         (results, "maps.zarr/similarity"),
     ):

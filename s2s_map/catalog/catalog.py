@@ -7,10 +7,11 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
-from s2s_map.catalog.environment import expanded
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.environment import expanded, remember_variables
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.catalog.uris import (
     SAMPLE_SCHEME,
@@ -27,11 +28,17 @@ from s2s_map.config.catalog import (
     RasterEntry,
     ZarrEntry,
 )
+from s2s_map.config.files import LONGEST_NAME, is_file, is_folder
 from s2s_map.config.load import parse_model, parse_yaml, read_yaml
+from s2s_map.config.text import shown, text_fault
 from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.redaction import redacted, remember, remember_address
+from s2s_map.redaction.known import is_secret_name
 
 FILE_NAME = "data_catalog.yaml"
 _SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt"}
+_MOST_ENTRIES = 10_000
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 _FETCH_TIMEOUT_S, _FETCH_MOST_BYTES = 30.0, 4_000_000
 
 
@@ -56,7 +63,8 @@ def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
     """
     catalog: Catalog = {}
     for path in _search_path(paths):
-        for name, entry in _read_catalog(path).items():
+        shipped = not isinstance(path, str) and path == shipped_catalog()
+        for name, entry in (_read_shipped() if shipped else _read_catalog(path)).items():
             catalog.setdefault(name, entry)
     return catalog
 
@@ -96,7 +104,9 @@ def files(entry: RasterEntry) -> list[str]:
         ImageryError: For a path, folder or glob without a file.
     """
     named = [expanded(uri, entry) if is_remote(uri) else uri for uri in entry.uris]
-    return list(dict.fromkeys(file for uri in named for file in _files(uri)))
+    found = list(dict.fromkeys(file for uri in named for file in _files(uri)))
+    permit(filter(is_remote, found), entry.redirects_to)
+    return found
 
 
 def ordered(found: Sequence[Scene], order: MosaicOrder) -> list[Scene]:
@@ -143,13 +153,19 @@ def _search_path(paths: Sequence[str | Path]) -> Iterator[str | Path]:
             yield str(given)
             continue
         path = Path(given)
-        if not path.is_file():
+        if not is_file(path):
             raise CatalogError(f"no catalog file {path}", remedy="check --catalog")
         yield path
     config_home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     for path in (Path(FILE_NAME), Path(config_home) / "s2s-map" / FILE_NAME, shipped_catalog()):
         if path.is_file():
             yield path
+
+
+@cache
+def _read_shipped() -> Catalog:
+    # It does not change while the program runs.
+    return _read_catalog(shipped_catalog())
 
 
 def _read_catalog(path: str | Path) -> Catalog:
@@ -160,20 +176,32 @@ def _read_catalog(path: str | Path) -> Catalog:
         raise CatalogError(
             f"{path} holds a {type(data).__name__}", expected="entries by name", remedy="see README"
         )
-    return {str(name): _parse_entry(path, str(name), fields) for name, fields in data.items()}
+    if len(data) > _MOST_ENTRIES:
+        raise CatalogError(f"{path} holds {len(data):,} entries", expected=f"{_MOST_ENTRIES:,}")
+    for name in data:
+        if not isinstance(name, str) or len(name) > LONGEST_NAME or text_fault(name):
+            raise CatalogError(
+                f"{path} has an entry named {shown(name)}",
+                expected=f"a text of one line and at most {LONGEST_NAME} characters",
+                remedy="put a number or a word such as NO in quotes",
+            )
+    return {name: _parse_entry(path, name, fields) for name, fields in data.items()}
 
 
 def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
     where = f"{path}: {name}"
     if not isinstance(fields, dict):
-        raise CatalogError(f"{where} holds {fields!r}", expected="the fields of an entry")
+        raise CatalogError(f"{where} holds {shown(fields)}", expected="the fields of an entry")
     kind = fields.get("type")
-    if kind not in ENTRY_TYPES:
+    # A list has no hash to be looked up by.
+    if not isinstance(kind, str) or kind not in ENTRY_TYPES:
         raise CatalogError(
-            f"{where} has {f'type: {kind}' if 'type' in fields else 'no type'}",
+            f"{where} has {f'type: {shown(kind)}' if 'type' in fields else 'no type'}",
             expected=f"type: {' or '.join(ENTRY_TYPES)}",
         )
+    remember_keys(fields)
     entry = parse_model(ENTRY_TYPES[kind], fields, where)
+    remember_variables(entry)
     if isinstance(path, str) and entry.env:
         # It could send any variable to any host.
         raise CatalogError(
@@ -184,6 +212,23 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
     if not isinstance(entry, RasterEntry | ZarrEntry):
         return entry
     return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})
+
+
+def remember_keys(fields: object, name: str = "") -> None:
+    """Have what is secret in the fields of an entry taken out of all texts, valid or not."""
+    if isinstance(fields, dict):
+        for key, value in fields.items():
+            remember_keys(value, str(key))
+    elif isinstance(fields, list):
+        for value in fields:
+            remember_keys(value, name)
+    elif isinstance(fields, str):
+        if "://" in fields:
+            remember_address(fields)
+        elif (is_secret_name(name) or name.lower() in _SECRET_HEADERS) and "${" not in fields:
+            # Headers name their scheme first: Bearer, Basic.
+            for part in (fields, fields.rpartition(" ")[2]):
+                remember(name, part)
 
 
 def _anchored(uri: str, catalog: str | Path) -> str:
@@ -197,6 +242,8 @@ def _anchored(uri: str, catalog: str | Path) -> str:
 
 def _fetch(url: str) -> object:
     import httpx
+
+    remember_address(url)
 
     try:
         with httpx.stream("GET", url, timeout=_FETCH_TIMEOUT_S) as response:
@@ -239,9 +286,9 @@ def _files(uri: str) -> list[str]:
             )
         return [uri]
     path = Path(uri)
-    if path.is_file():
+    if is_file(path):
         return [uri]
-    if path.is_dir():
+    if is_folder(path):
         found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
     elif glob.has_magic(uri):
         # Path.glob does not take absolute patterns.

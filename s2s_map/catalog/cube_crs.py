@@ -9,8 +9,8 @@ import pyproj
 from odc.geo.crs import CRS
 from pyproj.exceptions import CRSError
 
-from s2s_map.catalog.redacting import redacted
 from s2s_map.errors import ImageryError
+from s2s_map.redaction import redacted
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from s2s_map.catalog.redacting import redacted
 from s2s_map.config.cube import LATEST
 from s2s_map.config.times import in_utc, parse_time
 from s2s_map.errors import ImageryError
+from s2s_map.redaction import redacted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 
 from s2s_map.config.entry import Entry
-from s2s_map.config.secrets import remember
 from s2s_map.errors import CatalogError
+from s2s_map.redaction import remember
+from s2s_map.redaction.variables import is_setting
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -24,6 +25,7 @@ def check_environment(entry: Entry, environment: Mapping[str, str] | None = None
         CatalogError: With the names that are missing.
     """
     found = os.environ if environment is None else environment
+    remember_variables(entry, found)
     missing = [name for name in entry.env if not found.get(name)]
     if missing:
         many = len(missing) > 1
@@ -33,11 +35,19 @@ def check_environment(entry: Entry, environment: Mapping[str, str] | None = None
         )
 
 
+def remember_variables(entry: Entry, environment: Mapping[str, str] | None = None) -> None:
+    """Have the values of an entry's `env:` taken out of all texts, but for settings."""
+    found = os.environ if environment is None else environment
+    for name in entry.env:
+        if not is_setting(name):
+            remember(name, found.get(name, ""))
+
+
 def expanded(text: str, entry: Entry, environment: Mapping[str, str] | None = None) -> str:
     """Return text with ``${NAME}`` replaced, for the variables that the entry declares only.
 
     Nothing else is expanded: no other variable, no ``$NAME``, no ``~``, no command. What is put
-    in is taken out of logs, errors and tracebacks from then on, see `config.secrets`.
+    in is taken out of all that is printed or stored, see `redaction`.
 
     Raises:
         CatalogError: For a variable that is not declared, or not set.
@@ -52,7 +62,6 @@ def expanded(text: str, entry: Entry, environment: Mapping[str, str] | None = No
                 expected="variables listed in its env: alone",
                 remedy=f"add {match[1]} to env:",
             )
-        remember(match[1], found[match[1]])
         return found[match[1]]
 
     return _REFERENCE.sub(value, text)

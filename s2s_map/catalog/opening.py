@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,21 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.egress import egress, refused
+from s2s_map.catalog.redirects import Route
+from s2s_map.catalog.routes import route_to
 from s2s_map.catalog.uris import gdal_path, is_remote
 from s2s_map.catalog.vrt import check_vrt, is_vrt
-from s2s_map.errors import ImageryError
+from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.redaction import redacted
 
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
 """GDAL drivers imagery may use: none that runs code or follows references to other places."""
 
 REMOTE_DRIVERS = tuple(name for name in DRIVERS if name != "HFA")
 """Those for files that others serve: HFA keeps its pixels in a second file, which it names."""
+
+_KEPT_BACK = re.compile(r"(?i)\s*(authorization|cookie)\s*:")
 
 _GDAL_OPTIONS: dict[str, Any] = {
     # Folders of thousands of scenes are not listed on every opening; side files (.ovr, .msk) of
@@ -59,13 +67,24 @@ _REMOTE_OPTIONS: dict[str, Any] = {
 
 
 @contextmanager
-def remote_environment() -> Iterator[None]:
+def remote_environment(route: Route | None = None) -> Iterator[None]:
     """Set GDAL up for reading over the network while in the context, in this thread.
+
+    GDAL follows redirects; it gets no further than the route allows, see `catalog.egress`.
 
     Credentials are GDAL's business: it takes them from the environment
     (AWS_ACCESS_KEY_ID, AZURE_STORAGE_SAS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS, ...).
     """
-    with rasterio.Env(**_REMOTE_OPTIONS):
+    options = dict(_REMOTE_OPTIONS)
+    if route is not None:
+        proxy = egress().proxy(route)
+        options |= {"GDAL_HTTP_PROXY": proxy, "GDAL_HTTPS_PROXY": proxy}
+        headers = os.environ.get("GDAL_HTTP_HEADERS")
+        if headers and route.others:
+            # libcurl keeps these back from another host, and no others.
+            kept = [h for h in re.split(r"[\r\n,]+", headers) if _KEPT_BACK.match(h)]
+            options["GDAL_HTTP_HEADERS"] = ",".join(kept)
+    with rasterio.Env(**options):
         yield
 
 
@@ -95,12 +114,14 @@ class Settings:
         name: What people call it, without signatures.
         drivers: Formats it may be of.
         environment: Sets GDAL up while in the context.
+        route: Which hosts may be asked for it; None for a local file.
     """
 
     path: str
     name: str
     drivers: tuple[str, ...]
     environment: Callable[[], AbstractContextManager[None]]
+    route: Route | None = None
 
 
 def settings_of(uri: str) -> Settings:
@@ -121,13 +142,26 @@ def settings_of(uri: str) -> Settings:
     return Settings(str(path.resolve()), uri, drivers, gdal_environment)
 
 
-def remote_settings(uri: str) -> Settings:
+def remote_settings(
+    uri: str, named_by: str | None = None, redirects_to: tuple[str, ...] = ()
+) -> Settings:
     """Return how a file of the network is opened, whatever its server says that it is.
+
+    Args:
+        uri: Its address.
+        named_by: Address of the server that named it, if that was not the user.
+        redirects_to: Other hosts that its server may redirect to.
 
     Raises:
         CatalogError: For an address of another kind, such as a path of this machine.
     """
-    return Settings(gdal_path(uri), redacted(uri), REMOTE_DRIVERS, remote_environment)
+    path = gdal_path(uri)
+    try:
+        route = route_to(uri, named_by, redirects_to)
+    except ValueError:
+        raise CatalogError(f"the address {redacted(uri)}", expected="one with a host") from None
+    way = partial(remote_environment, route)
+    return Settings(path, redacted(uri), REMOTE_DRIVERS, way, route)
 
 
 def no_file(uri: str) -> ImageryError:
@@ -155,8 +189,9 @@ def open_dataset(settings: Settings, overview: int | None = None) -> DatasetRead
             settings.path, driver=list(settings.drivers), sharing=False, **level
         )
     except RasterioError as error:
+        reason = _refused(settings) or _first_line(error)
         raise ImageryError(
-            f"{settings.name} does not open as a raster ({_first_line(error)})",
+            f"{settings.name} does not open as a raster ({reason})",
             expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
         ) from _cause(error)
     # GDAL would open what is named there, by any driver and wherever it is.
@@ -180,10 +215,15 @@ def reading(settings: Settings) -> Iterator[None]:
     try:
         yield
     except RasterioError as error:
+        reason = _refused(settings) or _first_line(error)
         raise ImageryError(
-            f"{settings.name} cannot be read ({_first_line(error)})",
+            f"{settings.name} cannot be read ({reason})",
             remedy="check that the file is whole; fetch it again if not",
         ) from _cause(error)
+
+
+def _refused(settings: Settings) -> str | None:
+    return None if settings.route is None else refused(settings.name, settings.route)
 
 
 def _first_line(error: Exception) -> str:

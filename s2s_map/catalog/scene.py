@@ -148,11 +148,12 @@ def _check_transform(dataset: rasterio.DatasetReader, uri: str) -> None:
     t = dataset.transform
     reach = max(dataset.width, dataset.height)
     numbers = [t.a, t.b, t.c, t.d, t.e, t.f]
+    ends = [t.c, t.f, *(step * reach for step in (t.a, t.b, t.d, t.e))]
     area = t.a * t.e - t.b * t.d
     whole = math.hypot(t.a, t.d) * math.hypot(t.b, t.e)
     # What is nearly a line has no inverse: its pixels cannot be told apart.
     if (
-        not all(math.isfinite(number) and abs(number) * reach < _FARTHEST for number in numbers)
+        not all(abs(end) < _FARTHEST for end in ends)
         or whole <= 0.0
         or abs(area) < _THINNEST * whole
     ):

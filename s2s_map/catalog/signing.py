@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-from s2s_map.catalog.redacting import redacted
-from s2s_map.config.secrets import remember, remember_query
+from s2s_map.catalog.egress import egress, refused
+from s2s_map.catalog.routes import route_to
 from s2s_map.errors import ImageryError
+from s2s_map.redaction import redacted, remember_address
 
 SUBSCRIPTION_ENV = "PC_SDK_SUBSCRIPTION_KEY"
 """Environment variable of Planetary Computer's optional key; more requests are served with it."""
@@ -65,8 +66,6 @@ def _fetch(token_url: str) -> _Token:
     host = httpx.URL(token_url).host
     is_theirs = host == _SUBSCRIPTION_HOST or host.endswith(f".{_SUBSCRIPTION_HOST}")
     key = os.environ.get(SUBSCRIPTION_ENV) if is_theirs else None
-    if key:
-        remember(SUBSCRIPTION_ENV, key)
     headers = {"Ocp-Apim-Subscription-Key": key} if key else {}
 
     @retry(
@@ -76,17 +75,21 @@ def _fetch(token_url: str) -> _Token:
         reraise=True,
     )
     def get() -> httpx.Response:
-        return httpx.get(token_url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
+        # Within its host: no header of ours is for another.
+        way = egress().proxy(route_to(token_url))
+        with httpx.Client(proxy=way, timeout=_TIMEOUT_S, follow_redirects=True) as client:
+            return client.get(token_url, headers=headers)
 
     try:
         response = get()
         response.raise_for_status()
         content = response.json()
         text = str(content["token"]).lstrip("?")
-        remember_query(text)
+        remember_address(f"{token_url.partition('?')[0]}?{text}")
         expires = datetime.fromisoformat(str(content["msft:expiry"]).replace("Z", "+00:00"))
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        reason = redacted(str(error)).splitlines()[0] if str(error) else type(error).__name__
+        reason = refused(f"a token from {redacted(token_url)}", route_to(token_url))
+        reason = reason or next(iter(redacted(str(error)).splitlines()), type(error).__name__)
         raise ImageryError(
             f"no token from {redacted(token_url)} ({reason[:200]})",
             expected="JSON with token and msft:expiry",

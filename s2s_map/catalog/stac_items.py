@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.uris import is_remote
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
+from s2s_map.redaction import redacted
 
 Item = dict[str, Any]
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from s2s_map.catalog.egress import egress, refused
 from s2s_map.catalog.environment import check_environment
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.routes import route_to
 from s2s_map.catalog.stac_items import Item, choose, kept
 from s2s_map.config.stac import StacEntry, resolve_time
 from s2s_map.errors import ImageryError
+from s2s_map.redaction import redacted
 
 LonLatBounds = tuple[float, float, float, float]
 
@@ -47,7 +49,7 @@ def search_items(
     if not chosen:
         west, south, east, north = area
         raise ImageryError(
-            f"no scenes of {entry.collection} at {entry.url} from {interval} at "
+            f"no scenes of {entry.collection} at {redacted(entry.url)} from {interval} at "
             f"[{west:.3f}, {south:.3f}, {east:.3f}, {north:.3f}]"
             + (f": all {len(found)} are cloudier than {entry.max_cloud:g} %" if found else ""),
             remedy="widen time: or raise max_cloud: in the catalog entry",
@@ -73,8 +75,11 @@ def _found(entry: StacEntry, bbox: list[float], interval: str) -> Iterator[dict[
         status_forcelist=(429, 500, 502, 503, 504),
         allowed_methods=None,
     )
+    route = route_to(entry.url, others=entry.redirects_to)
+    io = StacApiIO(max_retries=retry, timeout=TIMEOUT_S)
+    io.session.proxies = dict.fromkeys(("http", "https"), egress().proxy(route))
     try:
-        client = Client.open(entry.url, stac_io=StacApiIO(max_retries=retry, timeout=TIMEOUT_S))
+        client = Client.open(entry.url, stac_io=io)
         query = (
             {"eo:cloud_cover": {"lte": entry.max_cloud}}
             if client.conforms_to(ConformanceClasses.QUERY)
@@ -98,7 +103,8 @@ def _found(entry: StacEntry, bbox: list[float], interval: str) -> Iterator[dict[
         KeyError,
         OSError,
     ) as error:
-        reason = redacted(str(error)).splitlines()[0] if str(error) else type(error).__name__
+        reason = refused(f"the STAC API {redacted(entry.url)}", route)
+        reason = reason or next(iter(redacted(str(error)).splitlines()), type(error).__name__)
         raise ImageryError(
             f"the STAC API {redacted(entry.url)} does not answer as one ({reason[:200]})",
             remedy="check the network and the entry's url:; see s2s-map catalog check",

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.uris import is_remote
 from s2s_map.catalog.vrt import is_vrt, vrt_sources
 from s2s_map.catalog.zarr_group import object_client
 from s2s_map.config.cloud import cloud_settings
 from s2s_map.errors import ImageryChangedError
+from s2s_map.redaction import redacted
 
 # Masks and overviews that GDAL finds beside a file decide pixels as well.
 _BESIDE = (".msk", ".ovr")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urljoin
 
-from s2s_map.catalog.redacting import redacted
 from s2s_map.errors import CatalogError
+from s2s_map.redaction import redacted
 
 SAMPLE_SCHEME = "sample:"
 

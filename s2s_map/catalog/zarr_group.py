@@ -12,10 +12,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.egress import egress, refused
+from s2s_map.catalog.routes import route_to
 from s2s_map.catalog.uris import is_remote, is_web
-from s2s_map.config.cloud import cloud_settings, remember_cloud_keys, s3_endpoint
+from s2s_map.config.cloud import cloud_settings, s3_endpoint
 from s2s_map.errors import ImageryError
+from s2s_map.redaction import redacted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -106,9 +108,10 @@ def zarr_errors(uri: str) -> Iterator[None]:
     except (ImageryError, MemoryError):
         raise
     except Exception as error:
+        reason = refused(redacted(uri), route_to(uri)) if is_remote(uri) else None
         # Not chained: clients of object stores quote requests, and with them keys.
         raise ImageryError(
-            f"{redacted(uri)} cannot be read ({_reason(error)})",
+            f"{redacted(uri)} cannot be read ({reason or _reason(error)})",
             remedy="check that the store is whole, and the network",
         ) from None
 
@@ -127,7 +130,7 @@ _lock = Lock()
 
 def _held(uri: str, anew: bool) -> _Held:
     settings = cloud_settings()
-    key = (uri, settings, os.getpid())
+    key = (uri, settings, os.getpid(), route_to(uri) if is_remote(uri) else None)
     with _lock:
         if anew or key not in _open:
             _open[key] = _Held(_root(uri, dict(settings)))
@@ -165,7 +168,6 @@ def object_client(uri: str, settings: dict[str, str]) -> Any:
     """
     from obstore.store import from_url
 
-    remember_cloud_keys(settings)
     options: dict[str, Any] = {}
     endpoint = s3_endpoint(settings)
     if uri.startswith("s3://"):
@@ -179,6 +181,7 @@ def object_client(uri: str, settings: dict[str, str]) -> Any:
         uri,
         client_options={
             # An endpoint named as plain http is meant so.
+            "proxy_url": egress().proxy(route_to(uri)),
             "allow_http": plain and not str(options.get("endpoint", uri)).startswith("https"),
             "connect_timeout": timedelta(seconds=_CONNECT_S),
             "timeout": timedelta(seconds=TIMEOUT_S),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -22,7 +24,7 @@ from s2s_map.cli import (
     train,
     validate,
 )
-from s2s_map.cli.printing import plain_console
+from s2s_map.cli.console import Console
 
 app = typer.Typer(
     name="s2s-map",
@@ -55,7 +57,7 @@ def _version(show: bool) -> None:
     if show:
         from importlib.metadata import version
 
-        plain_console().print(f"s2s-map {version('s2s-map')}", highlight=False)
+        Console().print(f"s2s-map {version('s2s-map')}", highlight=False)
         raise typer.Exit
 
 
@@ -70,3 +72,10 @@ def _options(
     ] = False,
 ) -> None:
     """Maps of where a sound is likely to be heard."""
+
+
+@cache
+def command() -> Callable[[list[str]], object]:
+    """Return what takes the arguments of a command line."""
+    # Made of the verbs' signatures: by far the longest part of a short command.
+    return typer.main.get_command(app)

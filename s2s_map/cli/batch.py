@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, Cluster, LogJson, RetryHoles, with_cluster
-from s2s_map.cli.printing import plain_console
 
 if TYPE_CHECKING:
     from s2s_map.pipeline.batch import Outcome
@@ -31,7 +30,7 @@ def plan_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
 
     _, runs = load_batch(batch)
     outcomes = [outcome for _, outcome in plan_batch(runs, catalog or [])]
-    _print(plain_console(), outcomes)
+    _print(Console(), outcomes)
     if any(outcome.exit_code for outcome in outcomes):
         raise typer.Exit(2)
 
@@ -55,7 +54,7 @@ def run_command(
     from s2s_map.pipeline.batch import run_batch
     from s2s_map.pipeline.batch_folder import COLLECTION, REPORT
 
-    console = plain_console()
+    console = Console()
     config, runs = load_batch(batch)
     runs = [replace(run, config=with_cluster(run.config, cluster)) for run in runs]
 

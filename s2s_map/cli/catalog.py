@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import CatalogFiles
-from s2s_map.cli.printing import plain_console, styled
 
 app = typer.Typer(help="Imagery sources by name.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ def list_command(catalog: CatalogFiles = None) -> None:
         table.add_column(heading, header_style="dim", overflow="fold")
     for name, entry in sorted(load_catalog(catalog or []).items()):
         table.add_row(name, entry.title, entry.licence)
-    plain_console().print(table, highlight=False)
+    Console().print(table, highlight=False)
 
 
 @app.command("show")
@@ -33,18 +33,31 @@ def show_command(
     """Show a source: its fields with their meaning, and the scenes that are there."""
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.catalog.scene import Scene
+    from s2s_map.catalog.showing import shown_value
     from s2s_map.imagery.source import open_source
 
     entry = get_entry(name, load_catalog(catalog or []))
-    console = plain_console()
+    console = Console()
     table = Table(box=None, title=name, title_justify="left", title_style="bold")
     table.add_column("field", header_style="dim")
     table.add_column("value", header_style="dim", overflow="fold")
     table.add_column("meaning", header_style="dim", style="dim", overflow="fold")
+    hidden = False
     for key, field in type(entry).model_fields.items():
         value = getattr(entry, key)
-        table.add_row(key, "-" if value is None else str(value), field.description or "")
+        shown, without = shown_value(value, key)
+        hidden |= without
+        table.add_row(key, "-" if value is None else str(shown), field.description or "")
     console.print(table, highlight=False)
+    if hidden:
+        console.print(
+            (
+                "[hidden]: what looks like a key is not shown. Keys do not belong into a catalog: "
+                "write ${NAME} in their place, list NAME in env:, and set the variable"
+            ),
+            highlight=False,
+            soft_wrap=True,
+        )
     source = open_source(entry)
     console.print(source.describe(), highlight=False)
     for scene in source.coverage:
@@ -72,7 +85,7 @@ def check_command(
     from s2s_map.imagery.checking import check_source
 
     entry = get_entry(name, load_catalog(catalog or []))
-    console = plain_console()
+    console = Console()
     broken = 0
     for works, what in check_source(entry, None if at is None else _place(at)):
         broken += not works

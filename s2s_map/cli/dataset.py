@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles
-from s2s_map.cli.printing import plain_console
 from s2s_map.cli.stopping import resumable
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def build_command(
     with resumable("the building of the data set"):
         built = build_dataset(rows, imagery, out, settings, threads=threads)
     counts = ", ".join(f"{count} {split}" for split, count in built.rows.items())
-    console = plain_console()
+    console = Console()
     console.print(f"wrote {counts} to {out}", highlight=False)
     if built.skipped:
         first = built.skipped[0]
@@ -115,7 +115,7 @@ def caption_command(
     ask = LlavaCaptioner.load(model or MODEL, device)
     with resumable("captioning"):
         count = caption_dataset(folder, ask, kind, levels, tile_px=tile_px, batch=batch)
-    plain_console().print(f"captioned {count} images of {folder}", highlight=False)
+    Console().print(f"captioned {count} images of {folder}", highlight=False)
 
 
 def _satellite(name: str) -> SatelliteKind:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal
 
-from s2s_map.cli.printing import plain_console, styled
+from s2s_map.cli.console import Console, styled
 from s2s_map.errors import S2SMapError
 
 State = Literal["ok", "no", "-"]
@@ -15,7 +15,7 @@ _MARKS = {"ok": ("ok", "green"), "no": ("no", "red"), "-": ("--", "dim")}
 
 def doctor_command() -> None:
     """Check versions, GPU, GDAL drivers, models and the catalog: what works and what does not."""
-    console = plain_console()
+    console = Console()
     broken = 0
     for state, what in _checks():
         broken += state == "no"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, FurtherTexts, OutputFolder
-from s2s_map.cli.printing import plain_console
 
 
 def explain_command(
@@ -54,7 +54,7 @@ def explain_command(
         codes=codes,
         catalogs=paths,
     )
-    console = plain_console(soft_wrap=True)
+    console = Console(soft_wrap=True)
     console.print(
         f"similarity {found.similarity:.3f} for the patch, {found.cell_similarity:.3f} in the map"
     )

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from s2s_map.cli.reporting import PacedReporter
-from s2s_map.config.secrets import redacted
+from s2s_map.redaction import cleaned
 
 type LogLevel = Literal["info", "warning", "error"]
 
@@ -32,7 +32,7 @@ def write_event(event: str, level: LogLevel = "info", **about: Any) -> None:
         "event": event,
         **{key: value for key, value in about.items() if value is not None},
     }
-    text = json.dumps(_clean(line), ensure_ascii=False, default=str)
+    text = json.dumps(cleaned(line), ensure_ascii=False, default=str)
     with _LINE:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -87,13 +87,3 @@ def _take_logs() -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, _Handler) for handler in root.handlers):
         root.addHandler(_Handler(logging.WARNING))
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return redacted(value)
-    if isinstance(value, dict):
-        return {_clean(key): _clean(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(part) for part in value]
-    return value

@@ -11,7 +11,7 @@ from s2s_map.cli.stopping import BATCH_STOP_S, STOP_S, Ending
 from s2s_map.errors import InterruptedRunError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from s2s_map.cli.console import Console
 
 INTERRUPTED = 4
 _OURS = 1
@@ -37,11 +37,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _prepare_and_call(given: list[str], ending: Ending, *, debug: bool, log_json: bool) -> None:
-    from s2s_map.cli.app import app
-    from s2s_map.cli.printing import plain_console
-    from s2s_map.config.secrets import redact_logs
+    from s2s_map.cli.app import command
+    from s2s_map.cli.console import Console
+    from s2s_map.redaction.streams import redacted_streams
 
-    redact_logs()
     if not debug:
         warnings.simplefilter("ignore")
         # They say what an error of ours says in a line.
@@ -49,11 +48,11 @@ def _prepare_and_call(given: list[str], ending: Ending, *, debug: bool, log_json
             logging.getLogger(library).setLevel(logging.CRITICAL)
     # A batch waits for its runs, each of which has a deadline of its own.
     allowance_s = BATCH_STOP_S if "batch" in given else STOP_S
-    error = plain_console(stderr=True, soft_wrap=True)
-    with ending.working(allowance_s):
+    error = Console(stderr=True, soft_wrap=True)
+    with redacted_streams(), ending.working(allowance_s):
         try:
             # --debug may stand anywhere, as one adds it to the line that failed.
-            app(["--debug", *(a for a in given if a != "--debug")] if debug else given)
+            command()(["--debug", *(a for a in given if a != "--debug")] if debug else given)
         except SystemExit as end:
             # What Typer makes of KeyboardInterrupt.
             if end.code != _TYPERS_INTERRUPTED:
@@ -70,9 +69,9 @@ def _prepare_and_call(given: list[str], ending: Ending, *, debug: bool, log_json
 
 
 def _failed(error: Console, problem: Exception, *, debug: bool, log_json: bool) -> NoReturn:
-    from s2s_map.cli.printing import styled
-    from s2s_map.config.secrets import redacted, redacted_traceback
+    from s2s_map.cli.console import styled
     from s2s_map.foreign import fault_of_ours, translated
+    from s2s_map.redaction import redacted_traceback
 
     known = translated(problem)
     reason = str(known) if known is not None else fault_of_ours(problem)
@@ -83,12 +82,12 @@ def _failed(error: Console, problem: Exception, *, debug: bool, log_json: bool) 
         _logged("error", reason, exit_code, traceback=trace)
     if debug:
         error.print(redacted_traceback())
-    error.print(styled(("error:", "bold red"), f" {redacted(reason)}"))
+    error.print(styled(("error:", "bold red"), f" {reason}"))
     sys.exit(exit_code)
 
 
 def _stopped(ending: Ending, *, log_json: bool) -> NoReturn:
-    from s2s_map.cli.printing import plain_console, styled
+    from s2s_map.cli.console import Console, styled
 
     remedy = "stopped; start the same command again to go on where it stopped"
     with ending.last_line() as first:
@@ -96,7 +95,7 @@ def _stopped(ending: Ending, *, log_json: bool) -> NoReturn:
             _logged("error", remedy, INTERRUPTED)
         if first:
             line = styled(("error:", "bold red"), f" {remedy}")
-            plain_console(stderr=True, soft_wrap=True).print(line)
+            Console(stderr=True, soft_wrap=True).print(line)
     sys.exit(INTERRUPTED)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from s2s_map.cli.printing import plain_console, styled
+from s2s_map.cli.console import Console, styled
 
 if TYPE_CHECKING:
     from s2s_map.config.model import ModelCard, OriginCard
@@ -31,7 +31,7 @@ def list_command() -> None:
     for name in PUBLISHED:
         if name not in {card.name for card in here}:
             table.add_row(name, f"published; s2s-map models fetch {name}", "", style="dim")
-    plain_console().print(table, highlight=False)
+    Console().print(table, highlight=False)
 
 
 @app.command("where")
@@ -39,7 +39,7 @@ def where_command() -> None:
     """Print the folder of fetched and converted models; S2S_MAP_MODELS sets another."""
     from s2s_map.models.places import models_folder
 
-    plain_console(soft_wrap=True).print(str(models_folder()), highlight=False, markup=False)
+    Console(soft_wrap=True).print(str(models_folder()), highlight=False, markup=False)
 
 
 @app.command("fetch")
@@ -56,6 +56,14 @@ def fetch_command(
         str,
         typer.Option(help="Branch, tag or commit of the repository; its commit is recorded."),
     ] = "main",
+    redirects_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--redirects-to",
+            metavar="HOST",
+            help="Host that a mirror may redirect to, besides those of the hub; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Fetch a published model and its text encoder from the hub, and make them ready to use.
 
@@ -63,7 +71,9 @@ def fetch_command(
     """
     from s2s_map.models.hub import Source, fetch_model
 
-    card = fetch_model(name, Source(folder=source), revision=revision)
+    card = fetch_model(
+        name, Source(folder=source, redirects_to=tuple(redirects_to or ())), revision=revision
+    )
     _report(card)
 
 
@@ -92,7 +102,7 @@ def convert_command(
 
 
 def _report(card: ModelCard) -> None:
-    console = plain_console(soft_wrap=True)
+    console = Console(soft_wrap=True)
     origin = card.origin
     if origin is not None and origin.revision:
         console.print(f"{origin.repository} at commit {origin.revision}", highlight=False)
@@ -110,7 +120,7 @@ def show_command(
     from s2s_map.models.registry import model_card
 
     card = model_card(name)
-    console = plain_console()
+    console = Console()
     console.print(styled((card.name, "bold"), f": {card.title}"))
     table = Table(box=None, show_header=False)
     table.add_column(style="dim")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from s2s_map.cli.printing import plain_console
+from s2s_map.cli.console import Console
 from s2s_map.errors import OutputError
 
 
@@ -23,6 +23,4 @@ def new_config_command(
         raise OutputError(f"{path} exists", remedy="name another file, or use --overwrite")
     with replacing_file(path) as partial:
         partial.write_text(config_template(), encoding="utf-8")
-    plain_console().print(
-        f"wrote {path}; next: change it, then s2s-map plan {path}", highlight=False
-    )
+    Console().print(f"wrote {path}; next: change it, then s2s-map plan {path}", highlight=False)

@@ -10,8 +10,8 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
-from s2s_map.cli.printing import plain_console
 
 if TYPE_CHECKING:
     from s2s_map.imagery.requests import Requests
@@ -75,7 +75,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
         ("output", str(job.output)),
     ):
         table.add_row(key, value)
-    plain_console().print(table, highlight=False)
+    Console().print(table, highlight=False)
 
 
 def _fetching(requests: Requests) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, Strict, cluster_of
-from s2s_map.cli.printing import plain_console, styled
 
 
 def query_command(
@@ -45,7 +45,7 @@ def query_command(
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.asking import query
 
-    console = plain_console()
+    console = Console()
     began = time.monotonic()
     finished = query(
         out,

@@ -7,7 +7,6 @@ import sys
 import time
 from threading import Lock
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from s2s_map.cli.console import Console
 from s2s_map.pipeline.progress import Reporter
 
 _LOG_EVERY_S = 10.0

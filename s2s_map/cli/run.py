@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import (
     CatalogFiles,
     Cluster,
@@ -18,7 +18,6 @@ from s2s_map.cli.options import (
     Strict,
     with_cluster,
 )
-from s2s_map.cli.printing import plain_console, styled
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -39,7 +38,11 @@ def run_command(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the results of another config first.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start anew; what is there stays until the new maps are written, then goes.",
+        ),
     ] = False,
     retry_holes: RetryHoles = False,
     catalog: CatalogFiles = None,
@@ -65,7 +68,7 @@ def run_command(
     from s2s_map.cli.reporting import reporter
     from s2s_map.config.run import load_run_config
 
-    console = plain_console()
+    console = Console()
     began = time.monotonic()
     settings = load_run_config(config)
     if output is not None:

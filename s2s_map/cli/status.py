@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import AnyOutput
-from s2s_map.cli.printing import plain_console, styled
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -30,7 +29,7 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(status.as_dict(), indent=2, ensure_ascii=False) + "\n")
         return
-    console = plain_console(soft_wrap=True)
+    console = Console(soft_wrap=True)
     left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
     holed = " with holes" if status.holes else ""
     at = ", maps being made" if status.stage == "maps" and status.state == "running" else ""
@@ -46,10 +45,15 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
     console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s{idle}")
     console.print(f"  last word {_duration(status.silent_s)} ago")
     there = "written" if status.maps_current else "of an earlier run"
+    there += ", till the new ones are whole" if status.overwriting else ""
     console.print(f"  maps: {there if status.maps else 'not written yet'}")
     for making in status.made_with if len(status.made_with) > 1 else ():
         console.print(f"  blocks: {making}")
     for title, lines in (
+        (
+            "files of the results damaged (s2s-map verify reads them)",
+            [f"{name}: {reason}" for name, reason in status.bad_files.items()],
+        ),
         ("blocks failed", [f"{block}: {why}" for block, why in status.failed.items()]),
         (
             "holes in the imagery",
@@ -68,7 +72,11 @@ def verify_command(
     out: AnyOutput,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Forget bad blocks, so that the next run makes them anew."),
+        typer.Option(
+            "--repair",
+            help="Forget bad blocks, so that the next run makes them anew; make bad files anew "
+            "from the embeddings.",
+        ),
     ] = False,
     against: Annotated[
         str | None,
@@ -81,30 +89,48 @@ def verify_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read every block of the embeddings again and compare it with its recorded checksum.
+    """Read all blocks of the embeddings and all files of the results; compare their checksums.
 
-    Exit codes: 0 every block that the region needs is as recorded; 2 there is nothing to verify, or
-    it cannot be read; 3 blocks are bad, or not embedded yet; with --against, blocks of the two
-    outputs do not agree.
+    Exit codes: 0 every block that the region needs, and every file, is as recorded; 2 there is
+    nothing to verify, or it cannot be read; 3 blocks or files are bad, or blocks not embedded yet;
+    with --against, blocks of the two outputs do not agree.
     """
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.status import run_status, verify
+    from s2s_map.pipeline.verify_results import can_be_remade, verify_results
 
-    console = plain_console(stderr=as_json, soft_wrap=True)
+    console = Console(stderr=as_json, soft_wrap=True)
     if against is not None:
         _compare(out, against, console, as_json=as_json)
         return
-    bad = verify(out, repair=repair, reporter=reporter(console))
+    watch = reporter(console)
+    bad = verify(out, repair=repair, reporter=watch)
+    files = verify_results(out, reporter=watch)
+    if repair and not bad and can_be_remade(files):
+        from s2s_map.pipeline.asking import remake
+
+        remake(out, watch)
+        files = verify_results(out, reporter=watch)
     after = run_status(out)
     needed = after.blocks
     verified = after.blocks_done - (0 if repair else len(bad))
     if as_json:
         listed = [{"block": one.block, "reason": one.reason} for one in bad]
-        found = {"bad": listed, "repaired": repair, "verified": verified, "needed": needed}
+        found = {
+            "bad": listed,
+            "bad_files": {one.file: one.reason for one in files},
+            "repaired": repair,
+            "verified": verified,
+            "needed": needed,
+        }
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         for one in bad:
             console.print(f"{one.block}: {one.reason}", markup=False)
+        for file in files[:_SHOWN]:
+            console.print(f"{file.file}: {file.reason}", markup=False)
+        if len(files) > _SHOWN:
+            console.print(f"and {len(files) - _SHOWN:,} more files: --json lists all")
         console.print(f"{verified:,} of {needed:,} needed blocks verified")
     if bad:
         remedy = f"s2s-map verify {out} --repair, then the same run again"
@@ -112,6 +138,12 @@ def verify_command(
             f"{len(bad)} bad block{'s' * (len(bad) != 1)}"
             + (" dropped from the ledger" if repair else ""),
             remedy="start the same run again" if repair else remedy,
+        )
+    if files:
+        mended = f"s2s-map verify {out} --repair, or start the same run again"
+        raise IncompleteRunError(
+            f"{len(files)} bad file{'s' * (len(files) != 1)}, such as {files[0].file}",
+            remedy=mended if can_be_remade(files) else "start the same run again",
         )
     if verified < needed:
         raise IncompleteRunError(

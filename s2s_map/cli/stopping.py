@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from s2s_map.errors import InterruptedRunError
+from s2s_map.redaction.streams import stderr_descriptor
 
 STOP_S = 25.0
 """How long after Ctrl-C or SIGTERM the process ends at the latest, seconds; below the 30 s after
@@ -162,7 +163,7 @@ class Ending:
                     line = json.dumps({**event, "reason": reason, "exit_code": self._exit_code})
                 # Not through sys.stderr, whose lock the thread that hangs may hold.
                 with suppress(OSError):
-                    os.write(2, f"{line}\n".encode())
+                    os.write(stderr_descriptor(), f"{line}\n".encode())
         # Another thread may be about to print its own.
         self._said.wait(_PRINTING_S)
         os._exit(self._exit_code)

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import ConfigFile
-from s2s_map.cli.printing import plain_console
 from s2s_map.cli.stopping import resumable
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def train_command(config: ConfigFile) -> None:
     _show_progress()
     with resumable("training"):
         folder = _train(config)
-    plain_console().print(f"wrote the model to {folder}", highlight=False)
+    Console().print(f"wrote the model to {folder}", highlight=False)
 
 
 def _show_progress() -> None:
@@ -31,7 +31,7 @@ def _show_progress() -> None:
 
     logger = logging.getLogger("s2s_map")
     logger.setLevel(logging.INFO)
-    logger.addHandler(RichHandler(console=plain_console(stderr=True), show_path=False))
+    logger.addHandler(RichHandler(console=Console(stderr=True), show_path=False))
     # What Lightning says of GPUs and of its makers' services is not the user's business.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
-from s2s_map.cli.printing import plain_console
 
 
 def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
@@ -12,14 +12,15 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.folder import check_access, check_folder
     from s2s_map.pipeline.freezing import thaw
+    from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
     check_settings(settings)
     check_access(job.output)
-    job = thaw(job)
+    job = thaw(job, finished_home(job.output))
     # A search that is still to be made cannot be compared.
     if not job.source.needs_freezing:
         check_folder(job.output, job.identity())
-    plain_console().print(f"{config} is valid", highlight=False)
+    Console().print(f"{config} is valid", highlight=False)

@@ -93,5 +93,10 @@ Catalog = dict[str, CatalogEntry]
 """Entries by name."""
 
 
+def stated_nodata(value: float | None) -> float | str | None:
+    """Return a nodata value as an identity holds it: NaN would differ from itself."""
+    return "nan" if value is not None and value != value else value  # noqa: PLR0124
+
+
 def _as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value

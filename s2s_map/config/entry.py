@@ -14,6 +14,7 @@ from s2s_map.config.times import parse_time
 
 OnMissing = Literal["nodata", "fail"]
 
+_HOST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -41,6 +42,11 @@ class Entry(Checked):
         default=(),
         description="Environment variables it needs, by name. Checked before a run; their values "
         "are never written anywhere.",
+    )
+    redirects_to: tuple[str, ...] = Field(
+        default=(),
+        description="Other hosts that its servers may redirect to, HOST or HOST:PORT; redirects "
+        "within the host are followed always, others never.",
     )
     on_missing: OnMissing = Field(
         default="fail",
@@ -75,6 +81,14 @@ class Entry(Checked):
             if not _ENV_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of an environment variable")
         return value
+
+    @field_validator("redirects_to")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no HOST or HOST:PORT")
+        return tuple(host.lower() for host in value)
 
     @property
     def interval(self) -> tuple[datetime, datetime] | None:

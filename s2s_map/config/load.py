@@ -18,6 +18,13 @@ MOST_BYTES = 4_000_000
 """Size of a file of YAML at most."""
 
 _MOST_FAULTS = 8
+_MESSAGES = {
+    "model_type": "takes keys with values",
+    "tuple_type": "takes a list",
+    "list_type": "takes a list",
+    "dict_type": "takes keys with values",
+}
+"""What pydantic says in Python's words, in those of YAML."""
 _LONGEST_KEY = 60
 
 
@@ -108,10 +115,11 @@ def _fault(model: type[BaseModel], fault: Any) -> str:
         return f"unknown key {location!r}; {hint}"
     if fault["type"] == "missing":
         return f"{location!r} is missing"
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = _MESSAGES.get(fault["type"], str(fault["msg"])).removeprefix("Value error, ")
     given = fault.get("input")
     found = "" if isinstance(given, Mapping | list) else f" (found {shown(given)})"
-    return f"{location or 'the config'}: {message[0].lower()}{message[1:]}{found}"
+    first = message[:1] if message[1:2].isupper() else message[:1].lower()
+    return f"{location or 'the config'}: {first}{message[1:]}{found}"
 
 
 def _key(part: int | str) -> str:

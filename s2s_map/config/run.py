@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -195,7 +196,6 @@ class RunConfig(Checked):
     )
     device: str = Field(
         default="auto",
-        pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$",
         description="auto (a GPU if there is one), cpu, cuda or cuda:N.",
     )
     precision: Precision = Field(
@@ -215,6 +215,13 @@ class RunConfig(Checked):
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            raise ValueError("takes auto, cpu, cuda or cuda:N")
+        return value
 
     @field_validator("output", "source", "model")
     @classmethod

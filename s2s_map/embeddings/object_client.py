@@ -10,9 +10,9 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from s2s_map.config.cloud import cloud_settings, remember_cloud_keys, s3_endpoint
-from s2s_map.config.secrets import redacted
+from s2s_map.config.cloud import cloud_settings, s3_endpoint
 from s2s_map.errors import OutputError, OutputUnavailableError
+from s2s_map.redaction import redacted
 
 RETRY_S, REQUEST_S = 60.0, 60.0
 """For how long a request is tried again, and how long one try may take, seconds.
@@ -49,7 +49,6 @@ def _client(url: str, patient: bool, settings: tuple[tuple[str, str], ...], _: i
     from obstore.store import from_url
 
     known = dict(settings)
-    remember_cloud_keys(known)
     endpoint = s3_endpoint(known)
     options: dict[str, Any] = {}
     if url.startswith("s3://") and endpoint:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -166,6 +166,18 @@ class ObjectPath:
         """Return the content as text."""
         return self.read_bytes().decode(encoding)
 
+    def stream(self) -> Iterator[bytes]:
+        """Yield the content in parts.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+        """
+        import obstore
+
+        with object_errors(self):
+            for part in obstore.get(object_client(self.bucket), self.key).stream():
+                yield bytes(part)
+
     def write_bytes(self, data: bytes, *, create: bool = False, over: str = "") -> str:
         """Put an object.
 
@@ -230,12 +242,7 @@ class ObjectPath:
 
     def remove_tree(self) -> None:
         """Remove all objects below."""
-        import obstore
-
-        keys = [path.key for path in self.files()]
-        with object_errors(self):
-            if keys:
-                obstore.delete(object_client(self.bucket), keys)
+        remove_objects(list(self.files()))
 
 
 type OutputPath = Path | ObjectPath
@@ -308,6 +315,20 @@ def copy_objects(pairs: Sequence[tuple[ObjectPath, ObjectPath]]) -> None:
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="copy") as pool:
         for _ in pool.map(lambda pair: pair[0].copy_to(pair[1]), pairs):
             pass
+
+
+def remove_objects(paths: Sequence[ObjectPath]) -> None:
+    """Remove objects of one bucket; those that are missing are no error.
+
+    Raises:
+        OutputError: If they cannot be removed.
+    """
+    import obstore
+
+    if not paths:
+        return
+    with object_errors(paths[0]), suppress(FileNotFoundError):
+        obstore.delete(object_client(paths[0].bucket), [path.key for path in paths])
 
 
 @contextmanager

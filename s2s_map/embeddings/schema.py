@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
 
 _DIMENSIONS = ("time", "y", "x", "dim")
+# Metadata, chunks, and what zarr leaves of a chunk that it was killed at.
+_STORE_FILE = re.compile(
+    rf"((?:{ARRAY}|time|y|x|{SPATIAL_REF})/)?zarr\.json(\.[0-9a-f]+\.partial)?"
+    rf"|{ARRAY}/{STORE_ID}|(?:{ARRAY}|time|y|x|{SPATIAL_REF})/c(/\d+)*(\.[0-9a-f]+\.partial)?"
+)
 _CHUNK_CELLS = 64
 _KEYS = (
     "s2s_map:schema",
@@ -297,6 +303,20 @@ def _kept_id(path: OutputPath) -> str | None:
         return (path / ARRAY / STORE_ID).read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
         return None
+
+
+def is_store(path: OutputPath) -> bool:
+    """Return whether the metadata of an embeddings store lie at a path, whatever its version."""
+    try:
+        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
+        return bool(content["attributes"][_KEYS[0]] == SCHEMA)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def is_store_file(name: str) -> bool:
+    """Return whether a file of this name, relative to a store, is part of it."""
+    return _STORE_FILE.fullmatch(name) is not None
 
 
 def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:

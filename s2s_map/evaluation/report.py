@@ -11,6 +11,7 @@ from typing import Any
 
 from s2s_map.embeddings.replacing import replacing_folder
 from s2s_map.errors import OutputError
+from s2s_map.redaction import cleaned, redacted
 from s2s_map.scoring.bootstrap import Estimate
 
 JSON_FILE = "report.json"
@@ -79,9 +80,9 @@ class Report:
         with replacing_folder(folder) as partial:
             partial.mkdir(parents=True)
             content = {"s2s_map": version("s2s-map"), **self.content}
-            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(cleaned(content), indent=2, ensure_ascii=False, allow_nan=False)
             (partial / JSON_FILE).write_text(text + "\n", encoding="utf-8")
-            (partial / MARKDOWN_FILE).write_text(self.markdown(), encoding="utf-8")
+            (partial / MARKDOWN_FILE).write_text(redacted(self.markdown()), encoding="utf-8")
             for name, draw in {**self.pictures, **(files or {})}.items():
                 draw(partial / name)
 

@@ -69,17 +69,22 @@ def resample_aligned(
     """
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
-    ratio = max(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
-    for part in _parts(window, ratio):
+    for part in _parts(window, lattice.source_rows(scene)[0], lattice.source_columns(scene)[0]):
         inside = part.slices_in(window)
         pixels[:, *inside], valid[inside] = _resample_part(scene, lattice, part, fetch, scale)
     return pixels, valid
 
 
-def _parts(window: PixelWindow, ratio: float) -> Iterator[PixelWindow]:
-    """Yield parts of about equal size, each of `PART_PX` source pixels along a side at most."""
-    side = max(1, int(PART_PX / ratio))
-    count_y, count_x = -(-window.height // side), -(-window.width // side)
+def _parts(window: PixelWindow, down: float, across: float) -> Iterator[PixelWindow]:
+    """Yield parts of about equal size, each of `PART_PX` source pixels along a side at most.
+
+    Args:
+        window: What is parted.
+        down: Source pixels to one of the lattice, along its columns.
+        across: The same along its rows: pixels that are no squares are parted to no squares.
+    """
+    count_y = -(-window.height // max(1, int(PART_PX / down)))
+    count_x = -(-window.width // max(1, int(PART_PX / across)))
     high, wide = -(-window.height // count_y), -(-window.width // count_x)
     for top in range(window.top, window.bottom, high):
         for left in range(window.left, window.right, wide):
@@ -101,7 +106,7 @@ def _resample_part(
     values, observed = fetch(rows, cols)
     if not observed.any():
         return pixels, valid
-    ratio = min(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
+    ratio = max(lattice.source_rows(scene)[0], lattice.source_columns(scene)[0])
     resample = _shared if ratio >= SHARE_FROM else _interpolated
     parts = resample(values, observed, y, x, rows, cols, scale is None)
     for part, resampled, seen in parts:

@@ -228,8 +228,9 @@ def _read(
         observed = ~void.all(axis=0)
     elif ColorInterp.alpha in source.colorinterp:
         alpha = 1 + source.colorinterp.index(ColorInterp.alpha)
-        opaque = np.iinfo(source.dtypes[alpha - 1]).max
-        observed = source.read(alpha, window=window) > opaque // 2
+        kind = np.dtype(source.dtypes[alpha - 1])
+        opaque = np.iinfo(kind).max if kind.kind in "ui" else 1
+        observed = source.read(alpha, window=window) > opaque / 2
     elif MaskFlags.all_valid not in source.mask_flag_enums[entry.bands[0] - 1]:
         observed = source.read_masks(entry.bands[0], window=window) > 0
     if values.dtype.kind == "f":

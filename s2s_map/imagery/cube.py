@@ -12,10 +12,11 @@ from odc.geo.crs import CRS
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.cube import Cube, at_times, inspect_cube
 from s2s_map.catalog.environment import expanded
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.unchanged import Snapshot, folder_stamp
 from s2s_map.catalog.uris import check_uri, is_remote
+from s2s_map.config.catalog import stated_nodata
 from s2s_map.config.cube import LATEST, ZarrEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.cube_zone import CubeZone
@@ -23,6 +24,7 @@ from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.redaction import redacted
 
 SCHEMA = 1
 _RECORD = "s2s_map:times"
@@ -59,6 +61,7 @@ class ZarrSource(Source):
         for named in entry.uris:
             uri = expanded(named, entry) if is_remote(named) else named
             check_uri(uri)
+            permit((uri,), entry.redirects_to)
             try:
                 cubes.append(inspect_cube(uri, entry))
             except ImageryError as error:
@@ -78,6 +81,7 @@ class ZarrSource(Source):
         return tuple(cube.scene for cube in self.cubes)
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        permit((cube.uri for cube in self.cubes), self.entry.redirects_to)
         block = read_zones([CubeZone(cube, self.entry) for cube in self.cubes], bounds, shape, crs)
         if not self.missing or block.valid.all():
             return block
@@ -97,7 +101,7 @@ class ZarrSource(Source):
         return {
             "cubes": [_cube_identity(cube) for cube in self.cubes],
             "scale": None if entry.scale is None else entry.scale.model_dump(),
-            "nodata": entry.nodata,
+            "nodata": stated_nodata(entry.nodata),
             "clear": list(entry.clear),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
         }

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from s2s_map.arrays import Hole
 from s2s_map.catalog.cube import EOPF_CLASSES, Cube
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.zarr_group import open_dataset, open_group, zarr_errors
 from s2s_map.config.cube import ZarrEntry
@@ -23,6 +22,7 @@ from s2s_map.config.stac import TRUE_COLOUR
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
+from s2s_map.redaction import redacted
 
 if TYPE_CHECKING:
     import xarray as xr

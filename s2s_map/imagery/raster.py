@@ -11,17 +11,18 @@ from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.catalog import files, ordered, scenes
-from s2s_map.catalog.redacting import redacted
+from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.catalog.unchanged import FileStamp, Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
-from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.catalog import RasterEntry, stated_nodata
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
 from s2s_map.imagery.source import Source
+from s2s_map.redaction import redacted
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class RasterSource(Source):
         return self.scenes
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        if self.entry.redirects_to:
+            # This may be another process than the one that opened it.
+            permit((scene.uri for scene in self.scenes), self.entry.redirects_to)
         block = read_block(self.scenes, bounds, shape, crs, self.entry, holes=[])
         if not self.missing or block.valid.all():
             return block
@@ -90,7 +94,7 @@ class RasterSource(Source):
             "sampled_sha256": self._sampled_sha256,
             "bands": list(entry.bands),
             "scale": None if entry.scale is None else entry.scale.model_dump(),
-            "nodata": entry.nodata,
+            "nodata": stated_nodata(entry.nodata),
             **({"order": entry.order} if entry.order != "declared" else {}),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
         }

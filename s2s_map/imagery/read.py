@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.unchanged import FileStamp, check_stamps
 from s2s_map.config.catalog import RasterEntry
@@ -17,6 +16,7 @@ from s2s_map.errors import ImageryError
 from s2s_map.imagery.aligned import is_aligned, read_aligned
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.warped import read_warped, scene_window
+from s2s_map.redaction import redacted
 
 
 def read_block(

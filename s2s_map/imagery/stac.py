@@ -23,6 +23,7 @@ from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.imagery.stac_zone import StacZone
+from s2s_map.redaction import redacted
 
 SCHEMA = 1
 _BYTES_PER_PIXEL = 3 * 2 + 0.25
@@ -164,7 +165,7 @@ class StacSource(Source):
 
 def _request(entry: StacEntry) -> dict[str, Any]:
     return {
-        "url": entry.url,
+        "url": redacted(entry.url),
         "collection": entry.collection,
         "time": entry.time,
         "max_cloud": entry.max_cloud,

@@ -34,11 +34,20 @@ type Read = tuple[tuple[slice, slice], NDArray[Any]]
 
 
 class ImageFileDriver(RioDriver):
-    """odc-stac's driver, but for how files are opened."""
+    """odc-stac's driver, but for how files are opened.
+
+    Args:
+        named_by: Address of the API that names the files.
+        redirects_to: Other hosts that their servers may redirect to.
+    """
+
+    def __init__(self, named_by: str, redirects_to: tuple[str, ...]) -> None:
+        super().__init__()
+        self._named_by, self._redirects_to = named_by, redirects_to
 
     def open(self, src: RasterSource, ctx: object) -> ImageFileReader:
         """Return what reads a band of a file."""
-        return ImageFileReader(src)
+        return ImageFileReader(src, self._named_by, self._redirects_to)
 
 
 class ImageFileReader(RioReader):
@@ -46,10 +55,12 @@ class ImageFileReader(RioReader):
 
     Args:
         src: Address and number of the band.
+        named_by: Address of the API that names the file.
+        redirects_to: Other hosts that its server may redirect to.
     """
 
-    def __init__(self, src: RasterSource) -> None:
-        self._source = src
+    def __init__(self, src: RasterSource, named_by: str, redirects_to: tuple[str, ...]) -> None:
+        self._source, self._named_by, self._redirects_to = src, named_by, redirects_to
 
     def read(
         self,
@@ -65,8 +76,8 @@ class ImageFileReader(RioReader):
             CatalogError: For a file that does not lie on the network.
             ImageryError: For one that is no plain image, or breaks.
         """
-        settings = remote_settings(self._source.uri)
-        with open_dataset(settings) as image, reading(settings):
+        settings = remote_settings(self._source.uri, self._named_by, self._redirects_to)
+        with settings.environment(), open_dataset(settings) as image, reading(settings):
             info = compute_reproject_roi(rio_geobox(image), dst_geobox, ttol=_OFF[cfg.nearest])
             rows, cols = info.roi_dst
             where = slice(rows.start, rows.stop), slice(cols.start, cols.stop)

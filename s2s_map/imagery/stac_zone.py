@@ -20,7 +20,6 @@ from rasterio.errors import RasterioError
 from s2s_map.arrays import Hole
 from s2s_map.catalog.opening import remote_environment
 from s2s_map.catalog.projecting import LONLAT, project
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.signing import signed
 from s2s_map.catalog.stac_items import Item
@@ -28,6 +27,7 @@ from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.composite import composite
 from s2s_map.imagery.reflectance import boa_offset, corrected, true_colour
+from s2s_map.redaction import redacted
 
 STRIP_BYTES = 256_000_000
 """Scenes of a place held at a time, uncompressed; composites of more are made in strips."""
@@ -175,7 +175,7 @@ class StacZone:
                 groupby="id",
                 resampling={"*": "average" if coarse else "nearest", entry.assets.scl: "nearest"},
                 patch_url=lambda href: signed(href, token_url),
-                driver=ImageFileDriver(),
+                driver=ImageFileDriver(entry.url, entry.redirects_to),
                 stac_cfg={"*": {"assets": {"*": {"data_type": "uint16", "nodata": 0}}}},
             )
         taken = datetime.fromisoformat(str(item["properties"]["datetime"]).replace("Z", "+00:00"))

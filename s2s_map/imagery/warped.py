@@ -37,6 +37,8 @@ from s2s_map.imagery.source_windows import (
 _OPAQUE = 128
 # Wider scenes may reach around what another CRS can show.
 _WIDE_DEG = 60.0
+# Pixels are no squares where one side is so many times the other; in degrees most are so by less.
+_LONG = 4.0
 # Largest error of GDAL's interpolated coordinates, in source pixels.
 _TOLERANCE_PX = 0.01
 # Rows and columns of the lattice warped in one go. GDAL interpolates coordinates along the columns,
@@ -82,7 +84,7 @@ def resample_warped(
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
     covered = scene_window(scene, lattice, window, crs) & window
-    side = square_side(float(lattice.pixel_m), scene.gsd_m, _SOURCE_PX, _PART_PX)
+    side = square_side(float(lattice.pixel_m), _read_pixel(scene), _SOURCE_PX, _PART_PX)
     for _, part in () if covered is None else squares_of(covered, side):
         strips = [
             _Strip(tile, strip, needed)
@@ -120,6 +122,12 @@ def scene_window(scene: Scene, lattice: Lattice, window: PixelWindow, crs: CRS) 
     if not all(math.isfinite(edge) for edge in bounds):
         return window
     return lattice.cover(bounds)
+
+
+def _read_pixel(scene: Scene) -> float:
+    """Side of a pixel by which reads are bounded: of a square of its area, where it is none."""
+    longest, shortest = max(scene.res), min(scene.res)
+    return scene.gsd_m * (math.sqrt(shortest / longest) if longest > _LONG * shortest else 1.0)
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,6 @@ from odc.geo.crs import CRS
 from s2s_map.arrays import Hole, ImageBlock, Pieces, joined_pieces
 from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT
-from s2s_map.catalog.redacting import redacted
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow, square_side, squares_of
 from s2s_map.imagery.mosaic import read_zones
@@ -36,6 +35,7 @@ from s2s_map.imagery.web.zone import (
     ranges_under,
     zones_under,
 )
+from s2s_map.redaction import redacted
 
 _BANDS = 3
 # Pixels of the lattice, and of web tiles under them, along a side of what is read in one go.

@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2s_map.catalog.egress import EgressError, egress
+from s2s_map.catalog.redirects import Host, Route
 from s2s_map.config.model import FlanT5Config, ModelCard, ModelConfig, OriginCard
 from s2s_map.errors import CheckpointError, ModelError
 from s2s_map.models.checkpoints import file_sha256
 from s2s_map.models.places import models_folder
 from s2s_map.models.published import PUBLISHED, REPOSITORY
+from s2s_map.redaction import redacted, remember_address
 
 DEFAULT_REVISION = "main"
 HUB = "https://huggingface.co"
 
+_OWN_HOSTS = ("huggingface.co", "hf.co", ".huggingface.co", ".hf.co")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -30,16 +34,18 @@ class Source:
         endpoint: Address of a mirror; None: that of the environment variable HF_ENDPOINT, else
             the hub's own.
         cache: The hub's cache; None: where the hub's own tools keep it.
+        redirects_to: Hosts that a mirror may redirect to, besides those of the hub.
     """
 
     folder: Path | None = None
     endpoint: str | None = None
     cache: Path | None = None
+    redirects_to: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
         """For people."""
-        return str(self.folder or self.endpoint or os.environ.get("HF_ENDPOINT") or HUB)
+        return redacted(str(self.folder or self.endpoint or os.environ.get("HF_ENDPOINT") or HUB))
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,11 @@ def get_file(source: Source, repository: str, file: str, revision: str, name: st
     from huggingface_hub import hf_hub_download
 
     endpoint = source.endpoint or os.environ.get("HF_ENDPOINT") or None
-    with _explained(source, repository, revision, name):
+    remember_address(endpoint or HUB)
+    with (
+        _explained(source, repository, revision, name),
+        _redirects(endpoint or HUB, source.redirects_to),
+    ):
         path = Path(
             hf_hub_download(
                 repository,
@@ -145,6 +155,45 @@ def get_file(source: Source, repository: str, file: str, revision: str, name: st
     return FetchedFile(
         path, OriginCard(repository=repository, file=file, revision=commit, sha256=found)
     )
+
+
+@contextmanager
+def _redirects(endpoint: str, hosts: tuple[str, ...]) -> Iterator[None]:
+    """Let the hub's client follow redirects to the hub's own hosts of files, and no others.
+
+    The token of the hub goes to its own host alone: its client keeps it back from others.
+    """
+    import httpx2
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    try:
+        route = Route(Host.of(endpoint), (*_OWN_HOSTS, *hosts))
+    except ValueError:
+        raise ModelError(
+            f"HF_ENDPOINT is {redacted(endpoint)}", expected="an address such as https://host"
+        ) from None
+
+    def check(request: httpx2.Request) -> None:
+        # The client asks for some of the addresses that it is given by itself.
+        try:
+            egress().check(route, Host.of(str(request.url)))
+        except (EgressError, ValueError) as error:
+            raise ModelError(
+                f"{redacted(endpoint)} cannot be used: {error}",
+                remedy="name that host with --redirects-to if you trust it",
+            ) from None
+
+    def make() -> httpx2.Client:
+        client = default_client_factory()
+        client.event_hooks["request"].append(check)
+        return client
+
+    set_client_factory(make)
+    try:
+        yield
+    finally:
+        set_client_factory(default_client_factory)
 
 
 def _reachable(repository: str, file: str, revision: str, endpoint: str | None) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.generations import finished_home
 from s2s_map.pipeline.progress import Reporter
 
 TOLERANCE = {"fp32": 0.005, "bf16": 0.05}
@@ -71,8 +72,9 @@ def compare(
     watch, stores, records = reporter or Reporter(), [], []
     for out in map(output_path, (here, there)):
         names.check_access(out)
-        state = names.open_ledger(out).state()
-        stores.append(names.open_embeddings(out, state))
+        home = finished_home(out)
+        state = names.open_ledger(home).state()
+        stores.append(names.open_embeddings(home, state))
         records.append(state.records)
     identities = [store.attributes.get("identity", {}) for store in stores]
     changed = names.differences(*identities)

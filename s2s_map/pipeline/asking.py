@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from s2s_map.config.cluster import ClusterConfig
@@ -17,14 +18,16 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.generations import finished_results, keep_files, publish
+from s2s_map.pipeline.earlier import ask_again, look_back, say_again, say_bad
+from s2s_map.pipeline.generations import finished_home, finished_results, keep_files, publish
 from s2s_map.pipeline.late_data import replaced_blocks
 from s2s_map.pipeline.ledger import LedgerState
 from s2s_map.pipeline.mapping import score_maps
-from s2s_map.pipeline.opening import OpenRun
+from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.record import RunRecord, read_record
-from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.record import Asked, RunRecord, read_record
+from s2s_map.pipeline.scoring import Questions, encode_questions
+from s2s_map.pipeline.switching import check_names
 from s2s_map.pipeline.writing import write_results
 
 _OTHER_DATA = "its object holds other data than was recorded"
@@ -85,43 +88,109 @@ def query(
     created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
     # First of all: the model is not loaded for embeddings that cannot be read.
-    names.open_embeddings(folder)
-    config = record.config
-    model = load_model(config.model)
-    _check_model(model, record)
-    settings = probability or config.probability
+    names.open_embeddings(finished_home(folder))
+    model = _model_of(record)
+    settings = probability or record.config.probability
     questions = encode_questions(
         model, model.card, [question], settings, vectors_folder(), record.concepts
     )
     questions.say(watch.note, strict=strict)
+    name = questions.queries[0].name
+    asked = {name: Asked(question.model_copy(update={"name": name}), settings)}
     with names.locked(folder, watch.note) as lock:
-        began = time.monotonic()
-        with names.open_ledger(folder) as ledger:
-            state = ledger.state()
-        _check_all_there(folder, state, record)
-        store = names.open_embeddings(folder, state)
-        replaced = replaced_blocks(store, state.records)
-        if replaced:
-            raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
-        done = state.content
-        where = cluster or ClusterConfig()
-        called = str(folder.resolve() if isinstance(folder, Path) else folder)
-        with open_executor(where, called, watch) as executor:
-            building = score_maps(
-                folder, store, questions, done, config.zarr_format, watch, executor
-            )
-            results = building.target.parent
-            lock.check()
-            keep_files(finished_results(folder), results, [names.IMAGERY])
-            record.created, before = created, set(record.concepts)
-            write_results(folder, building, questions, record, watch, executor)
-        record.replaced_last = questions.queries[0].name in before
-        record.last_concept = questions.queries[0].name
-        record.timings["last_query"] = round(time.monotonic() - began, 3)
-        record.write(results / names.RECORD)
-        lock.check()
-        publish(folder, results)
-    return OpenRun(folder, record, results)
+        finished = _answer(folder, lock.check, model, questions, asked, watch, cluster, created)
+    finished.record.replaced_last = name in record.concepts
+    finished.record.last_concept = name
+    return finished
+
+
+def remake(
+    out: str | Path | ObjectPath,
+    reporter: Reporter | None = None,
+    cluster: ClusterConfig | None = None,
+) -> OpenRun:
+    """Make again what of finished results is not as it was written, from the embeddings.
+
+    Args:
+        out: Output of a finished run, a folder or ``s3://bucket/prefix``.
+        reporter: Told of the progress, and which layers cannot be made again.
+        cluster: Where the maps are scored and written; threads of this process if None.
+
+    Raises:
+        StoreError: If there is no finished run, or its ``run.json`` is damaged.
+        OutputMismatchError: If the model is no longer the one the embeddings were made with.
+    """
+    folder, watch = output_path(out), reporter or Reporter()
+    names.check_access(folder, write=True)
+    record = read_record(finished_results(folder) / names.RECORD)
+    model = _model_of(record)
+    nothing = Questions((), {}, record.config.probability, 1.0, "nothing is asked")
+    with names.locked(folder, watch.note) as lock:
+        return _answer(folder, lock.check, model, nothing, {}, watch, cluster, making_time())
+
+
+def _answer(
+    folder: OutputPath,
+    check: Callable[[], None],
+    model: LoadedModel,
+    questions: Questions,
+    asked: Mapping[str, Asked],
+    watch: Reporter,
+    cluster: ClusterConfig | None,
+    created: datetime,
+) -> OpenRun:
+    """Write results with the answers to questions, and to those of layers that are damaged."""
+    began = time.monotonic()
+    # Only now: who held the output before may have published.
+    finished, home = finished_results(folder), finished_home(folder)
+    record = read_record(finished / names.RECORD)
+    _check_model(model, record)
+    with names.open_ledger(home) as ledger:
+        state = ledger.state()
+    _check_all_there(folder, state, record)
+    store = names.open_embeddings(home, state)
+    replaced = replaced_blocks(store, state.records)
+    if replaced:
+        raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
+    if isinstance(folder, Path):
+        check_names(folder, names.wanted_names(questions.by_name(), store.time_slots))
+    before = look_back(folder, store, record)
+    if before.bad:
+        watch.note(f"not as it was written, and made again: {say_bad(before.bad)}")
+    sound = {layer.name for layer in before.layers}
+    lost = [name for name in before.order if name not in sound]
+    again = ask_again(questions, lost, record, model, model.card, vectors_folder())
+    say_again(watch, again, "their cells were damaged")
+    record.asked |= {**again.asked, **asked}
+    called = str(folder.resolve() if isinstance(folder, Path) else folder)
+    with open_executor(cluster or ClusterConfig(), called, watch) as executor:
+        building = score_maps(
+            folder,
+            store,
+            again.questions,
+            state.content,
+            record.config.zarr_format,
+            watch,
+            executor,
+            before,
+        )
+        results = building.target.parent
+        check()
+        if names.IMAGERY not in before.bad:
+            keep_files(finished, results, [names.IMAGERY])
+        record.created = created
+        write_results(folder, building, again.questions, record, watch, executor, before)
+    record.timings["last_query"] = round(time.monotonic() - began, 3)
+    record.write(results / names.RECORD)
+    check()
+    publish(folder, results, note=watch.note)
+    return open_run(folder)
+
+
+def _model_of(record: RunRecord) -> LoadedModel:
+    model = load_model(record.config.model)
+    _check_model(model, record)
+    return model
 
 
 def _check_all_there(folder: OutputPath, state: LedgerState, record: RunRecord) -> None:

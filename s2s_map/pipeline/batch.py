@@ -27,12 +27,13 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.batch_folder import KEEP_LOGS_S, BatchFolder, locked_batch
 from s2s_map.pipeline.folder import check_folder
 from s2s_map.pipeline.freezing import thaw
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.plan import make_plan
 from s2s_map.pipeline.record import RunRecord, read_record
 from s2s_map.pipeline.shared_grid import check_shared_crs
+from s2s_map.pipeline.verify_results import verify_results
 
 State = Literal["planned", "running", "complete", "up to date", "holes", "failed", "interrupted"]
 
@@ -127,7 +128,7 @@ def is_up_to_date(job: Job) -> bool:
         AudioError: For a recording that is missing.
         OutputError: If it holds something else.
     """
-    job = thaw(job)
+    job = thaw(job, finished_home(job.output))
     if job.source.needs_freezing:
         return False
     check_folder(job.output, job.identity())
@@ -138,7 +139,8 @@ def is_up_to_date(job: Job) -> bool:
         return False
     there, here = (c.model_dump(exclude=set(_HOW)) for c in (record.config, job.config))
     written = (results / names.MAPS).is_dir() and (results / names.ITEM).is_file()
-    return not record.failed and there == here and written and _same_questions(record, job)
+    whole = written and not verify_results(job.output, read=False)
+    return not record.failed and there == here and whole and _same_questions(record, job)
 
 
 def _same_questions(record: RunRecord, job: Job) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from s2s_map.errors import OutputError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.generations import finished_results
 from s2s_map.rasters.stac_collection import write_collection
+from s2s_map.redaction import file_json
 
 if TYPE_CHECKING:
     from s2s_map.pipeline.batch import Outcome
@@ -89,7 +89,7 @@ class BatchFolder:
             "runs": [asdict(outcome) for outcome in outcomes],
         }
         with replacing_file(self.path / REPORT) as partial:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_text(file_json(content), "utf-8")
 
     def write_collection(self, title: str | None, outputs: Iterable[str]) -> None:
         """Write the STAC collection over the finished results of runs, if there are any.

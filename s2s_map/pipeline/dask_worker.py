@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from s2s_map.config.secrets import remember, remembered
 from s2s_map.errors import ClusterError
 from s2s_map.pipeline.allocator import reuse_freed_memory
 from s2s_map.pipeline.cluster import installed_versions, version_differences
 from s2s_map.pipeline.executor import FATAL, StoppedError
+from s2s_map.redaction import remember, remembered
+from s2s_map.redaction.streams import keep_redacted
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -37,6 +38,7 @@ class TaskPlugin(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Install the task, also on workers that join later."""
         reuse_freed_memory()
+        keep_redacted()
         for name, value in self._secrets:
             remember(name, value)
         task = self._task

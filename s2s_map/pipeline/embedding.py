@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from types import MappingProxyType
 
-from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, StoreError
 from s2s_map.pipeline.block_task import EmbedTask, StageWatcher, count_patches
@@ -190,9 +189,8 @@ def _note(
 ) -> None:
     record, key = outcome.result, outcome.item.key
     if record is not None:
-        # A worker may not know which values are secret; this process does.
-        clean = (replace(h, reason=redacted(h.reason), uri=redacted(h.uri)) for h in record.holes)
-        ledger.record(replace(record, holes=tuple(clean)))
+        # A worker may not know which values are secret; holes made here lose them.
+        ledger.record(replace(record, holes=tuple(replace(hole) for hole in record.holes)))
         counts.blocks += 1
         counts.keys.add(key)
         counts.patches += record.patches

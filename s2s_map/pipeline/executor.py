@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
-from s2s_map.config.secrets import redacted
 from s2s_map.errors import ConfigError, ImageryChangedError, ModelError, OutputError, S2SMapError
+from s2s_map.redaction import redacted
 
 type Task[Item, Result] = Callable[[Item, Event], Result]
 """What is done with an item. It watches the event, and must pickle where a cluster runs it."""

@@ -26,10 +26,11 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.freezing import thaw
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.nearest import Cell, cell_at
 from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.redaction import file_json
 from s2s_map.scoring.codes import CodeInUse, strongest_codes
 from s2s_map.tiling.patches import PatchSet
 from s2s_map.tiling.validity import model_valid, token_valid
@@ -105,12 +106,13 @@ def explain(
     )
     names.check_access(folder, write=True)
     record = read_record(finished_results(folder) / names.RECORD)
-    store = names.open_embeddings(folder)
+    home = finished_home(folder)
+    store = names.open_embeddings(home)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
     # Where it was opened, not where it was made: it may have been moved.
     config = record.config.model_copy(update={"output": str(folder)})
-    job = thaw(resolve(config, catalogs))
+    job = thaw(resolve(config, catalogs), home)
     _check_unchanged(store, job)
     model = load_model(record.config.model)
     if not isinstance(model, LoadedModel):
@@ -173,7 +175,7 @@ def _explain(
     )
     about = _report(found, record, store, job, query, patchset, cell, slot, place)
     with replacing_file(found.report) as partial:
-        partial.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(file_json(about), "utf-8")
     slots = f", {store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
     draw_explanation(
         found.picture,

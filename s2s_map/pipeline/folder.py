@@ -2,88 +2,128 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
 from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.errors import OutputError, OutputMismatchError
+from s2s_map.errors import OutputError, OutputMismatchError, OutputUnavailableError
 from s2s_map.pipeline.file_system import weaknesses
-from s2s_map.pipeline.generations import LATEST, RESULTS
+from s2s_map.pipeline.generations import GENERATIONS, LATEST, STORES, finished_home, tidy_objects
 from s2s_map.pipeline.ledger import JournalLedger, Ledger, LedgerState
 from s2s_map.pipeline.ledger_lines import Blocks
 from s2s_map.pipeline.lock import FolderLock
+from s2s_map.pipeline.manifest import Manifest
+from s2s_map.pipeline.names import (
+    EMBEDDINGS,
+    EXPLANATIONS,
+    IMAGERY,
+    ITEM,
+    LAYER_ENDINGS,
+    LEDGER,
+    MAPS,
+    PREVIEW,
+    RECORD,
+    RESULTS,
+    SEARCH,
+    SWITCH,
+    wanted_names,
+)
 from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER, ObjectLedger
 from s2s_map.pipeline.object_lock import LOCK, ObjectLock, store_weaknesses
+from s2s_map.pipeline.switching import settle
+from s2s_map.rasters.sidecars import is_sidecar
 
-EMBEDDINGS = "embeddings.zarr"
-LEDGER = "ledger.jsonl"
-MAPS = "maps.zarr"
-IMAGERY = "imagery.tif"
-PREVIEW = "preview.png"
-ITEM = "item.json"
-RECORD = "run.json"
-SEARCH = "search.json"
-EXPLANATIONS = "explanations"
+__all__ = [
+    "EMBEDDINGS",
+    "EXPLANATIONS",
+    "IMAGERY",
+    "ITEM",
+    "LAYER_ENDINGS",
+    "LEDGER",
+    "MAPS",
+    "PREVIEW",
+    "RECORD",
+    "RESULTS",
+    "SEARCH",
+    "check_access",
+    "check_folder",
+    "check_foreign",
+    "differences",
+    "locked",
+    "open_ledger",
+    "wanted_names",
+]
 
-# In the order of removal: first what says that something is finished, last whose the folder is.
-_OURS = (LEDGER, RECORD, MAPS, IMAGERY, PREVIEW, ITEM, SEARCH, EXPLANATIONS, EMBEDDINGS)
-# First what readers follow, last what says whose the prefix is.
-_OUR_OBJECTS = (LATEST, RESULTS, BLOCKS, LEDGER_FOLDER, SEARCH, EXPLANATIONS, EMBEDDINGS)
+# What a prefix may hold that runs write into.
+_OUR_OBJECTS = frozenset(
+    {LATEST, GENERATIONS, STORES, BLOCKS, LEDGER_FOLDER, SEARCH, EXPLANATIONS, EMBEDDINGS, LOCK}
+)
 
 
 def check_access(folder: OutputPath, *, write: bool = False) -> None:
-    """Find out at once whether an object store can be used; local folders show it when used.
+    """Find out at once whether an output can be used, before anything of it is read.
+
+    A folder whose new results a killed run was moving to their places gets them now.
 
     Args:
         folder: The output.
         write: Whether it is to be written to as well.
 
     Raises:
-        OutputError: If it cannot, with the reason.
+        OutputUnavailableError: If a run is moving new results to their places at this moment.
+        OutputError: If it cannot be used, with the reason.
     """
     if isinstance(folder, ObjectPath):
         folder.check()
         if write:
             store_weaknesses(folder)
+        return
+    if (folder / SWITCH).exists():
+        try:
+            with locked(folder):
+                pass
+        except OutputError as error:
+            raise OutputUnavailableError(
+                f"{folder} is being switched to new results: {error.found}",
+                remedy="try again in a moment, as somebody who may write there",
+            ) from error
 
 
 def open_ledger(
-    folder: OutputPath, guard: Callable[[], None] | None = None, *, any_store: bool = False
+    home: OutputPath, guard: Callable[[], None] | None = None, *, any_store: bool = False
 ) -> Ledger:
-    """Return the ledger of an output, which hears nothing that was said of another store.
+    """Return the ledger of embeddings, which hears nothing that was said of another store.
 
     Args:
-        folder: The output.
+        home: Where the embeddings lie, see `generations.finished_home`.
         guard: Called before every entry; raises if this process may write no longer.
         any_store: Believe what was said of whichever store.
     """
-    store, size = (None, None) if any_store else read_store_mark(folder / EMBEDDINGS)
+    store, size = (None, None) if any_store else read_store_mark(home / EMBEDDINGS)
     blocks = None if size is None else Blocks(*size)
-    if isinstance(folder, ObjectPath):
-        return ObjectLedger(folder, guard, store, blocks)
-    return JournalLedger(folder / LEDGER, guard, store, blocks)
+    if isinstance(home, ObjectPath):
+        return ObjectLedger(home, guard, store, blocks)
+    return JournalLedger(home / LEDGER, guard, store, blocks)
 
 
-def open_embeddings(folder: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:
-    """Open the embeddings of an output for who reads them: blocks are compared with the ledger.
+def open_embeddings(home: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:
+    """Open embeddings for who reads them: blocks are compared with the ledger.
 
     Args:
-        folder: The output.
-        state: What its ledger says, if it is known.
+        home: Where they lie, see `generations.finished_home`.
+        state: What their ledger says, if it is known.
 
     Raises:
         StoreError: If there are none, or their metadata are damaged.
     """
-    store = EmbeddingsStore.open(folder / EMBEDDINGS)
-    return SealedEmbeddings.seal(store, (state or open_ledger(folder).state()).seals)
+    store = EmbeddingsStore.open(home / EMBEDDINGS)
+    return SealedEmbeddings.seal(store, (state or open_ledger(home).state()).seals)
 
 
 @contextmanager
@@ -106,6 +146,7 @@ def locked(
             for weakness in store_weaknesses(folder):
                 if note is not None:
                     note(weakness)
+            tidy_objects(folder)
             yield lease
         finally:
             lease.release()
@@ -122,63 +163,63 @@ def locked(
                 if note is not None:
                     note(weakness)
         remove_partials(folder)
+        settle(folder)
         yield lock
     finally:
         lock.release()
 
 
-def check_folder(folder: OutputPath, identity: Mapping[str, Any]) -> None:
+def check_folder(
+    folder: OutputPath, identity: Mapping[str, Any], home: OutputPath | None = None
+) -> None:
     """Check that a folder is empty, or holds the results of the same embeddings.
+
+    Args:
+        folder: The output.
+        identity: What the embeddings are to be, see `Job.identity`.
+        home: Where they lie; those of the finished results if None.
 
     Raises:
         OutputError: If it holds something that no run wrote.
         OutputMismatchError: If its embeddings are of another config; it lists the differences.
         StoreError: If its embeddings are damaged.
     """
-    if not EmbeddingsStore.exists(folder / EMBEDDINGS):
-        _refuse_foreign(folder)
+    store = (finished_home(folder) if home is None else home) / EMBEDDINGS
+    if not EmbeddingsStore.exists(store):
+        check_foreign(folder)
         return
-    there = EmbeddingsStore.open(folder / EMBEDDINGS).attributes.get("identity", {})
+    there = EmbeddingsStore.open(store).attributes.get("identity", {})
     changed = differences(there, identity)
     if changed:
         raise OutputMismatchError(
             f"{folder} holds embeddings of a different config: {', '.join(changed)}",
-            remedy="name another output:, or start anew with --overwrite",
+            remedy="name another output:, or start anew with --overwrite, which keeps what is "
+            "there until the new maps are written",
         )
 
 
-def clear_folder(folder: OutputPath) -> None:
-    """Remove what a run wrote into an output, and nothing else.
+def check_foreign(folder: OutputPath) -> None:
+    """Check that a folder is one that runs made, or holds nothing that others did.
 
-    The ledger goes first, durably: what is left if this is cut short must not be called finished.
+    What GDAL and QGIS write by themselves beside rasters does not count.
 
     Raises:
-        OutputError: If it holds something that no run wrote, or cannot be emptied.
+        OutputError: If it holds something that no run wrote.
     """
-    if isinstance(folder, ObjectPath):
-        if not EmbeddingsStore.exists(folder / EMBEDDINGS):
-            _refuse_foreign(folder)
-        for name in _OUR_OBJECTS:
-            (folder / name).unlink(missing_ok=True)
-            (folder / name).remove_tree()
-        return
-    if not folder.exists():
-        return
-    if not (folder / EMBEDDINGS).exists():
-        _refuse_foreign(folder)
-    with output_errors(folder):
-        for name in (LEDGER, RECORD):
-            (folder / name).unlink(missing_ok=True)
-        make_durable(folder / LEDGER, folder)
-        for style in folder.glob("*.qml"):
-            style.with_suffix(".tif").unlink(missing_ok=True)
-            style.unlink()
-        for name in _OURS:
-            path = folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    if isinstance(folder, Path):
+        if not folder.exists() or (folder / EMBEDDINGS).exists():
+            return
+        ours: Callable[[str], bool] = Manifest(folder).knows
+    else:
+        ours = _OUR_OBJECTS.__contains__
+    there = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    foreign = sorted(name for name in there if not (is_sidecar(name) or ours(name)))
+    if foreign:
+        raise OutputError(
+            f"{folder} holds other files, such as {foreign[0]}",
+            expected="an empty folder or one that a run made",
+            remedy="name another output:",
+        )
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -196,17 +237,3 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str =
 def _short(value: object) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _refuse_foreign(folder: OutputPath) -> None:
-    if isinstance(folder, Path) and not folder.exists():
-        return
-    ours = _OURS if isinstance(folder, Path) else (*_OUR_OBJECTS, LOCK)
-    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    foreign = sorted(there - set(ours))
-    if foreign:
-        raise OutputError(
-            f"{folder} holds other files, such as {foreign[0]}",
-            expected="an empty folder or one that a run made",
-            remedy="name another output:",
-        )

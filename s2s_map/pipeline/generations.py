@@ -1,35 +1,68 @@
-"""Where the results of a run lie, and when readers see them.
+"""Where the results of a run lie, when readers see them, and what they replace.
 
-In a local folder results lie beside the embeddings, each replaced when it is whole. An object store
-has no renames: there each run, and each query, writes a generation of its own below ``results/``,
-and ``latest.json`` is switched to it last. Readers follow it and so never see a half-written run.
-A generation's name has a random part: what a run still puts that has lost the prefix does not fall
+New results are made where nobody looks, and published when they are whole. In a folder they are
+made in ``.next`` and then moved to their places, see `switching`. An object store has no renames:
+there each run, and each query, writes a generation of its own below ``results/``, and
+``latest.json`` is switched to it last. Readers follow it and so never see a half-written run. A
+generation's name has a random part: what a run still puts that has lost the prefix does not fall
 into another's. The generation before stays, for readers at work; the others are removed.
+
+Embeddings, their ledger and their search have one home: the output itself, or, once they were
+replaced by ``--overwrite`` in an object store, a prefix below ``stores/`` that ``latest.json``
+names. Those that are to replace them are made in another home and published with their maps.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import uuid
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from s2s_map.config.making_time import making_time
-from s2s_map.embeddings.objects import ObjectPath, OutputPath
+from s2s_map.embeddings.checksums import FileEntry, file_sha256
+from s2s_map.embeddings.objects import ObjectPath, OutputPath, remove_objects
+from s2s_map.embeddings.schema import ROOT, is_store_file
+from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, StoreError
+from s2s_map.pipeline import names
+from s2s_map.pipeline.manifest import Manifest, read_files, recorded_files
+from s2s_map.pipeline.object_ledger import BLOCKS, LEDGER_FOLDER
+from s2s_map.pipeline.switching import switch
 from s2s_map.rasters.building import MARKERS
+from s2s_map.rasters.sidecars import is_sidecar
 
-LATEST, RESULTS = "latest.json", "results"
+LATEST, GENERATIONS, STORES = "latest.json", "results", "stores"
 SCHEMA = 1
+_WANTED = "wanted.json"
+_MARKER = re.compile(r"r\d+-c\d+\.json")
 
 
 @dataclass(frozen=True)
 class _Latest:
-    """The generation that readers see; number 0 while there is none."""
+    """The generation that readers see; number 0 while there is none.
+
+    Attributes:
+        number: Of the generation.
+        name: Of the generation.
+        e_tag: Of ``latest.json``.
+        home: Prefix of the home of its embeddings, "" for the output itself.
+        replaced: Home that it took the place of and that may still be there; None if none did.
+        run: Its ``run.json``, which lists all other files; None for those of version 0.1.0.
+    """
 
     number: int = 0
     name: str = ""
     e_tag: str = ""
+    home: str = ""
+    replaced: str | None = None
+    run: FileEntry | None = None
 
 
 def finished_results(out: OutputPath) -> OutputPath:
@@ -40,15 +73,64 @@ def finished_results(out: OutputPath) -> OutputPath:
     """
     if isinstance(out, ObjectPath):
         latest = _latest(out)
-        return out / RESULTS / latest.name if latest.number else out
+        return out / GENERATIONS / latest.name if latest.number else out
     return out
+
+
+def finished_files(out: OutputPath) -> dict[str, FileEntry]:
+    """Return every file of the finished results by name; nothing for those of version 0.1.0."""
+    if isinstance(out, Path):
+        return Manifest(out).files
+    latest = _latest(out)
+    if latest.run is None:
+        return {}
+    return {**recorded_files(out / GENERATIONS / latest.name), names.RECORD: latest.run}
 
 
 def next_results(out: OutputPath) -> OutputPath:
     """Return where the next results are written, in an object store another place each time."""
     if isinstance(out, ObjectPath):
-        return out / RESULTS / f"{_latest(out).number + 1:04d}-{uuid.uuid4().hex[:8]}"
+        return out / GENERATIONS / f"{_latest(out).number + 1:04d}-{uuid.uuid4().hex[:8]}"
+    return out / names.NEXT / GENERATIONS
+
+
+def finished_home(out: OutputPath) -> OutputPath:
+    """Return where the embeddings lie that the finished results are made from, or will be.
+
+    Raises:
+        StoreError: For a damaged ``latest.json``.
+    """
+    if isinstance(out, ObjectPath):
+        latest = _latest(out)
+        return out / latest.home if latest.home else out
     return out
+
+
+def next_home(out: OutputPath) -> OutputPath:
+    """Return a home for embeddings that are to replace those of an output; nothing is there."""
+    if isinstance(out, ObjectPath):
+        return out / STORES / f"{_latest(out).number + 1:04d}-{uuid.uuid4().hex[:8]}"
+    return out / names.NEXT
+
+
+def unfinished_homes(out: OutputPath) -> list[OutputPath]:
+    """Return the homes of embeddings that were to replace those of an output and did not yet."""
+    if isinstance(out, ObjectPath):
+        finished = finished_home(out)
+        found = [path for path in (out / STORES).iterdir() if path != finished]
+        return [path for path in found if EmbeddingsStore.exists(path / names.EMBEDDINGS)]
+    there = (out / names.NEXT / names.EMBEDDINGS).exists()
+    return [out / names.NEXT] if there else []
+
+
+def remove_home(home: OutputPath) -> None:
+    """Remove embeddings that never became those of an output, with their ledger and search."""
+    if isinstance(home, ObjectPath):
+        _remove_home(home)
+    elif home.name == names.NEXT:
+        # First what says that blocks are finished.
+        (home / names.LEDGER).unlink(missing_ok=True)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def unfinished_results(out: OutputPath, results: OutputPath) -> list[ObjectPath]:
@@ -58,39 +140,85 @@ def unfinished_results(out: OutputPath, results: OutputPath) -> list[ObjectPath]
     number = _number(results.name)
     return [
         path
-        for path in (out / RESULTS).iterdir()
+        for path in (out / GENERATIONS).iterdir()
         if path.name != results.name and _number(path.name) == number
     ]
 
 
-def keep_files(before: OutputPath, after: OutputPath, names: list[str]) -> None:
+def clear_results(results: OutputPath, but: OutputPath) -> None:
+    """Remove what a killed run left in a folder where results are made.
+
+    Args:
+        results: The folder; prefixes have a random name each time.
+        but: What stays.
+    """
+    if isinstance(results, Path):
+        for path in results.iterdir():
+            if path != but:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def keep_files(before: OutputPath, after: OutputPath, wanted: Collection[str]) -> None:
     """Take files over from finished results into the next, those that are there."""
-    if isinstance(before, ObjectPath) and isinstance(after, ObjectPath) and before != after:
-        there = {path.name for path in before.iterdir()}
-        for name in names:
-            if name in there:
-                (before / name).copy_to(after / name)
+    if before == after:
+        return
+    there = {path.name for path in before.iterdir()}
+    for name in wanted:
+        if name not in there:
+            continue
+        source, target = before / name, after / name
+        if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
+            source.copy_to(target)
+        elif isinstance(source, Path) and isinstance(target, Path) and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source, target)
+            except OSError:
+                # A file system without hard links.
+                shutil.copy2(source, target)
 
 
-def publish(out: OutputPath, results: OutputPath) -> None:
-    """Let readers see results whose every object is put.
+def publish(
+    out: OutputPath,
+    results: OutputPath,
+    home: OutputPath | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Let readers see results whose every file is there.
+
+    Args:
+        out: The output.
+        results: The results.
+        home: Where the embeddings are that they were made from; those of the output if None.
+        note: Told what was set aside.
 
     Raises:
-        OutputError: If another run has published meanwhile, or the store refuses.
+        OutputError: If another run has published meanwhile, the store refuses, or a file that no
+            run wrote is in the way.
     """
+    if isinstance(out, Path) and isinstance(results, Path):
+        switch(out, results, home if isinstance(home, Path) and home != out else None, note)
+        return
     if not isinstance(out, ObjectPath) or not isinstance(results, ObjectPath):
         return
     number, before = _number(results.name), _latest(out)
-    place = f"{RESULTS}/{results.name}"
+    place = f"{GENERATIONS}/{results.name}"
+    where = before.home
+    if isinstance(home, ObjectPath):
+        where = home.relative_to(out).as_posix() if home != out else ""
+    beside = f"{where}/" if where else ""
     content = {
         "schema": SCHEMA,
         "generation": number,
         "created": making_time().isoformat(timespec="seconds"),
         "results": place,
         "run": f"{place}/run.json",
+        "run_file": _entry(results / names.RECORD),
         "item": f"{place}/item.json",
         "maps": f"{place}/maps.zarr",
-        "embeddings": "embeddings.zarr",
+        "embeddings": f"{beside}{names.EMBEDDINGS}",
+        "home": where,
+        "replaced": before.home if where != before.home else None,
     }
     data = (json.dumps(content, indent=2) + "\n").encode()
     if before.number + 1 != number:
@@ -102,9 +230,81 @@ def publish(out: OutputPath, results: OutputPath) -> None:
         if _latest(out).name != results.name:
             raise _overtaken(out) from None
     (results / MARKERS).remove_tree()
-    for other in (out / RESULTS).iterdir():
-        if other.name not in (results.name, before.name) and _number(other.name):
-            other.remove_tree()
+    tidy_objects(out, before.name)
+
+
+def _entry(path: ObjectPath) -> dict[str, Any]:
+    info = path.info()
+    return FileEntry(info.size, file_sha256(path), info.e_tag).as_dict()
+
+
+def tidy_objects(out: ObjectPath, before: str | None = None) -> None:
+    """Remove what a published generation replaced; only for the process that holds the prefix.
+
+    Args:
+        out: The prefix.
+        before: Name of the generation that stays beside it; None: all stay, only the home goes.
+    """
+    latest = _latest(out)
+    if latest.replaced is not None and latest.replaced != latest.home:
+        _remove_home(out / latest.replaced if latest.replaced else out)
+    if before is None:
+        return
+    for other in (out / GENERATIONS).iterdir():
+        if other.name not in (latest.name, before) and _number(other.name):
+            _remove_generation(other)
+
+
+def announce(results: OutputPath, wanted: Collection[str]) -> None:
+    """Note in an object store what is about to be written, so that a killed run's files are known.
+
+    Args:
+        results: Where the results go.
+        wanted: Names directly there.
+    """
+    if isinstance(results, ObjectPath):
+        (results / MARKERS / _WANTED).write_bytes(json.dumps(sorted(wanted)).encode())
+
+
+def _remove_home(home: ObjectPath) -> None:
+    """Remove embeddings and their ledger, and nothing else that lies there.
+
+    The metadata of the store go last: without them nothing of a home is there.
+    """
+    store, blocks = home / names.EMBEDDINGS, home / BLOCKS
+    if not EmbeddingsStore.exists(store):
+        return
+    ours = [home / LEDGER_FOLDER / "blocks.jsonl", home / LEDGER_FOLDER / "run.json"]
+    ours += [path for path in blocks.files() if _MARKER.fullmatch(str(path.relative_to(blocks)))]
+    ours += [p for p in store.files() if is_store_file(str(p.relative_to(store)))]
+    ours.append(home / names.SEARCH)
+    remove_objects([path for path in ours if path != store / ROOT])
+    remove_objects([store / ROOT])
+
+
+def _remove_generation(results: ObjectPath) -> None:
+    """Remove a generation: what its record lists, or what it was announced to hold."""
+    listed, there = recorded_files(results), results.files()
+    tops = set() if listed else _announced(results)
+    ours = []
+    for path in there:
+        name = str(path.relative_to(results))
+        top = name.partition("/")[0]
+        known = name in listed or top in tops or top in (MARKERS, names.RECORD)
+        if known or is_sidecar(name):
+            ours.append(path)
+    remove_objects(ours)
+
+
+def _announced(results: ObjectPath) -> set[str]:
+    """Return the names directly in a generation that a run was to write, or version 0.1.0 wrote."""
+    found = set(names.RESULTS)
+    with suppress(FileNotFoundError, ValueError, TypeError):
+        found |= set(json.loads((results / MARKERS / _WANTED).read_bytes()))
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        assets = json.loads((results / names.ITEM).read_bytes())["assets"]
+        found |= {PurePosixPath(asset["href"]).name for asset in assets.values()}
+    return found
 
 
 def _overtaken(out: ObjectPath) -> OutputError:
@@ -119,7 +319,12 @@ def _latest(out: ObjectPath) -> _Latest:
         raw, info = (out / LATEST).read_tagged()
         content = json.loads(raw)
         return _Latest(
-            int(content["generation"]), PurePosixPath(content["results"]).name, info.e_tag
+            int(content["generation"]),
+            PurePosixPath(content["results"]).name,
+            info.e_tag,
+            _home_of(content.get("home", "")) or "",
+            _home_of(content.get("replaced")),
+            read_files({"": content.get("run_file")}).get(""),
         )
     except FileNotFoundError:
         return _Latest()
@@ -127,6 +332,16 @@ def _latest(out: ObjectPath) -> _Latest:
         raise StoreError(
             f"{out / LATEST} is damaged ({error!r})", remedy="start anew with --overwrite"
         ) from None
+
+
+def _home_of(value: object) -> str | None:
+    """Return a home as ``latest.json`` names it: nothing but one below ``stores/``, or ""."""
+    if value is None or value == "":
+        return None if value is None else ""
+    parts = str(value).split("/")
+    if len(parts) != 2 or parts[0] != STORES or not _number(parts[1]):
+        raise ValueError(f"home {value!r}")
+    return str(value)
 
 
 def _number(name: str) -> int:

@@ -22,9 +22,19 @@ from s2s_map.imagery.source import Source, open_source
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
 from s2s_map.pipeline.worker import resolve_device
+from s2s_map.redaction import cleaned
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.patches import PatchLayout
+
+MOST_BLOCKS = 1_000_000
+"""Blocks of a map at most: twenty times those of the largest country."""
+
+MOST_PIXELS = 1e9
+"""Pixels of a block, its halo included, at most: 28 GB while it is read."""
+
+MOST_PATCHES = 1e7
+"""Patches of a block at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,29 +85,32 @@ class Job:
         """
         config = self.config
         polygon = self.region.polygon
-        return {
-            "source": {"name": config.source, **self.source.identity()},
-            "region": None if polygon is None else polygon.normalize().wkt,
-            "model": {
-                "name": self.card.name,
-                "sha256": self.card.sha256,
-                "precision": self.precision,
-            },
-            "grid": {
-                "crs": str(self.grid.crs),
-                "cell_m": self.grid.cell_m,
-                "block_cells": self.grid.block_cells,
-                "shape": list(self.grid.shape),
-                "bounds": list(self.grid.bounds),
-            },
-            "patches": {
-                "size_m": self.layout.patch_m,
-                "stride_m": self.layout.stride_m,
-                "level": config.patches.level,
-                "resampling": config.patches.resampling,
-            },
-            "metadata": None if self.metadata is None else self.metadata.describe(),
-        }
+        identity: dict[str, Any] = cleaned(
+            {
+                "source": {"name": config.source, **self.source.identity()},
+                "region": None if polygon is None else polygon.normalize().wkt,
+                "model": {
+                    "name": self.card.name,
+                    "sha256": self.card.sha256,
+                    "precision": self.precision,
+                },
+                "grid": {
+                    "crs": str(self.grid.crs),
+                    "cell_m": self.grid.cell_m,
+                    "block_cells": self.grid.block_cells,
+                    "shape": list(self.grid.shape),
+                    "bounds": list(self.grid.bounds),
+                },
+                "patches": {
+                    "size_m": self.layout.patch_m,
+                    "stride_m": self.layout.stride_m,
+                    "level": config.patches.level,
+                    "resampling": config.patches.resampling,
+                },
+                "metadata": None if self.metadata is None else self.metadata.describe(),
+            }
+        )
+        return identity
 
 
 def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
@@ -124,6 +137,7 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
     region = load_region(config.region, source.coverage, crs, outline)
     grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)
     layout = _layout(config, entry, card)
+    _check_bounded(grid, layout)
     if config.patches.level == "patch" and layout.stride_m != grid.cell_m:
         raise ConfigError(
             f"grid.cell_m {grid.cell_m} and patches.stride_m {layout.stride_m:g}",
@@ -142,6 +156,35 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
         metadata,
         _precision(config, card),
     )
+
+
+def _check_bounded(grid: MapGrid, layout: PatchLayout) -> None:
+    """Refuse what no machine could do, before anything is counted block by block."""
+    rows, cols = grid.block_shape
+    if rows * cols > MOST_BLOCKS:
+        raise ConfigError(
+            f"{rows * cols:,} blocks of {grid.block_cells} x {grid.block_cells} cells of "
+            f"{grid.cell_m} m",
+            expected=f"at most {MOST_BLOCKS:,}",
+            remedy="take larger grid: {cell_m: ..., block_cells: ...}, or a smaller region",
+        )
+    cells = min(grid.block_cells, max(grid.shape))
+    side = cells * grid.cell_m + 2.0 * layout.patch_m
+    pixels = (side / layout.patch_m * layout.read_px) ** 2
+    if pixels > MOST_PIXELS:
+        raise ConfigError(
+            f"blocks of {cells} x {cells} cells of {grid.cell_m} m, read in pixels of "
+            f"{layout.patch_m / layout.read_px:.3g} m, {pixels:.1e} of them",
+            expected=f"at most {MOST_PIXELS:.0e} in a block",
+            remedy="take smaller grid: {block_cells: ...}, or larger patches: {size_m: ...}",
+        )
+    patches = (side / layout.stride_m) ** 2
+    if patches > MOST_PATCHES:
+        raise ConfigError(
+            f"blocks of about {patches:.1e} patches every {layout.stride_m:g} m",
+            expected=f"at most {MOST_PATCHES:.0e} in a block",
+            remedy="take a larger patches: {stride_m: ...}, or smaller grid: {block_cells: ...}",
+        )
 
 
 def _precision(config: RunConfig, card: ModelCard) -> Precision:

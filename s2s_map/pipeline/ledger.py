@@ -26,6 +26,7 @@ from s2s_map.embeddings.replacing import output_errors, replacing_file
 from s2s_map.embeddings.sealed import BlockSeal
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.pipeline.ledger_lines import Blocks, bounded_lines, is_of, parsed, sound_line
+from s2s_map.redaction import cleaned
 from s2s_map.tiling.blocks import Block
 
 EMBEDDED = "embedded"
@@ -53,7 +54,7 @@ class BlockRecord:
         write_s: Time writing it to the disk, seconds.
         worker: Tells processes apart, by a random name.
         holes: Imagery that should have been there and was not.
-        hardware: What computed it, such as "AVX512" or the name of a GPU; "" if not known.
+        hardware: What computed it: kernels and processor, or a GPU's name; "" if not known.
         data_tag: What an object store calls its data's content; "" on a disk, and without data.
         file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
             data, and from versions before it was kept.
@@ -388,7 +389,7 @@ def _opened(path: Path) -> io.FileIO:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def _now() -> float:

@@ -15,7 +15,7 @@ class Making:
 
     Attributes:
         device: Kind of device, "cpu" or "cuda".
-        hardware: Such as "AVX512" or the name of a GPU; "" if not known.
+        hardware: Such as "AVX512, AMD EPYC 9354" or the name of a GPU; "" if not known.
         threads: Processor threads of the encoder.
         batch_size: Patches per pass.
         blocks: How many blocks were made so.

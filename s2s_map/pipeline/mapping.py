@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import batched
 from threading import Event
 from typing import Any
@@ -19,6 +19,8 @@ from s2s_map.errors import InterruptedRunError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor, StoppedError, ThreadsExecutor
 from s2s_map.pipeline.generations import (
+    announce,
+    clear_results,
     finished_results,
     keep_files,
     next_results,
@@ -99,12 +101,11 @@ class RegionTask:
         shape = (len(group.queries), _length(region.y), _length(region.x))
         probability = np.full(shape, np.nan, dtype=np.float32)
         similarity = np.full(shape, np.nan, dtype=np.float32)
-        method = self.questions.method()
         for rows in _pieces(self.store, region):
             values = self.store.read_cells(slot, rows, region.x)
             if np.isnan(values[..., 0]).all():
                 continue
-            p, s = score_concepts(values, group.vectors, group.background, group.keep, method)
+            p, s = score_concepts(values, group.vectors, group.background, group.keep, group.method)
             here = slice(rows.start - region.y.start, rows.stop - region.y.start)
             probability[:, here], similarity[:, here] = p, s
         return probability, similarity
@@ -137,6 +138,21 @@ class LayerTask:
         return name
 
 
+@dataclass(frozen=True, eq=False)
+class Before:
+    """What the next results take over from the finished ones.
+
+    Attributes:
+        layers: The layers that may be kept, as they were written.
+        order: Names of all layers that there were, in order.
+        bad: Files that are not as they were written, each with how.
+    """
+
+    layers: tuple[ConceptLayer, ...] = ()
+    order: tuple[str, ...] = ()
+    bad: Mapping[str, str] = field(default_factory=dict)
+
+
 def score_maps(
     out: OutputPath,
     store: SealedEmbeddings,
@@ -145,10 +161,11 @@ def score_maps(
     zarr_format: Any,
     reporter: Reporter,
     executor: Executor | None = None,
+    before: Before | None = None,
 ) -> MapsBuilding:
-    """Ask all questions of a store, and keep the answers beside the folder's maps.
+    """Ask all questions of a store, and keep the answers where the next results are made.
 
-    Layers that the folder's maps have already are taken over; those of the same name replaced.
+    Layers that the finished maps have already are taken over; those of the same name replaced.
 
     Args:
         out: The output.
@@ -158,6 +175,7 @@ def score_maps(
         zarr_format: Version of the Zarr format.
         reporter: Told of the progress.
         executor: Where regions are scored; threads of this process if None.
+        before: What of the finished results is taken over; all layers if None.
 
     Returns:
         The maps, not yet in their place.
@@ -169,17 +187,21 @@ def score_maps(
         OutputError: For a full disk and the like.
     """
     results = next_results(out)
-    old = _existing(finished_results(out), store)
-    asked = [query.name for query in questions.queries]
+    old = _existing(finished_results(out), store) if before is None else before.layers
+    asked = questions.by_name()
     kept = [layer for layer in old if layer.name not in asked]
-    order = dict.fromkeys([*(layer.name for layer in old), *asked])
-    building = MapsBuilding(results / names.MAPS, tuple(order), store.grid, tuple(store.time_slots))
+    first = [layer.name for layer in old] if before is None else before.order
+    order = [name for name in first if name in asked or any(k.name == name for k in kept)]
+    named = tuple(dict.fromkeys([*order, *asked]))
+    building = MapsBuilding(results / names.MAPS, named, store.grid, tuple(store.time_slots))
     about = {
         "embeddings": identity,
-        "questions": [questions.identity(query) for query in questions.queries],
+        "questions": [part.identity(query) for part, query in asked.values()],
         "kept": [[layer.described(), _modified(layer)] for layer in kept],
     }
-    building.begin(about, zarr_format, unfinished_results(out, results))
+    if not building.begin(about, zarr_format, unfinished_results(out, results)):
+        clear_results(results, building.folder)
+    announce(results, names.wanted_names(named, store.time_slots))
     building.carry(kept)
     todo = building.missing_regions()
     reporter.start("Scoring", len(todo), "regions")
@@ -189,17 +211,25 @@ def score_maps(
     return building
 
 
-def layers_of(building: MapsBuilding, questions: Questions, out: OutputPath) -> list[ConceptLayer]:
+def layers_of(
+    building: MapsBuilding,
+    questions: Questions,
+    out: OutputPath,
+    before: Before | None = None,
+) -> list[ConceptLayer]:
     """Return all layers of maps that are scored; the cells are read when they are indexed."""
-    asked = {query.name: query for query in questions.queries}
-    maps = finished_results(out) / names.MAPS
-    old = {layer.name: layer for layer in read_maps(maps)} if maps.exists() else {}
+    asked = questions.by_name()
+    if before is not None:
+        old = {layer.name: layer for layer in before.layers}
+    else:
+        maps = finished_results(out) / names.MAPS
+        old = {layer.name: layer for layer in read_maps(maps)} if maps.exists() else {}
     layers = []
     for name in building.names:
         cells = (building.cells(name, "probability"), building.cells(name, "similarity"))
         if name in asked:
-            query, known = asked[name], building.layer_summary(name)
-            label, about = questions.method().label, questions.describe(query)
+            (part, query), known = asked[name], building.layer_summary(name)
+            label, about = part.method().label, part.describe(query)
             layers.append(ConceptLayer(name, query.title, about, *cells, label, known))
         else:
             layers.append(replace(old[name], probability=cells[0], similarity=cells[1]))
@@ -213,8 +243,18 @@ def write_layers(
     attributes: Mapping[str, Any],
     reporter: Reporter,
     executor: Executor | None = None,
+    bad: Collection[str] = (),
 ) -> list[ConceptLayer]:
     """Write the GeoTIFFs of layers that are not written yet.
+
+    Args:
+        building: The scored maps.
+        layers: All layers.
+        out: The output; files of layers that are kept are taken over from its finished results.
+        attributes: Provenance for the tags.
+        reporter: Told of the progress.
+        executor: Where they are written; threads of this process if None.
+        bad: Names of finished files that are not as they were written: made again.
 
     Returns:
         The layers with their summaries.
@@ -226,7 +266,8 @@ def write_layers(
         for layer in kept
         for slot in building.time_slots
     ]
-    keep_files(before, results, [f"{stem}{end}" for stem in stems for end in (".qml", ".tif")])
+    kept_files = (f"{stem}{end}" for stem in stems for end in names.LAYER_ENDINGS)
+    keep_files(before, results, [name for name in kept_files if name not in bad])
     todo = [layer.name for layer in layers if not _is_written(building, layer, results)]
     reporter.advance(len(layers) - len(todo))
     task = LayerTask(building, {layer.name: layer for layer in layers}, results, attributes)
@@ -239,7 +280,8 @@ def write_layers(
 def _is_written(building: MapsBuilding, layer: ConceptLayer, out: OutputPath) -> bool:
     known = building.layer_summary(layer.name) or layer.known
     return known is not None and all(
-        path.exists() for path in cog_paths(out, layer, building.time_slots)
+        path.exists() and path.with_suffix(".qml").exists()
+        for path in cog_paths(out, layer, building.time_slots)
     )
 
 

@@ -39,24 +39,24 @@ def store_attributes(job: Job, store_id: str) -> dict[str, Any]:
     }
 
 
-def is_mendable(job: Job, out: OutputPath) -> bool:
-    """Return whether an output's embeddings lack but their metadata, as its ledger has it."""
-    return _start_of(job, out) is not None
+def is_mendable(job: Job, home: OutputPath) -> bool:
+    """Return whether embeddings lack but their metadata, as its ledger has it."""
+    return _start_of(job, home) is not None
 
 
-def mend_metadata(job: Job, out: OutputPath, watch: Reporter) -> None:
+def mend_metadata(job: Job, home: OutputPath, watch: Reporter) -> None:
     """Write damaged metadata of embeddings anew, if the ledger says that they are this job's.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
-    path = out / names.EMBEDDINGS
+    path = home / names.EMBEDDINGS
     if not path.is_dir():
         return
     with suppress(StoreError):
         if not EmbeddingsStore.open(path).damaged_files():
             return
-    start = _start_of(job, out)
+    start = _start_of(job, home)
     if start is None:
         return
     watch.note(f"the metadata of {path} are damaged and are written anew")
@@ -65,18 +65,18 @@ def mend_metadata(job: Job, out: OutputPath, watch: Reporter) -> None:
     EmbeddingsStore.restore(path, job.grid, dim, job.time_slots, attributes)
 
 
-def _start_of(job: Job, out: OutputPath) -> RunStart | None:
-    start = names.open_ledger(out, any_store=True).state().run
+def _start_of(job: Job, home: OutputPath) -> RunStart | None:
+    start = names.open_ledger(home, any_store=True).state().run
     known = start is not None and start.store and start.identity == identity_digest(job)
     return start if known else None
 
 
-def mended_check(check: Callable[[], None], job: Job, out: OutputPath) -> None:
+def mended_check(check: Callable[[], None], job: Job, home: OutputPath) -> None:
     """Check an output before it is locked: metadata that will be mended are no objection."""
     try:
         check()
     except DamagedMetadataError as error:
-        if not is_mendable(job, out):
+        if not is_mendable(job, home):
             raise DamagedMetadataError(
                 error.found, remedy="start anew with --overwrite, which embeds all of it"
             ) from None

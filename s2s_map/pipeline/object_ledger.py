@@ -28,6 +28,7 @@ from s2s_map.pipeline.ledger import (
     without_defaults,
 )
 from s2s_map.pipeline.ledger_lines import MOST_BYTES, Blocks, is_of, parsed, sound_line
+from s2s_map.redaction import cleaned
 
 BLOCKS, LEDGER_FOLDER = "blocks", "ledger"
 _AT_A_TIME = 32
@@ -244,7 +245,7 @@ def _line(event: str, what: Any) -> dict[str, Any]:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _now() -> float:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, zarr_target
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.rasters.cog import layer_stem
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +40,7 @@ class OpenRun:
     @property
     def embeddings(self) -> SealedEmbeddings:
         """The embeddings of the cells; blocks that are not what was recorded are an error."""
-        return names.open_embeddings(self.folder)
+        return names.open_embeddings(finished_home(self.folder))
 
     @property
     def maps(self) -> xr.Dataset:
@@ -53,8 +54,15 @@ class OpenRun:
 
     def geotiffs(self) -> list[OutputPath]:
         """The GeoTIFF of every layer."""
-        styles = [path for path in self.results.iterdir() if path.suffix == ".qml"]
-        return sorted((style.with_suffix(".tif") for style in styles), key=str)
+        slots = self.embeddings.time_slots
+        return sorted(
+            (
+                self.results / f"{layer_stem(name, slot, len(slots))}.tif"
+                for name in self.record.concepts
+                for slot in slots
+            ),
+            key=str,
+        )
 
 
 def open_run(folder: str | Path | ObjectPath) -> OpenRun:

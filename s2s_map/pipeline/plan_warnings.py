@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import shapely
@@ -15,9 +17,9 @@ from s2s_map.catalog.projecting import is_finite, project
 from s2s_map.catalog.region import Outline
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.pipeline.job import Job
+from s2s_map.pipeline.names import RECORD
 from s2s_map.tiling.projections import TRUE_AREA, area_error
 from s2s_map.tiling.splitting import SplitBox, split_boxes
 
@@ -64,14 +66,31 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
 
 
 def _temporary_disk(job: Job) -> list[str]:
-    if not isinstance(job.output, ObjectPath):
-        return []
+    if isinstance(job.output, Path):
+        return _beside(job, job.output)
     # The raw cells of a layer and its GeoTIFF, of the layers that are at work at a time.
     one = 2 * int(np.prod(job.grid.shape)) * len(job.time_slots) * 8
     layers = min(len(job.config.queries), _LAYERS_AT_WORK)
     return [
         f"GeoTIFFs are made in {tempfile.gettempdir()} before they are put: up to "
         f"{one * layers / 1e9:,.1f} GB of disk there, on each worker of a cluster"
+    ]
+
+
+def _beside(job: Job, out: Path) -> list[str]:
+    """Return that results lie beside those that they replace for a while, if there are any."""
+    if not (out / RECORD).exists():
+        return []
+    cells, slots = int(np.prod(job.grid.shape)), len(job.time_slots)
+    # maps.zarr and GeoTIFFs.
+    maps = 2 * 8 * cells * slots * len(job.config.queries)
+    embeddings = 2 * cells * slots * job.card.config.dim
+    free = shutil.disk_usage(out).free
+    short = "" if free > maps + embeddings else ": that may not be enough"
+    return [
+        f"the results in {out} stay until the new ones are whole: up to {maps / 1e9:,.1f} GB of "
+        f"disk beside them, {(maps + embeddings) / 1e9:,.1f} GB with --overwrite; "
+        f"{free / 1e9:,.1f} GB are free{short}"
     ]
 
 

@@ -16,17 +16,40 @@ from typing import Any
 from s2s_map.config.load import parse_model
 from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard
-from s2s_map.config.run import RunConfig
+from s2s_map.config.run import ProbabilityConfig, QueryConfig, RunConfig
+from s2s_map.embeddings.checksums import FileEntry
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline.holes import RunHole
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.pipeline.making import Making
+from s2s_map.pipeline.manifest import read_files
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
+from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a layer was asked.
+
+    Attributes:
+        query: The question.
+        probability: How its similarities became probabilities.
+    """
+
+    query: QueryConfig
+    probability: ProbabilityConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "query": self.query.model_dump(mode="json"),
+            "probability": self.probability.model_dump(mode="json"),
+        }
 
 
 @dataclass
@@ -49,6 +72,8 @@ class RunRecord:
         holes: Imagery that could not be read in blocks that have embeddings.
         made_with: Devices and batch sizes that blocks were made with.
         concepts: What every layer was asked, by name.
+        asked: How to ask every layer again, by name.
+        files: Every file of the results but ``run.json``, by name.
         embeddings_sha256: Of the checksums of the blocks that the maps were made from.
         last_concept: The layer that `query` added last; not written.
         replaced_last: Whether that replaced a layer of its name; not written.
@@ -69,6 +94,8 @@ class RunRecord:
     holes: tuple[RunHole, ...] = ()
     made_with: tuple[Making, ...] = ()
     concepts: dict[str, Any] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
     embeddings_sha256: str = ""
     last_concept: str | None = None
     replaced_last: bool = False
@@ -145,6 +172,7 @@ class RunRecord:
             "model": {**self.model.as_dict(), "sha256": self.model_sha256},
             "metadata": None if self.metadata is None else dict(self.metadata),
             "concepts": self.concepts,
+            "asked": {n: a.as_dict() for n, a in self.asked.items() if n in self.concepts},
             "counts": self.counts,
             "failed_blocks": self.failed,
             "holes": [asdict(hole) for hole in self.holes],
@@ -153,9 +181,10 @@ class RunRecord:
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
+            "files": {name: entry.as_dict() for name, entry in self.files.items()},
         }
         with replacing_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_text(file_json(content), "utf-8")
 
 
 def read_record(path: OutputPath) -> RunRecord:
@@ -192,6 +221,8 @@ def read_record(path: OutputPath) -> RunRecord:
             holes=tuple(RunHole(**hole) for hole in content.get("holes", ())),
             made_with=tuple(Making(**making) for making in content.get("made_with", ())),
             concepts=content["concepts"],
+            asked={name: _asked(how) for name, how in content.get("asked", {}).items()},
+            files=read_files(content.get("files")),
             embeddings_sha256=content.get("embeddings_sha256", ""),
         )
     except FileNotFoundError:
@@ -238,6 +269,14 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "cores": usable_cores(),
     }
+
+
+def _asked(content: Mapping[str, Any]) -> Asked:
+    where = "asked"
+    return Asked(
+        parse_model(QueryConfig, content["query"], where),
+        parse_model(ProbabilityConfig, content["probability"], where),
+    )
 
 
 def _aware(time: datetime) -> datetime:

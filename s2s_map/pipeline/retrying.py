@@ -10,6 +10,7 @@ from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputMismatchError
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.generations import finished_home
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.ledger import BlockRecord, Ledger, LedgerState
 from s2s_map.pipeline.progress import Reporter
@@ -41,8 +42,9 @@ def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
     try:
         names.check_folder(out, identity)
     except OutputMismatchError:
-        there = EmbeddingsStore.open(out / names.EMBEDDINGS).attributes.get("identity", {})
-        records = holed_blocks(names.open_ledger(out).state())
+        home = finished_home(out)
+        there = EmbeddingsStore.open(home / names.EMBEDDINGS).attributes.get("identity", {})
+        records = holed_blocks(names.open_ledger(home).state())
         holes = {hole.uri for record in records.values() for hole in record.holes}
         if not is_mended(there, identity, holes):
             raise

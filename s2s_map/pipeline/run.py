@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from s2s_map.catalog.environment import check_environment
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
+from s2s_map.encoding.query_model import QueryModel
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import (
     ConfigError,
-    OutputMismatchError,
     StoreError,
 )
 from s2s_map.models.registry import load_model
@@ -23,24 +24,28 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.checking import check_settings
 from s2s_map.pipeline.cluster import open_executor
+from s2s_map.pipeline.earlier import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.ending import noted_end
 from s2s_map.pipeline.executor import Executor
 from s2s_map.pipeline.freezing import freeze, keep_search
-from s2s_map.pipeline.generations import finished_results, publish
+from s2s_map.pipeline.generations import finished_home, finished_results, publish
 from s2s_map.pipeline.job import Job, resolve
 from s2s_map.pipeline.late_data import check_not_replaced, drop_replaced
-from s2s_map.pipeline.ledger import FINISHED, Ledger
+from s2s_map.pipeline.ledger import Ledger
+from s2s_map.pipeline.mapping import Before
 from s2s_map.pipeline.mending import (
     mend_metadata,
     mended_check,
     store_attributes,
 )
 from s2s_map.pipeline.opening import OpenRun, open_run
+from s2s_map.pipeline.overwriting import added_layers, begun_before, home_for
 from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.record import RunRecord, read_record
+from s2s_map.pipeline.record import Asked, RunRecord, read_record
 from s2s_map.pipeline.retrying import check_mended, take_back
-from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.scoring import Questions, encode_questions
 from s2s_map.pipeline.stages import Stages
+from s2s_map.pipeline.switching import check_names
 from s2s_map.pipeline.worker import resolve_device
 from s2s_map.pipeline.writing import write_quicklook, write_results
 
@@ -64,8 +69,9 @@ def run(
 
     Args:
         config: A run config, or the path of one.
-        overwrite: Remove what is in the output folder, such as the results of another config.
-            A run that began so and was stopped goes on instead.
+        overwrite: Start anew where there are results, such as those of another config. They stay,
+            and can be asked, until the new ones are written; layers that `query` added are asked
+            again. A run that began so and was stopped goes on instead.
         retry_holes: Embed the blocks again whose imagery had holes, and keep the others. Files that
             were holes may have changed. Blocks that failed are always tried again.
         strict: Refuse questions that are not understood, instead of saying so.
@@ -99,10 +105,12 @@ def run(
     out = output_path(config.output)
     check_settings(config)
     names.check_access(out, write=True)
-    job = freeze(resolve(config, catalogs), again=overwrite)
-    check = partial(check_mended if retry_holes else names.check_folder, out, job.identity())
-    if not overwrite:
-        mended_check(check, job, out)
+    job, begun = resolve(config, catalogs), None
+    if overwrite:
+        check_environment(job.entry)
+        begun = begun_before(job)
+    job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
+    _check(job, overwrite=overwrite, retry_holes=retry_holes)
     record = RunRecord.of(job)
     with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
@@ -112,17 +120,21 @@ def run(
         )
         questions.say(watch.note, strict=strict)
     with names.locked(out, watch.note) as lock:
-        if overwrite and not _goes_on(job, out, watch):
-            names.clear_folder(out)
-        mend_metadata(job, out, watch)
-        mended_check(check, job, out)
-        keep_search(job)
-        store = _open_store(job, out)
+        home = finished = finished_home(out)
+        if overwrite:
+            begun = begun_before(job)
+            home = home_for(job, None if begun is None else begun[1], watch)
+        mend_metadata(job, home, watch)
+        _check(job, overwrite=overwrite, retry_holes=retry_holes)
+        keep_search(job, home)
+        store = _open_store(job, home)
         with (
-            names.open_ledger(out, lock.check) as ledger,
+            names.open_ledger(home, lock.check) as ledger,
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             drop_replaced(store, ledger, watch)
+            earlier = _earlier(job, store, record, questions, model, watch, anew=home != finished)
+            questions, kept = earlier
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             stages = Stages(
                 job,
@@ -137,61 +149,90 @@ def run(
                 on_stage,
                 anew=overwrite,
                 before=before,
+                kept=kept,
             )
             stages.embed()
             with noted_end(ledger, stages.ending, lambda: "while its maps were made"):
                 building = stages.score_whole()
                 results = building.target.parent
-                _say_outdated(record, out, watch)
+                _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
                 with record.timed("write"):
                     stages.check_undisturbed()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
-                    write_results(out, building, questions, record, watch, where)
+                    write_results(
+                        out, building, questions, record, watch, where, before=kept, home=home
+                    )
                 lock.check()
                 record.write(results / names.RECORD)
                 check_not_replaced(store, ledger.state().records)
                 lock.check()
-                publish(out, results)
+                publish(out, results, home, watch.note)
     return open_run(out)
 
 
-def _goes_on(job: Job, out: OutputPath, watch: Reporter) -> bool:
-    """Whether a run that began by removing what was there was stopped, and this is the same."""
-    if not EmbeddingsStore.exists(out / names.EMBEDDINGS):
-        return False
+def _check(job: Job, *, overwrite: bool, retry_holes: bool) -> None:
+    """Check that a job's output takes its embeddings and has room for its files."""
+    out, slots = job.output, job.time_slots
+    if overwrite:
+        names.check_foreign(out)
+    else:
+        check = check_mended if retry_holes else names.check_folder
+        mended_check(partial(check, out, job.identity()), job, finished_home(out))
+    if isinstance(out, Path):
+        asked = [query_name(query) for query in job.config.queries]
+        check_names(out, names.wanted_names(asked, slots))
+
+
+def _earlier(
+    job: Job,
+    store: EmbeddingsStore,
+    record: RunRecord,
+    questions: Questions,
+    model: QueryModel,
+    watch: Reporter,
+    *,
+    anew: bool,
+) -> tuple[Questions, Before]:
+    """Return all questions, with those of earlier layers that must be asked again, and the rest."""
+    out = job.output
+    record.asked = {
+        query_name(query): Asked(query, job.config.probability) for query in job.config.queries
+    }
     try:
-        names.check_folder(out, job.identity())
-        state = names.open_ledger(out).state()
-    except (OutputMismatchError, StoreError):
-        return False
-    unfinished = state.run is not None and state.run.anew and state.ended not in FINISHED
-    # Where all imagery was missing, starting anew is the remedy.
-    useful = any(record.valid_cells for record in state.records.values())
-    if unfinished and useful:
-        watch.note(
-            f"--overwrite began this run before: it goes on with {len(state.records)} blocks done; "
-            f"remove {out} to start once more"
-        )
-    return unfinished and useful
+        old = read_record(finished_results(out) / names.RECORD)
+    except StoreError:
+        old = None
+    kept = Before() if anew else look_back(out, store, old)
+    if old is None:
+        return questions, kept
+    why = "their embeddings are replaced" if anew else say_bad(kept.bad)
+    sound = {layer.name for layer in kept.layers}
+    lost = [name for name in (added_layers(old) if anew else kept.order) if name not in sound]
+    again = ask_again(questions, lost, old, model, job.card, vectors_folder())
+    say_again(watch, again, why)
+    record.asked = {**old.asked, **again.asked, **record.asked}
+    return again.questions, kept
 
 
-def _open_store(job: Job, out: OutputPath) -> EmbeddingsStore:
-    path = out / names.EMBEDDINGS
+def _open_store(job: Job, home: OutputPath) -> EmbeddingsStore:
+    path = home / names.EMBEDDINGS
     if EmbeddingsStore.exists(path):
         return EmbeddingsStore.open(path)
     attributes = store_attributes(job, uuid.uuid4().hex)
     return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
 
 
-def _say_outdated(record: RunRecord, out: OutputPath, watch: Reporter) -> None:
+def _say_outdated(
+    record: RunRecord, there: Sequence[str], out: OutputPath, watch: Reporter
+) -> None:
     """Note layers that queries added to maps of other embeddings: they are kept as they were."""
     try:
         before = read_record(finished_results(out) / names.RECORD)
     except StoreError:
         return
     asked = {query_name(query) for query in record.config.queries}
-    kept = [name for name in before.concepts if name not in asked]
+    kept = [name for name in there if name not in asked]
     known = before.embeddings_sha256
     if kept and known and known != record.embeddings_sha256:
         watch.note(

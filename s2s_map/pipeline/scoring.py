@@ -35,17 +35,23 @@ class QuestionGroup:
         vectors: Their unit vectors, shape (q, dim).
         background: Unit vectors of the vocabulary, shape (n, dim).
         keep: Which entries of it count for which query, shape (q, n).
+        method: What makes probabilities of similarities.
     """
 
     queries: tuple[QueryEmbedding, ...]
     vectors: NDArray[np.float32]
     background: NDArray[np.float32]
     keep: NDArray[np.bool_]
+    method: ProbabilityMethod
 
     def part(self, which: slice) -> QuestionGroup:
         """Return some of the queries."""
         return QuestionGroup(
-            self.queries[which], self.vectors[which], self.background, self.keep[which]
+            self.queries[which],
+            self.vectors[which],
+            self.background,
+            self.keep[which],
+            self.method,
         )
 
 
@@ -60,6 +66,7 @@ class Questions:
         temperature: Of the softmax.
         temperature_source: Where the temperature comes from.
         checks: What is to be said of each query, by name.
+        also: Others, of other names, which may be asked with other settings.
     """
 
     queries: tuple[QueryEmbedding, ...]
@@ -68,6 +75,14 @@ class Questions:
     temperature: float
     temperature_source: str
     checks: Mapping[str, QueryCheck] = field(default_factory=dict)
+    also: tuple[Questions, ...] = ()
+
+    def by_name(self) -> dict[str, tuple[Questions, QueryEmbedding]]:
+        """Return all queries by name, each with the questions that it belongs to."""
+        found = {query.name: (self, query) for query in self.queries}
+        for other in self.also:
+            found |= other.by_name()
+        return found
 
     def of_kind(self, kind: QueryKind) -> list[QueryEmbedding]:
         """Return the queries of a kind."""
@@ -85,17 +100,19 @@ class Questions:
         return drop_near_synonyms(query.vector, vectors, self.settings.max_cosine)
 
     def groups(self) -> list[QuestionGroup]:
-        """Return the queries by kind."""
-        return [
+        """Return all queries by kind and settings."""
+        own = [
             QuestionGroup(
                 tuple(queries),
                 np.stack([query.vector for query in queries]),
                 self.vocabularies[kind].vectors,
                 np.stack([self.keep(query) for query in queries]),
+                self.method(),
             )
             for kind in self.vocabularies
             if (queries := self.of_kind(kind))
         ]
+        return [*own, *(group for other in self.also for group in other.groups())]
 
     def identity(self, query: QueryEmbedding) -> dict[str, Any]:
         """Return what decides the cells of a query's layer, beside the embeddings."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from s2s_map.catalog.unchanged import Snapshot, changed, changed_files
+from s2s_map.config.model import Precision
 from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, ImageryError
 from s2s_map.models.loaded import LoadedModel
+from s2s_map.pipeline.agreement import TOLERANCE
 from s2s_map.pipeline.block_task import StageWatcher
 from s2s_map.pipeline.embedding import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.executor import Executor
@@ -19,7 +21,7 @@ from s2s_map.pipeline.late_data import check_not_replaced
 from s2s_map.pipeline.ledger import BlockRecord, Ledger, LedgerState
 from s2s_map.pipeline.lock import FolderLock
 from s2s_map.pipeline.making import makings_of
-from s2s_map.pipeline.mapping import score_maps
+from s2s_map.pipeline.mapping import Before, score_maps
 from s2s_map.pipeline.object_lock import ObjectLock
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
@@ -48,6 +50,7 @@ class Stages:
         on_stage: Called where a block is computed, as it enters each stage.
         anew: Whether the run began by removing what was there.
         before: Blocks that are tried again, see `embed_missing`.
+        kept: What is taken over from the finished results.
         embedded: What was embedded so far.
         imagery: What the imagery was like when the run began.
     """
@@ -64,6 +67,7 @@ class Stages:
     on_stage: StageWatcher | None
     anew: bool
     before: Mapping[str, BlockRecord]
+    kept: Before
     embedded: EmbeddingCounts = field(default_factory=EmbeddingCounts)
     imagery: Snapshot = field(init=False)
 
@@ -130,6 +134,7 @@ class Stages:
         state = self.ledger.state()
         check_not_replaced(self.store, state.records)
         _count(self.record, state, self.embedded)
+        _say_makings(self.record, self.job.precision, self.watch)
         sealed = SealedEmbeddings.seal(self.store, state.seals)
         with self.record.timed("score"):
             return score_maps(
@@ -140,6 +145,7 @@ class Stages:
                 self.job.config.zarr_format,
                 self.watch,
                 self.where,
+                self.kept,
             )
 
     def _forget(self, error: DamagedBlocksError) -> None:
@@ -180,4 +186,14 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         raise ImageryError(
             "no cell of the region has valid imagery",
             remedy="check the region and the source's nodata:",
+        )
+
+
+def _say_makings(record: RunRecord, precision: Precision, watch: Reporter) -> None:
+    """Note blocks that were made in several ways, as by a run resumed on another machine."""
+    if len(record.made_with) > 1:
+        ways = "; ".join(map(str, record.made_with))
+        watch.note(
+            f"blocks were made in {len(record.made_with)} ways, whose embeddings agree within "
+            f"{TOLERANCE[precision]:g}, not to the byte: {ways}"
         )

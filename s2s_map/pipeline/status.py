@@ -16,13 +16,14 @@ from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.generations import finished_results
+from s2s_map.pipeline.generations import finished_home, finished_results, unfinished_homes
 from s2s_map.pipeline.holes import RunHole, holes_of
 from s2s_map.pipeline.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
 from s2s_map.pipeline.lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
 from s2s_map.pipeline.making import Making, makings_of
 from s2s_map.pipeline.object_lock import LEASE_S, read_lease
 from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.verify_results import verify_results
 
 State = Literal["running", "complete", "incomplete", "stopped", "failed", "killed"]
 Stage = Literal["embedding", "maps"]
@@ -53,6 +54,9 @@ class RunStatus:
             see `agreement`, not to the byte.
         maps: Whether maps are there, of this run or an earlier one.
         maps_current: Whether they are those of the last run.
+        overwriting: Whether the last run replaces other results, which are there until it ends.
+        bad_files: Files of the finished results that are missing or of another size, each with how;
+            `verify` reads them.
         stage: What the run is at, or was at when it ended without maps; None once it is finished.
     """
 
@@ -73,6 +77,8 @@ class RunStatus:
     made_with: tuple[Making, ...] = ()
     maps: bool = False
     maps_current: bool = False
+    overwriting: bool = False
+    bad_files: dict[str, str] = field(default_factory=dict)
     stage: Stage | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,13 +97,14 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     """
     folder = output_path(out)
     names.check_access(folder)
-    state = names.open_ledger(folder).state()
+    state, overwriting = _last_state(folder)
     run = state.run
     if run is None:
         raise StoreError(f"no run was started in {folder}", remedy="s2s-map run CONFIG")
     now = time.time()
     running = state.ended in (None, EMBEDDED) and _alive(folder)
     maps = (finished_results(folder) / names.RECORD).exists()
+    bad = verify_results(folder, read=False) if maps else []
     until = now if running else state.last
     rate = state.finished_now / (until - run.at) if until > run.at else 0.0
     left = max(0, run.todo - state.finished_now)
@@ -127,8 +134,20 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
         made_with=makings_of(state.records.values()),
         maps=maps,
         maps_current=maps and state.ended in FINISHED,
+        overwriting=overwriting,
+        bad_files={one.file: one.reason for one in bad},
         stage=_stage(state),
     )
+
+
+def _last_state(folder: OutputPath) -> tuple[LedgerState, bool]:
+    """Return what the ledger says that was written to last, and whether it replaces another."""
+    state, overwriting = names.open_ledger(finished_home(folder)).state(), False
+    for home in unfinished_homes(folder):
+        other = names.open_ledger(home).state()
+        if other.run is not None and other.last > state.last:
+            state, overwriting = other, True
+    return state, overwriting
 
 
 @dataclass(frozen=True)
@@ -163,14 +182,15 @@ def verify(
     """
     folder, watch = output_path(out), reporter or Reporter()
     names.check_access(folder, write=repair)
-    store = EmbeddingsStore.open(folder / names.EMBEDDINGS)
+    home = finished_home(folder)
+    store = EmbeddingsStore.open(home / names.EMBEDDINGS)
     damaged = store.damaged_files()
     if damaged:
         raise StoreError(
             f"{damaged[0]} of {store.path} is damaged",
             remedy="start the same run again, which writes it anew",
         )
-    ledger = names.open_ledger(folder)
+    ledger = names.open_ledger(home)
     if not repair:
         return list(_bad_blocks(store, ledger, watch))
     with names.locked(folder, watch.note):

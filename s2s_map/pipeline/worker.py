@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from threading import Lock
 
 from s2s_map.config.model import Precision
@@ -75,7 +78,10 @@ def resolve_device(name: str) -> str:
 
 
 def encoder_hardware(device: str) -> str:
-    """Return what decides how torch multiplies here, such as "AVX512" or a GPU's name.
+    """Return what decides how torch multiplies here: a GPU's name, or kernels and processor.
+
+    Libraries choose by more than the instructions that a processor has: with those of AVX-512
+    an AMD EPYC does not round as an Intel Xeon does.
 
     Args:
         device: "cpu", "cuda" or "cuda:N".
@@ -85,7 +91,19 @@ def encoder_hardware(device: str) -> str:
         return ""
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
-    return str(torch.backends.cpu.get_cpu_capability())
+    kernels = str(torch.backends.cpu.get_cpu_capability())
+    return ", ".join(part for part in (kernels, _processor()) if part)
+
+
+@cache
+def _processor() -> str:
+    """The processor's name, such as "AMD EPYC 9354"; "" if not known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def encoder_threads() -> int:

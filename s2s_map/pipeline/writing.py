@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.arrays import ImageBlock
+from s2s_map.embeddings.checksums import FileEntry, file_entries, file_sha256
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.staging import local_copy, staged
-from s2s_map.errors import ImageryError
+from s2s_map.errors import ImageryError, StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.executor import Executor
+from s2s_map.pipeline.generations import finished_home
 from s2s_map.pipeline.job import Job
-from s2s_map.pipeline.mapping import layers_of, write_layers
+from s2s_map.pipeline.mapping import Before, layers_of, write_layers
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import RunRecord
 from s2s_map.pipeline.scoring import Questions
@@ -28,12 +33,12 @@ from s2s_map.rasters.quicklook import (
 )
 from s2s_map.rasters.stac import write_item
 from s2s_map.scoring.layers import ConceptLayer
+from s2s_map.tiling.grid import MapGrid
 from s2s_map.viewing.preview import draw_preview, pictures
 
 # What does not lie beside the item while it is written: see `pipeline.generations`.
-_IN_A_GENERATION = {
+_ELSEWHERE = {
     "maps": f"./{names.MAPS}",
-    "embeddings": f"../../{names.EMBEDDINGS}",
     "imagery": f"./{names.IMAGERY}",
 }
 # Read in squares of this many cells, since resampling takes many times the result's memory.
@@ -95,6 +100,8 @@ def write_results(
     record: RunRecord,
     reporter: Reporter,
     executor: Executor | None = None,
+    before: Before | None = None,
+    home: OutputPath | None = None,
 ) -> None:
     """Write maps, pictures and metadata; every file appears whole or not at all.
 
@@ -107,6 +114,8 @@ def write_results(
         record: The run's record, which is told the names of the layers.
         reporter: Told of the progress.
         executor: Where GeoTIFFs are written; threads of this process if None.
+        before: What is taken over from the finished results.
+        home: Where the embeddings lie; those of the finished results if None.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
@@ -116,8 +125,9 @@ def write_results(
     reporter.start("Writing", len(building.names) + 3, "files")
     provenance = record.provenance()
     attributes = provenance.attributes()
-    layers = layers_of(building, questions, out)
-    layers = write_layers(building, layers, out, attributes, reporter, executor)
+    bad = () if before is None else before.bad
+    layers = layers_of(building, questions, out, before)
+    layers = write_layers(building, layers, out, attributes, reporter, executor, bad)
     building.finish(layers, attributes)
     layers = read_maps(results / names.MAPS)
     record.name_concepts(layers)
@@ -127,8 +137,7 @@ def write_results(
         with local_copy(cog_paths(results, layer, slots)[slot]) as path:
             return read_overview(path, MOST_CELLS)
 
-    with local_copy(results / names.IMAGERY) as path:
-        imagery = read_imagery(path)
+    imagery = _imagery(results, grid, reporter)
     with staged(results) as folder:
         draw_preview(
             folder / names.PREVIEW,
@@ -140,7 +149,39 @@ def write_results(
             len(layers) * len(slots),
         )
         reporter.advance(1)
-        elsewhere = _IN_A_GENERATION if isinstance(results, ObjectPath) else {}
-        write_item(folder / names.ITEM, provenance, layers, grid, slots, elsewhere=elsewhere)
+        beside = {**file_entries(results), **_of_preview(folder)}
+        elsewhere = {**_ELSEWHERE, "embeddings": _embeddings_href(out, home)}
+        if names.IMAGERY not in beside:
+            elsewhere.pop("imagery")
+        checksums = {name: (entry.size, entry.sha256) for name, entry in beside.items()}
+        item = folder / names.ITEM
+        write_item(item, provenance, layers, grid, slots, elsewhere=elsewhere, files=checksums)
+    record.files = file_entries(results, beside)
+    record.files.pop(names.RECORD, None)
     reporter.advance(1)
     reporter.finish()
+
+
+def _imagery(results: OutputPath, grid: MapGrid, reporter: Reporter) -> ImageBlock:
+    """Return the imagery kept for pictures; nothing but no data where it is lost."""
+    try:
+        with local_copy(results / names.IMAGERY) as path:
+            return read_imagery(path)
+    except (FileNotFoundError, StoreError):
+        reporter.note(f"{names.IMAGERY} is missing: the preview is without; run again to make it")
+        ny, nx = (int(n) for n in imagery_geobox(grid).shape)
+        return ImageBlock(np.zeros((3, ny, nx), np.uint8), np.zeros((ny, nx), np.bool_))
+
+
+def _of_preview(folder: Path) -> dict[str, FileEntry]:
+    preview = folder / names.PREVIEW
+    return {names.PREVIEW: FileEntry(preview.stat().st_size, file_sha256(preview))}
+
+
+def _embeddings_href(out: OutputPath, home: OutputPath | None) -> str:
+    """Return where embeddings will lie, seen from the item once it is published."""
+    if not isinstance(out, ObjectPath):
+        return f"./{names.EMBEDDINGS}"
+    place = finished_home(out) if home is None else home
+    beside = f"{place.relative_to(out)}/" if isinstance(place, ObjectPath) and place != out else ""
+    return f"../../{beside}{names.EMBEDDINGS}"

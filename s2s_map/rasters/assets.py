@@ -47,6 +47,8 @@ _OTHERS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("run", "run.json", "Config, versions, timings", "application/json", ("metadata",)),
 )
 _ALWAYS = "run"
+# Multihash: the code of SHA2-256 and its length of 32 bytes.
+_SHA2_256 = "1220"
 
 
 def layer_assets(
@@ -88,6 +90,21 @@ def other_assets(folder: Path, elsewhere: Mapping[str, str]) -> dict[str, pystac
         for key, name, title, kind, roles in _OTHERS
         if key == _ALWAYS or key in elsewhere or (folder / name).exists()
     }
+
+
+def add_checksums(assets: Mapping[str, pystac.Asset], files: Mapping[str, tuple[int, str]]) -> None:
+    """Say size and checksum of the assets that are files.
+
+    Args:
+        assets: By key.
+        files: Size and SHA-256, hexadecimal, by the name of a file beside the item.
+    """
+    for asset in assets.values():
+        known = files.get(asset.href.removeprefix("./"))
+        if known is not None:
+            size, sha256 = known
+            asset.extra_fields["file:size"] = size
+            asset.extra_fields["file:checksum"] = f"{_SHA2_256}{sha256}"
 
 
 def renders(layers: Sequence[ConceptLayer], time_slots: Sequence[str]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class MapsBuilding:
         identity: Mapping[str, Any],
         zarr_format: Literal[2, 3],
         unfinished: Sequence[ObjectPath] = (),
-    ) -> None:
+    ) -> bool:
         """Go on with what is there if it was to become the same maps, else begin anew.
 
         Args:
@@ -79,6 +79,9 @@ class MapsBuilding:
             zarr_format: Version of the Zarr format.
             unfinished: Where buildings in an object store that were given up lie; what belongs to
                 the same maps is moved here.
+
+        Returns:
+            Whether it goes on.
 
         Raises:
             OutputError: For a full disk, a read-only folder and the like.
@@ -89,18 +92,19 @@ class MapsBuilding:
         digest = hashlib.sha256(text.encode()).hexdigest()
         marker = self.folder / "identity"
         if marker.exists() and marker.read_text(encoding="utf-8") == digest:
-            return
+            return True
         for place in unfinished:
             left = place / MARKERS / marker.name
             if left.exists() and left.read_text(encoding="utf-8") == digest:
                 with output_errors(self.target):
                     self._take_over(place)
-                return
+                return True
         with output_errors(self.target):
             self._make(zarr_format)
         # Last: a folder with its identity is whole.
         with replacing_file(marker) as partial:
             partial.write_text(digest, encoding="utf-8")
+        return False
 
     def carry(self, layers: Sequence[ConceptLayer]) -> None:
         """Take over layers of the finished maps as they are, without decoding where possible.

@@ -23,18 +23,24 @@ from s2s_map.rasters.geotiff import (
     write_geotiff,
 )
 from s2s_map.rasters.qgis_style import write_qml
+from s2s_map.redaction import cleaned
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
 
 def file_stem(layer: ConceptLayer, slot: str, slots: int) -> str:
-    """Return the base name of the files of one layer and time slot.
+    """Return the base name of the files of one layer and time slot, see `layer_stem`."""
+    return layer_stem(layer.name, slot, slots)
+
+
+def layer_stem(name: str, slot: str, slots: int) -> str:
+    """Return the base name of the files of the layer of a name and one time slot.
 
     ``<name>``, or ``<name>_<slot>`` where there are several time slots.
     """
     if slots == 1:
-        return layer.name
-    return f"{layer.name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
+        return name
+    return f"{name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
 
 
 def cog_paths[Place: (Path, ObjectPath, OutputPath)](
@@ -148,4 +154,5 @@ def read_overview(path: str | os.PathLike[str], most: int, band: int = 1) -> NDA
 
 
 def _text(value: Any) -> str:
+    value = cleaned(value)
     return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)

@@ -10,6 +10,7 @@ one band at a time, as ``ZARR:"maps.zarr":/probability:0:0`` (concept, time slot
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from s2s_map.embeddings.georeference import (
     variable_attributes,
 )
 from s2s_map.embeddings.objects import OutputPath, zarr_target
+from s2s_map.redaction import cleaned
 from s2s_map.scoring.layers import SIMILARITY_LABEL, ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
@@ -42,6 +44,12 @@ CHUNK_CELLS = 512
 """Side of a chunk in cells; one concept and one time slot each."""
 
 _DIMENSIONS = ("concept", "time", "y", "x")
+_ARRAYS = "|".join((*VARIABLES, *_DIMENSIONS, SPATIAL_REF))
+# Metadata and chunks of either version of the format.
+_MAPS_FILE = re.compile(
+    rf"((?:{_ARRAYS})/)?(zarr\.json|\.zgroup|\.zarray|\.zattrs|\.zmetadata)"
+    rf"|(?:{_ARRAYS})/(c(/\d+)*|\d+(\.\d+)*)"
+)
 
 
 def create_group(
@@ -87,6 +95,11 @@ def create_group(
         consolidated=False,
         compute=False,
     )
+
+
+def is_maps_file(name: str) -> bool:
+    """Return whether a file of this name, relative to the group, is part of it."""
+    return _MAPS_FILE.fullmatch(name) is not None
 
 
 def variable(path: OutputPath, name: str) -> Any:
@@ -138,5 +151,5 @@ def _strings(values: Sequence[str], zarr_format: Literal[2, 3]) -> NDArray[Any]:
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value as JSON would give it back, so that what is written is what is read."""
-    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(cleaned(value), default=str))
     return plain

@@ -9,6 +9,8 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
+from s2s_map.redaction import cleaned
+
 _PACKAGES = (
     "s2s-map",
     "torch",
@@ -99,7 +101,7 @@ class Provenance:
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of a Zarr group, or the tags of a GeoTIFF."""
         interval = self.imagery_time
-        return {
+        attributes = {
             "title": f"{self.run}: where sounds are likely",
             "source": f"{self.imagery.title}; {self.model.title}",
             "history": f"s2s-map {self.software.get('s2s-map', '')}".strip(),
@@ -114,6 +116,8 @@ class Provenance:
             "software": dict(self.software),
             "config": dict(self.config),
         }
+        clean: dict[str, Any] = cleaned(attributes)
+        return clean
 
 
 def software_versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from s2s_map.embeddings.replacing import replacing_file
@@ -32,6 +33,16 @@ def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
     document = _document(layer)
     with replacing_file(path) as partial:
         partial.write_text(_DOCTYPE + document + "\n", encoding="utf-8")
+
+
+def is_our_style(path: str | os.PathLike[str]) -> bool:
+    """Return whether `write_qml` wrote a file; QGIS writes its own header when it saves a style."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    begin = f'{_DOCTYPE}<qgis version="{_VERSION}" styleCategories="AllStyleCategories" '
+    return text.startswith(begin) and "(2nd percentile)" in text
 
 
 def _document(layer: ConceptLayer) -> str:

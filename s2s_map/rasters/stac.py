@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,10 @@ from typing import Any
 import pystac
 
 from s2s_map.embeddings.replacing import replacing_file
-from s2s_map.rasters.assets import layer_assets, other_assets, renders
+from s2s_map.rasters.assets import add_checksums, layer_assets, other_assets, renders
 from s2s_map.rasters.footprint import footprint
 from s2s_map.rasters.provenance import Credit, Provenance
+from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 
@@ -25,6 +25,9 @@ EXTENSIONS = (
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
 )
 """Extensions of STAC 1.1 that the item follows."""
+
+FILE_EXTENSION = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+"""The one that an item with sizes and checksums follows as well."""
 
 _SPDX = re.compile(r"[\w\-.+]+")
 
@@ -37,6 +40,7 @@ def write_item(
     time_slots: Sequence[str],
     description: str = "",
     elsewhere: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, str]] | None = None,
 ) -> None:
     """Write the STAC item of a run.
 
@@ -52,15 +56,17 @@ def write_item(
         time_slots: Labels of the time slots.
         description: What the run is about, for a person.
         elsewhere: Addresses by asset key of what does not lie beside the item as it is written.
+        files: Size and SHA-256, hexadecimal, by the name of a file beside the item.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
     target = Path(path)
-    item = make_item(provenance, layers, grid, time_slots, target.parent, description, elsewhere)
+    item = make_item(
+        provenance, layers, grid, time_slots, target.parent, description, elsewhere, files
+    )
     with replacing_file(target) as partial:
-        text = json.dumps(item.to_dict(include_self_link=False), indent=2, ensure_ascii=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(file_json(item.to_dict(include_self_link=False)), encoding="utf-8")
 
 
 def make_item(
@@ -71,6 +77,7 @@ def make_item(
     folder: Path,
     description: str = "",
     elsewhere: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, str]] | None = None,
 ) -> pystac.Item:
     """Return the STAC item of a run whose outputs lie in `folder`; see `write_item`."""
     geometry, bounds = footprint(grid)
@@ -89,6 +96,9 @@ def make_item(
         **other_assets(folder, elsewhere or {}),
     }.items():
         item.add_asset(key, asset)
+    if files:
+        item.stac_extensions.append(FILE_EXTENSION)
+        add_checksums(item.assets, files)
     for link in _links(provenance):
         item.add_link(link)
     return item

@@ -14,6 +14,7 @@ import pystac
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
+from s2s_map.redaction import file_json
 
 
 def write_collection(path: OutputPath, title: str, items: Sequence[OutputPath]) -> None:
@@ -45,7 +46,7 @@ def write_collection(path: OutputPath, title: str, items: Sequence[OutputPath]) 
     content = collection.to_dict(include_self_link=False, transform_hrefs=False)
     content["links"] = [link for link in content["links"] if link["rel"] != "root"]
     with replacing_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(file_json(content), "utf-8")
 
 
 def _content(item: OutputPath) -> dict[str, Any]:

@@ -31,6 +31,9 @@ _ROWS, _COLUMNS = 1024, 8192
 _FEW = 1 / 32
 """Up to this share of a tile pairs are compared one by one; of more, all of the tile is."""
 
+_DENSE_COLUMNS = 512
+"""Of such a tile, how many are compared at once: each similarity takes about 100 bytes there."""
+
 _NUMBERS = 1 << 16
 """Numbers of pairs that are compared at once: what a processor's cache holds."""
 
@@ -117,7 +120,7 @@ class _Gallery:
             surely = found > high
             near = (found >= low) != surely
             if np.count_nonzero(near) > _FEW * near.size:
-                for part in _runs(items, _ROWS // 2):
+                for part in _runs(items, _DENSE_COLUMNS):
                     order = compare(
                         self._exact.of_all(digits, self._exact.of_items(part)), mine[:, :, None]
                     )

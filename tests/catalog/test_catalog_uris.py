@@ -12,9 +12,9 @@ from rasterio.shutil import copy as gdal_copy
 
 from s2s_map.catalog.catalog import load_catalog, scenes
 from s2s_map.catalog.opening import open_raster
-from s2s_map.catalog.redacting import redacted
 from s2s_map.catalog.uris import check_uri, gdal_path
 from s2s_map.errors import CatalogError, ImageryError, S2SMapError
+from s2s_map.redaction import redacted
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster

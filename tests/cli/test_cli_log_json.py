@@ -17,10 +17,10 @@ from fixtures_plain_model import MODEL, write_plain_job
 
 from s2s_map.cli.json_log import JsonReporter
 from s2s_map.cli.main import main
-from s2s_map.config import secrets
 from s2s_map.config.run import RunConfig
 from s2s_map.pipeline.ledger import JournalLedger
 from s2s_map.pipeline.run import run
+from s2s_map.redaction import known
 
 pytestmark = pytest.mark.usefixtures("forked_processes")
 
@@ -98,15 +98,14 @@ def test_errors_and_holes_are_lines_too(
 def test_keys_are_taken_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(secrets, "_known", {})
-    monkeypatch.setitem(secrets._known, "not-for-logs", "A_KEY")
+    monkeypatch.setattr(known, "_values", {"not-for-logs": "A_KEY"})
     watch = JsonReporter()
     watch.note("GET https://a.test/1.tif?token=abc with not-for-logs")
     watch.block_failed("r000-c000", "https://me:word@a.test said no", final=True)
     logging.getLogger("some.library").warning("key=%s", "hidden-from-logs")
     err = capsys.readouterr().err
     told = lines(err)
-    assert told[0]["reason"] == "GET https://a.test/1.tif?token=[hidden] with ${A_KEY}"
+    assert told[0]["reason"] == "GET https://a.test/1.tif with ${A_KEY}"
     assert told[1]["reason"] == "https://a.test said no"
     assert told[2] | {"time": 0} == {
         "time": 0,

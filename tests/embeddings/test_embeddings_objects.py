@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from fixtures_objects import SECRET, new_bucket, proxied, serve_s3, use_s3
 
-from s2s_map.config.secrets import redacted
 from s2s_map.embeddings.objects import ObjectPath, output_path
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.embeddings.staging import local_copy, staged, upload_folder
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError
+from s2s_map.redaction import redacted
 from s2s_map.tiling.grid import MapGrid
 
 

@@ -1,4 +1,4 @@
-"""Runs a plain job as a process of its own: ``run_plain.py CONFIG STAGE NTH COUNT``."""
+"""Runs a plain job as a process of its own: ``run_plain.py CONFIG STAGE NTH COUNT [overwrite]``."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from fixtures_faults import KillAt
 from s2s_map.pipeline.run import run
 
 if __name__ == "__main__":
-    config, stage, nth, count = sys.argv[1:]
-    run(config, on_stage=KillAt(stage, int(nth), Path(count)))
+    config, stage, nth, count, *how = sys.argv[1:]
+    run(config, overwrite="overwrite" in how, on_stage=KillAt(stage, int(nth), Path(count)))

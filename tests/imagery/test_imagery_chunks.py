@@ -13,6 +13,7 @@ import pytest
 import rasterio
 from fixtures_raster import Place as Corner
 from fixtures_servers import serve_folder
+from fixtures_waiting import HANG_S
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.shutil import copy as gdal_copy
@@ -62,15 +63,15 @@ def test_threads_that_want_the_same_load_it_once() -> None:
     def load(missing: list[Place]) -> dict[Place, Chunk]:
         loads.extend(missing)
         started.set()
-        assert go.wait(10)
+        assert go.wait(HANG_S)
         return {place: chunk(place[1]) for place in missing}
 
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(cache.get, [key((0, 0)), key((0, 1))], load)
-        assert started.wait(10)
+        assert started.wait(HANG_S)
         others = [pool.submit(cache.get, [key((0, 1)), key((0, 0))], load) for _ in range(3)]
         go.set()
-        found = [future.result(10) for future in (first, *others)]
+        found = [future.result(HANG_S) for future in (first, *others)]
     assert sorted(loads) == [(0, 0), (0, 1)]
     assert all(one[0, 1].values[0, 0, 0] == 1 for one in found)
 

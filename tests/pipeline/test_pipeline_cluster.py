@@ -109,7 +109,7 @@ def shown(item: str, stop: Event) -> tuple[str, str]:
     import io
     import logging
 
-    from s2s_map.config.secrets import redacted
+    from s2s_map.redaction import redacted
 
     written = io.StringIO()
     handler = logging.StreamHandler(written)
@@ -121,7 +121,7 @@ def shown(item: str, stop: Event) -> tuple[str, str]:
 
 
 def test_workers_know_what_is_secret(cluster: DaskExecutor) -> None:
-    from s2s_map.config.secrets import remember
+    from s2s_map.redaction import remember
 
     remember("S2S_TEST_WORKER_KEY", "wor-ker-s3cret")
     (outcome,) = cluster.run(shown, ["wor-ker-s3cret"], Event())

@@ -123,7 +123,7 @@ def test_a_run_keeps_its_search(tmp_path: Path, url: str, monkeypatch: pytest.Mo
     identity = finished.embeddings.attributes["identity"]["source"]
     assert identity["items_sha256"] == search["s2s_map:search"]["items_sha256"]
     # The API is gone: the search that is kept serves.
-    again = freeze(resolve(load_run_config(write_config(tmp_path, url))))
+    again = freeze(resolve(load_run_config(write_config(tmp_path, url))), tmp_path / "out")
     assert again.source.identity()["items_sha256"] == identity["items_sha256"]
     # Another search is another map.
     longer = write_config(tmp_path, url, time="2020-01-01/2021-12-31")
@@ -157,7 +157,7 @@ def test_a_kept_search_needs_no_api(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("s2s_map.catalog.stac_search.RETRIES", 0)
-    job = freeze(resolve(load_run_config(write_config(tmp_path, url))))
+    job = freeze(resolve(load_run_config(write_config(tmp_path, url))), None)
     record = job.source.frozen()
     assert record is not None
     dead = "http://127.0.0.1:9"
@@ -165,9 +165,9 @@ def test_a_kept_search_needs_no_api(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "search.json").write_text(json.dumps(record))
     offline = load_run_config(write_config(tmp_path, dead))
-    assert not freeze(resolve(offline)).source.needs_freezing
+    assert not freeze(resolve(offline), tmp_path / "out").source.needs_freezing
     with pytest.raises(ImageryError, match="does not answer"):
-        freeze(resolve(offline), again=True)
+        freeze(resolve(offline), None)
 
 
 def test_a_plan_needs_neither_network_nor_keys(
@@ -179,4 +179,4 @@ def test_a_plan_needs_neither_network_nor_keys(
     job = resolve(load_run_config(config))
     assert make_plan(job).read_bytes > 1e6
     with pytest.raises(CatalogError, match="environment variable S2S_TEST_KEY"):
-        freeze(job)
+        freeze(job, None)

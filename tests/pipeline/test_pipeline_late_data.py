@@ -67,12 +67,14 @@ def test_data_of_a_displaced_run_does_not_get_into_the_maps(
     job: dict[str, Any], root: ObjectPath, tmp_path: Path
 ) -> None:
     shard = root / SHARDS / "0/0/0"
-    run(config_for(job, root, patches={"stride_m": 40}))
+    other = root / "other"
+    run(config_for(job, other, patches={"stride_m": 40}))
     # Of another config, and of another block, as this one's happens to be alike.
-    late = (root / SHARDS / "3/3/0").read_bytes()
+    late = (other / SHARDS / "3/3/0").read_bytes()
+    other.remove_tree()
     config = config_for(job, root)
     with pytest.raises(OutputUnavailableError, match="r000-c000, hold data that another run put"):
-        run(config, overwrite=True, on_stage=PutLate(BLOCKS, shard, late))
+        run(config, on_stage=PutLate(BLOCKS, shard, late))
     # Nobody has seen maps of it.
     with pytest.raises(StoreError, match="no finished run"):
         open_run(str(root))
@@ -81,6 +83,9 @@ def test_data_of_a_displaced_run_does_not_get_into_the_maps(
     assert seen.count.stat().st_size == 1
     assert verify(str(root)) == []
     run(config_for(job, tmp_path / "fresh"))
+    assert object_bytes(root) == result_bytes(tmp_path / "fresh")
+    # What --overwrite begins has a place of its own: late data does not fall into it.
+    run(config, overwrite=True, on_stage=PutLate(BLOCKS, shard, late))
     assert object_bytes(root) == result_bytes(tmp_path / "fresh")
 
 

@@ -18,6 +18,7 @@ from s2s_map.encoding.queries import encode_queries
 from s2s_map.encoding.vocabulary import encode_vocabulary
 from s2s_map.errors import InterruptedRunError
 from s2s_map.pipeline.executor import StoppedError, ThreadsExecutor
+from s2s_map.pipeline.generations import publish
 from s2s_map.pipeline.mapping import RegionTask, layers_of, score_maps, write_layers
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.scoring import Questions
@@ -57,7 +58,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
 
 
@@ -68,6 +69,7 @@ def made(out: Path, store: SealedEmbeddings, questions: Questions, workers: int)
     layers = layers_of(building, questions, out)
     layers = write_layers(building, layers, out, {}, Reporter(), executor)
     building.finish(layers, {})
+    publish(out, building.target.parent)
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(
@@ -76,7 +78,9 @@ def test_bytes_do_not_depend_on_the_number_of_workers(
     made(tmp_path / "one", store, questions, 1)
     made(tmp_path / "four", store, questions, 4)
     assert files(tmp_path / "one") == files(tmp_path / "four")
-    assert [p.name for p in (tmp_path / "one").iterdir() if p.name.startswith(".")] == []
+    assert [p.name for p in (tmp_path / "one").iterdir() if p.name.startswith(".")] == [
+        ".manifest.json"
+    ]
 
 
 def test_values_are_those_of_the_whole_store_at_once(

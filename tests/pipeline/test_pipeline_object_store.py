@@ -24,7 +24,6 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
-from s2s_map.config.secrets import redacted
 from s2s_map.embeddings import object_client as clients
 from s2s_map.embeddings.object_client import object_client
 from s2s_map.embeddings.objects import ObjectPath, output_path, zarr_target
@@ -33,6 +32,7 @@ from s2s_map.pipeline.asking import query
 from s2s_map.pipeline.dask_worker import TaskPlugin
 from s2s_map.pipeline.folder import open_ledger
 from s2s_map.pipeline.generations import (
+    finished_home,
     finished_results,
     next_results,
     publish,
@@ -44,6 +44,7 @@ from s2s_map.pipeline.object_lock import LOCK, ObjectLock
 from s2s_map.pipeline.opening import open_run
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
+from s2s_map.redaction import redacted
 
 BLOCKS = 16
 
@@ -148,7 +149,7 @@ def test_asking_again_and_querying(job: dict[str, Any], root: ObjectPath, tmp_pa
         assert names(finished_results(place)) == {
             path.name
             for path in here.iterdir()
-            if path.name not in ("embeddings.zarr", "ledger.jsonl", ".lock")
+            if path.name not in ("embeddings.zarr", "ledger.jsonl", ".lock", ".manifest.json")
         }
         assert generation(open_run(str(place)).results) == "0002"
     seen = CountBlocks("read", tmp_path / "seen")
@@ -167,9 +168,12 @@ def test_a_changed_config_is_refused_with_the_difference(
     with pytest.raises(OutputMismatchError, match=r"patches.stride_m: 80.0 -> 40.0"):
         run(other)
     done = run(other, overwrite=True)
-    assert generation(done.results) == "0001"
+    assert generation(done.results) == "0002"
     assert done.record.counts["blocks"] == BLOCKS
     assert verify(str(root)) == []
+    # The embeddings that were replaced are gone, with all that was known of them.
+    assert names(root) == {"latest.json", "results", "stores"}
+    assert names(root / "stores") == {finished_home(root).name}
 
 
 def test_foreign_objects_are_left_alone(job: dict[str, Any], root: ObjectPath) -> None:
@@ -231,14 +235,17 @@ def test_markers_of_another_store_are_not_believed(
     config = config_for(job, root)
     run(config)
     # As after --overwrite, when a run that has lost the prefix puts its markers late.
-    late = {path: path.read_bytes() for path in (root / "blocks").files()}
+    late = {path.name: path.read_bytes() for path in (root / "blocks").files()}
     whole = (root / "ledger/blocks.jsonl").read_bytes()
     run(config, overwrite=True, on_stage=FailAt(("r000-c000",)))
-    for path, content in late.items():
-        path.write_bytes(content)
-    assert open_ledger(root).state().records == {}
-    (root / "ledger/blocks.jsonl").write_bytes(whole)
-    assert open_ledger(root).state().records == {}
+    home = finished_home(root)
+    for name, content in late.items():
+        (home / "blocks" / name).write_bytes(content)
+    assert open_ledger(home).state().records == {}
+    (home / "ledger/blocks.jsonl").write_bytes(whole)
+    assert open_ledger(home).state().records == {}
+    # Where it was writing to, nobody looks any longer.
+    (root / "blocks" / name).write_bytes(content)
     seen = CountBlocks("read", tmp_path / "seen")
     assert run(config, on_stage=seen).record.counts["blocks"] == BLOCKS
     assert seen.count.stat().st_size == BLOCKS

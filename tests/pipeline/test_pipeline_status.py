@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_faults import CountBlocks, FailAt, all_bytes
+from fixtures_faults import CountBlocks, FailAt, Watched, all_bytes, stop_after
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, InterruptedRunError, OutputError, StoreError
-from s2s_map.pipeline.executor import Outcome, Task, ThreadsExecutor
 from s2s_map.pipeline.folder import locked
 from s2s_map.pipeline.ledger import BlockRecord, JournalLedger, RunStart
 from s2s_map.pipeline.run import run
@@ -110,28 +107,6 @@ def test_status_of_each_ending(tmp_path: Path) -> None:
     assert run_status(tmp_path).maps is False
 
 
-class _Watched(ThreadsExecutor):
-    """Calls something after each task of some kind."""
-
-    def __init__(self, task: str, after: Callable[[int], None]) -> None:
-        super().__init__(in_flight=1)
-        self._task, self._after = task, after
-
-    def run(self, task: Task, items: Iterable[Any], stop: threading.Event) -> Iterator[Outcome]:
-        for done, outcome in enumerate(super().run(task, items, stop), start=1):
-            yield outcome
-            if type(task).__name__ == self._task:
-                self._after(done)
-
-
-def _stop_after(task: str, count: int) -> _Watched:
-    def stop(done: int) -> None:
-        if done == count:
-            raise KeyboardInterrupt
-
-    return _Watched(task, stop)
-
-
 def test_a_run_is_not_complete_while_its_maps_are_made(job: dict[str, Any], tmp_path: Path) -> None:
     out, seen = Path(job["output"]), []
 
@@ -140,7 +115,7 @@ def test_a_run_is_not_complete_while_its_maps_are_made(job: dict[str, Any], tmp_
         raise KeyboardInterrupt
 
     with pytest.raises(InterruptedRunError):
-        run(RunConfig(**job), executor=_Watched("RegionTask", look))
+        run(RunConfig(**job), executor=Watched("RegionTask", look))
     assert [(s.state, s.stage, s.share, s.maps) for s in seen] == [("running", "maps", 1.0, False)]
     stopped = run_status(out)
     assert (stopped.state, stopped.stage, stopped.maps) == ("stopped", "maps", False)
@@ -149,7 +124,7 @@ def test_a_run_is_not_complete_while_its_maps_are_made(job: dict[str, Any], tmp_
     assert (done.state, done.stage, done.maps_current) == ("complete", None, True)
     # The maps of before are still there when a later run stops.
     with pytest.raises(InterruptedRunError):
-        run(RunConfig(**job), overwrite=True, executor=_stop_after("EmbedTask", 1))
+        run(RunConfig(**job), overwrite=True, executor=stop_after("EmbedTask", 1))
     assert run_status(out).maps_current is False
 
 
@@ -158,7 +133,7 @@ def test_verify_counts_what_is_not_embedded(
 ) -> None:
     out = job["output"]
     with pytest.raises(InterruptedRunError):
-        run(RunConfig(**job), executor=_stop_after("EmbedTask", 1))
+        run(RunConfig(**job), executor=stop_after("EmbedTask", 1))
     with pytest.raises(SystemExit) as end:
         main(["verify", out])
     said = capsys.readouterr()
@@ -178,7 +153,7 @@ def test_a_stopped_overwrite_goes_on_with_the_same_command(
 ) -> None:
     run(RunConfig(**job))
     with pytest.raises(InterruptedRunError, match="1 of 4"):
-        run(RunConfig(**job), overwrite=True, executor=_stop_after("EmbedTask", 1))
+        run(RunConfig(**job), overwrite=True, executor=stop_after("EmbedTask", 1))
     seen = CountBlocks("read", tmp_path / "count")
     run(RunConfig(**job), overwrite=True, on_stage=seen)
     assert seen.count.stat().st_size == 3
@@ -188,7 +163,7 @@ def test_a_stopped_overwrite_goes_on_with_the_same_command(
     with pytest.raises(InterruptedRunError):
         run(
             RunConfig(**{**job, "output": str(tmp_path / "other")}),
-            executor=_stop_after("EmbedTask", 1),
+            executor=stop_after("EmbedTask", 1),
         )
     run(RunConfig(**{**job, "output": str(tmp_path / "other")}), overwrite=True, on_stage=seen)
     assert seen.count.stat().st_size == 3 + 4 + 4
@@ -203,7 +178,7 @@ def test_many_blocks_that_fail_do_not_end_a_run_that_has_some(
     with pytest.raises(FailedRunError, match="the first 20 blocks all failed"):
         run(RunConfig(**job), on_stage=FailAt(tuple(every)))
     with pytest.raises(InterruptedRunError, match="3 of 25"):
-        run(RunConfig(**job), executor=_stop_after("EmbedTask", 3))
+        run(RunConfig(**job), executor=stop_after("EmbedTask", 3))
     done = run(RunConfig(**job), on_stage=FailAt(tuple(every)))
     assert len(done.record.failed) == 22
     assert done.geotiffs()

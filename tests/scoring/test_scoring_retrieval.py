@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import operator
+import os
+import platform
 import subprocess
 import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -63,29 +69,129 @@ def test_ranks_are_those_of_pandas_with_many_ties(size: int, dim: int, seed: int
     assert own_ranks(queries, gallery).tolist() == ranks_as_published(queries, gallery)
 
 
-def test_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(3)
-    queries, gallery = random.normal(size=(2, 333, 16))
-    whole = own_ranks(queries, gallery)
-    monkeypatch.setattr(module, "_ROWS", 100)
-    monkeypatch.setattr(module, "_COLUMNS", 64)
-    assert own_ranks(queries, gallery).tolist() == whole.tolist()
-    some = np.array([5, 300, 7])
-    assert own_ranks(queries[some], gallery, some).tolist() == whole[some].tolist()
+def exact_ranks(queries: NDArray[np.floating], gallery: NDArray[np.floating]) -> list[float]:
+    """In fractions, which are never rounded."""
+    exact = [[[Fraction(float(x)) for x in row] for row in array] for array in (queries, gallery)]
+    found = []
+    for i, query in enumerate(exact[0]):
+        products = [sum(map(operator.mul, query, item), Fraction()) for item in exact[1]]
+        above = sum(product > products[i] for product in products)
+        found.append(above + (products.count(products[i]) + 1) / 2)
+    return found
 
 
-def test_equal_items_stay_equal_in_float32_wherever_they_lie(
-    monkeypatch: pytest.MonkeyPatch,
+@settings(max_examples=60)
+@given(
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 2),
+    st.data(),
+)
+def test_ranks_are_those_of_exact_products(
+    size: int, dim: int, kind: type, few: int, data: st.DataObject
 ) -> None:
-    # Rounding must not depend on the place in a tile: each item lies in the gallery three times.
-    monkeypatch.setattr(module, "_COLUMNS", 256)
+    # Multiples of 2^-24, of two or three values only or of any, a bit apart or far.
+    numbers = st.integers(-few, few) if few else st.integers(-(1 << 24), 1 << 24)
+    vectors = st.lists(numbers, min_size=dim, max_size=dim)
+    both = st.lists(vectors, min_size=2 * size, max_size=2 * size)
+    queries, gallery = np.array(data.draw(both), kind).reshape(2, size, dim) * kind(2.0**-24)
+    scale = data.draw(st.sampled_from([0, 90, -90]))  # squares are beyond float32
+    assert own_ranks(np.ldexp(queries, scale), np.ldexp(gallery, -scale)).tolist() == (
+        exact_ranks(queries, gallery)
+    )
+
+
+def twins(kind: type, size: int = 333, dim: int = 24, seed: int = 3) -> tuple[Any, Any]:
+    """Queries and items, of which many are the same, and many a bit apart."""
+    random = np.random.default_rng(seed)
+    queries, gallery = random.normal(size=(2, size, dim)).astype(kind)
+    gallery[100:200] = gallery[:100]
+    gallery[200:250] = np.nextafter(gallery[:50], kind(9))
+    gallery[250:260] = queries[7] = 0
+    return queries, gallery
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 1000),
+    st.integers(50, 400),
+    st.integers(50, 400),
+    st.integers(1000, 9000),
+    st.sampled_from([0.0, 1 / 32, 1.0]),
+)
+def test_neither_tiles_nor_the_order_of_items_change_ranks(
+    kind: type, seed: int, rows: int, columns: int, numbers: int, few: float
+) -> None:
+    queries, gallery = twins(kind)
+    whole = own_ranks(queries, gallery)
+    assert whole[7] == (333 + 1) / 2  # nothing is nearer to nothing
+    order = np.random.default_rng(seed).permutation(len(gallery))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("_ROWS", rows), ("_COLUMNS", columns), ("_NUMBERS", numbers), ("_FEW", few)
+        ):  # fmt: skip
+            patch.setattr(module, name, value)
+        assert own_ranks(queries, gallery[order], np.argsort(order)).tolist() == whole.tolist()
+        some = np.array([5, 300, 7])
+        assert own_ranks(queries[some], gallery, some).tolist() == whole[some].tolist()
+
+
+def test_equal_items_stay_equal_wherever_they_lie() -> None:
+    # Each item lies in the gallery three times, in two tiles.
     random = np.random.default_rng(1)
-    once = random.normal(size=(301, 257)).astype(np.float32)
+    once = random.normal(size=(3001, 57)).astype(np.float32)
     once /= np.linalg.norm(once, axis=1, keepdims=True)
-    queries = (once + 0.05 * random.normal(size=once.shape)).astype(np.float32)
-    single = own_ranks(queries, once)
-    triple = own_ranks(queries, np.concatenate([once, once[::-1], once]), np.arange(301))
+    queries = (once + 0.5 * random.normal(size=once.shape)).astype(np.float32)[:301]
+    own = np.arange(301)
+    single = own_ranks(queries, once, own)
+    triple = own_ranks(queries, np.concatenate([once, once[::-1], once]), own)
     assert triple.tolist() == (3 * single - 1).tolist()
+
+
+def test_items_that_are_all_the_same_share_one_rank() -> None:
+    same = np.tile(np.random.default_rng(0).normal(size=64).astype(np.float32), (1500, 1))
+    assert set(own_ranks(same, same)) == {750.5}
+    assert set(own_ranks(0 * same, same)) == set(own_ranks(same, 0 * same)) == {750.5}
+
+
+OTHER_KERNELS = {
+    "OPENBLAS_CORETYPE": ("Nehalem", "Sandybridge", "Haswell"),
+    "ATEN_CPU_CAPABILITY": ("default", "avx2", "avx2"),
+    "MKL_CBWR": ("COMPATIBLE", "AUTO", "COMPATIBLE"),
+    "OPENBLAS_NUM_THREADS": ("1", "2", "4"),
+}
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_ranks_are_the_same_under_other_kernels(tmp_path: Path, which: int) -> None:
+    random = np.random.default_rng(0)
+    collapsed = 1 + 1e-6 * random.normal(size=(2, 400, 96))
+    sides = {
+        "single": twins(np.float32),
+        "double": twins(np.float64),
+        "alike": collapsed.astype(np.float32),
+        "alike_double": collapsed,
+    }
+    np.savez(tmp_path / "sides.npz", **{name: np.stack(both) for name, both in sides.items()})
+    code = """
+import sys, numpy as np, threadpoolctl
+from s2s_map.scoring.retrieval import own_ranks
+sides = np.load("sides.npz")
+np.savez("ranks.npz", **{name: own_ranks(*sides[name]) for name in sides.files})
+print(*(pool["architecture"] for pool in threadpoolctl.threadpool_info() if "architecture" in pool))
+"""
+    told = {name: values[which] for name, values in OTHER_KERNELS.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | told,
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    if platform.machine() in {"x86_64", "AMD64"}:
+        assert done.stdout.split() == [told["OPENBLAS_CORETYPE"]]
+    there = np.load(tmp_path / "ranks.npz")
+    for name, both in sides.items():
+        assert there[name].tolist() == own_ranks(*both).tolist(), name
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
@@ -101,21 +207,31 @@ def test_half_precision_is_ranked_as_what_it_holds(kind: type) -> None:
             own_ranks(queries, gallery)
 
 
-def test_no_matrix_of_all_pairs_is_held() -> None:
-    """12,000 x 12,000 similarities would be 549 MiB."""
+@pytest.mark.parametrize("kind", ["different", "the same"])
+def test_no_matrix_of_all_pairs_is_held(kind: str) -> None:
+    """12,000 x 12,000 similarities would be 549 MiB, 1,500 x 12,000 exact ones 412 MiB."""
     code = """
+import sys
 import resource
 import numpy as np
 from s2s_map.scoring.retrieval import own_ranks
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 items = np.random.default_rng(0).normal(size=(12_000, 8)).astype(np.float32)
-own_ranks(items[:2000], items[:2000])
+queries = items
+if sys.argv[1] == "the same":
+    items[:] = items[0]
+    queries = items[:1500]
+own_ranks(items[:500], items[:500])
 before = peak()
-ranks = own_ranks(items, items)
+ranks = own_ranks(queries, items, np.arange(len(queries)))
 print(round(peak() - before))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code, kind],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     assert int(done.stdout) < 200
 

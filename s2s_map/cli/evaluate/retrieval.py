@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.evaluate.options import (
     DEFAULT_FOLDER,
     Batch,
@@ -18,7 +19,6 @@ from s2s_map.cli.evaluate.options import (
     check_installed,
     show,
 )
-from s2s_map.cli.printing import plain_console
 
 Model = Annotated[
     str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for one's own.")
@@ -145,7 +145,7 @@ def stages() -> Callable[[str, int], Callable[[int], None]]:
     """Return what shows progress, stage by stage."""
     from s2s_map.cli.reporting import reporter
 
-    shown = reporter(plain_console(stderr=True))
+    shown = reporter(Console(stderr=True))
 
     def start(stage: str, total: int) -> Callable[[int], None]:
         shown.start(stage, total, "samples")

@@ -28,7 +28,6 @@ from tenacity import (
     stop_after_attempt,
 )
 
-from s2s_map.catalog.redacting import redacted
 from s2s_map.config.cache_folder import CACHE_VARIABLE, cache_folder
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.errors import ImageryError
@@ -39,6 +38,7 @@ from s2s_map.imagery.web.judging import FetchError, TransientError, decode
 from s2s_map.imagery.web.manners import HELD_BYTES, wait_s
 from s2s_map.imagery.web.turns import DayIsUsedUpError, Turns
 from s2s_map.imagery.web.webtile import WebTile
+from s2s_map.redaction import redacted
 
 Pixels = NDArray[np.uint8]
 """Red, green, blue, alpha of one web tile, (4, y, x)."""

@@ -10,21 +10,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2s_map.config import secrets
+from s2s_map import redaction
+from s2s_map.redaction import known
+from s2s_map.redaction.streams import redact_logs
 
 KEY = "s3cret/key+with=signs"
+
+
+@pytest.fixture(autouse=True)
+def _known_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "_values", {})
+    monkeypatch.setattr(known, "_sent", set())
+    redact_logs()
 
 
 @pytest.mark.parametrize(
     "form", [KEY, "s3cret%2Fkey%2Bwith%3Dsigns"], ids=["as it is", "percent-encoded"]
 )
 def test_known_values_leave_no_trace(form: str) -> None:
-    secrets.remember("MAP_KEY", KEY)
-    assert secrets.redacted(f"GET /a?k={form}&z=1") == "GET /a?k=${MAP_KEY}&z=1"
+    redaction.remember("MAP_KEY", KEY)
+    assert redaction.redacted(f"GET /a?k={form}&z=1") == "GET /a?k=${MAP_KEY}&z=1"
 
 
 def test_logs_of_other_libraries_are_redacted(caplog: pytest.LogCaptureFixture) -> None:
-    secrets.remember("MAP_KEY", KEY)
+    redaction.remember("MAP_KEY", KEY)
     logger = logging.getLogger("some.library")
     with caplog.at_level(logging.DEBUG):
         logger.info("HTTP Request: GET %s", f"https://a.test/?k={KEY}")
@@ -34,16 +43,16 @@ def test_logs_of_other_libraries_are_redacted(caplog: pytest.LogCaptureFixture) 
             logger.exception("failed")
     formatted = [logging.Formatter().format(record) for record in caplog.records]
     assert not any(KEY in text for text in formatted)
-    assert "no route to https://a.test/?k=${MAP_KEY}" in formatted[1]
+    assert "no route to https://a.test/" in formatted[1]
 
 
 def test_tracebacks_are_redacted() -> None:
-    secrets.remember("MAP_KEY", KEY)
+    redaction.remember("MAP_KEY", KEY)
     try:
         raise RuntimeError(KEY)
     except RuntimeError:
         assert KEY in traceback.format_exc()
-        assert KEY not in secrets.redacted_traceback()
+        assert KEY not in redaction.redacted_traceback()
 
 
 @pytest.mark.parametrize(
@@ -57,42 +66,42 @@ def test_tracebacks_are_redacted() -> None:
 )
 def test_signatures_of_servers_are_hidden(signed: str) -> None:
     address = signed.format("AbC0123456")
-    assert "AbC0123456" not in secrets.redacted(f"cannot open '{address}'")
+    assert "AbC0123456" not in redaction.redacted(f"cannot open '{address}'")
 
 
 @given(st.text())
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
-    once = secrets.redacted(text)
-    assert secrets.redacted(once) == once
+    once = redaction.redacted(text)
+    assert redaction.redacted(once) == once
 
 
 def test_what_each_process_finds_by_itself_is_not_sent() -> None:
-    secrets.remember("OWN_KEY", "own-k3y-of-the-environment", sent=False)
-    secrets.remember("ADDRESS_KEY", "k3y-of-an-address")
-    sent = dict(secrets.remembered())
+    redaction.remember("OWN_KEY", "own-k3y-of-the-environment", sent=False)
+    redaction.remember("ADDRESS_KEY", "k3y-of-an-address")
+    sent = dict(redaction.remembered())
     assert sent["ADDRESS_KEY"] == "k3y-of-an-address"
     assert "OWN_KEY" not in sent
-    assert secrets.redacted("own-k3y-of-the-environment") == "${OWN_KEY}"
+    assert redaction.redacted("own-k3y-of-the-environment") == "${OWN_KEY}"
 
 
 def test_the_form_that_httpx_writes_leaves_no_trace() -> None:
     value = "s3cret key+of=mine/é"
-    secrets.remember("MAP_KEY", value)
+    redaction.remember("MAP_KEY", value)
     asked = str(httpx.URL("https://a.test/", params={"k": value}))
     inline = str(httpx.URL(f"https://a.test/?k={value}"))
-    assert "s3cret" not in secrets.redacted(asked)
-    assert "s3cret" not in secrets.redacted(inline)
+    assert "s3cret" not in redaction.redacted(asked)
+    assert "s3cret" not in redaction.redacted(inline)
 
 
 def test_a_token_leaves_no_trace_out_of_its_query_either() -> None:
-    secrets.remember_query("se=2999-01-01&sig=s3cret%2Fsig%3D&sp=r")
-    assert secrets.redacted("signature s3cret%2Fsig%3D is bad: s3cret/sig=") == (
+    redaction.remember_address("https://a.test/?se=2999-01-01&sig=s3cret%2Fsig%3D&sp=r")
+    assert redaction.redacted("signature s3cret%2Fsig%3D is bad: s3cret/sig=") == (
         "signature ${sig} is bad: ${sig}"
     )
-    assert secrets.redacted("until 2999-01-01") == "until 2999-01-01"
+    assert redaction.redacted("until 2999-01-01") == "until 2999-01-01"
 
 
 def test_what_is_hidden_stays_as_it_is() -> None:
-    once = secrets.redacted("GET https://a.test/1.png?key=abc&x=1 [token=abc]")
-    assert secrets.redacted(once) == once
+    once = redaction.redacted("GET https://a.test/1.png?key=abc&x=1 [token=abc]")
+    assert redaction.redacted(once) == once
     assert "abc" not in once
