@@ -14,6 +14,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.pipeline.freezing import thaw
     from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
+    from s2s_map.pipeline.plan_warnings import sample_distance_warnings
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
@@ -23,4 +24,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     # A search that is still to be made cannot be compared.
     if not job.source.needs_freezing:
         check_folder(job.output, job.identity())
-    Console().print(f"{config} is valid", highlight=False)
+    console = Console(soft_wrap=True)
+    for line in sample_distance_warnings(job):
+        console.print(f"note: {line}")
+    console.print(f"{config} is valid")

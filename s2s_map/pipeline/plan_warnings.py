@@ -62,7 +62,13 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
             f"cells are up to {area:.1%} larger or smaller than they should be in {job.grid.crs}: "
             "leave grid: {crs: ...} out, or name an equal-area one"
         )
-    return (*said, *_sample_distance(job), *_webtiles(job), *_outside(job), *_temporary_disk(job))
+    return (
+        *said,
+        *sample_distance_warnings(job),
+        *_webtiles(job),
+        *_outside(job),
+        *_temporary_disk(job),
+    )
 
 
 def _temporary_disk(job: Job) -> list[str]:
@@ -94,7 +100,8 @@ def _beside(job: Job, out: Path) -> list[str]:
     ]
 
 
-def _sample_distance(job: Job) -> list[str]:
+def sample_distance_warnings(job: Job) -> list[str]:
+    """Return what does not fit between pixels, the entry's sensor and the model, a line each."""
     said = []
     stated = job.entry.sensor.gsd_m
     known = job.card.gsd_m

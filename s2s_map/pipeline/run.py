@@ -40,6 +40,8 @@ from s2s_map.pipeline.mending import (
 )
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.overwriting import added_layers, begun_before, home_for
+from s2s_map.pipeline.plan import long_run
+from s2s_map.pipeline.plan_warnings import sample_distance_warnings
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord, read_record
 from s2s_map.pipeline.retrying import check_mended, take_back
@@ -111,7 +113,7 @@ def run(
         begun = begun_before(job)
     job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
-    record = RunRecord.of(job)
+    record = _record_of(job, watch)
     with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
@@ -213,6 +215,14 @@ def _earlier(
     say_again(watch, again, why)
     record.asked = {**old.asked, **again.asked, **record.asked}
     return again.questions, kept
+
+
+def _record_of(job: Job, watch: Reporter) -> RunRecord:
+    """Begin the record, and note what is to be known before an hour of encoding."""
+    for line in (*sample_distance_warnings(job), long_run(job)):
+        if line:
+            watch.note(line)
+    return RunRecord.of(job)
 
 
 def _open_store(job: Job, home: OutputPath) -> EmbeddingsStore:
