@@ -96,7 +96,7 @@ def inspect_cube(uri: str, entry: ZarrEntry) -> Cube:
             raise ImageryError(
                 f"{redacted(uri)} has {_stored_type(first)} values",
                 expected="8 bit, or a scale",
-                remedy="add scale: {min: ..., max: ...} to the catalog entry",
+                remedy="add scale: auto, or {min: ..., max: ...}, to the catalog entry",
             )
         return Cube(
             uri=uri,

@@ -230,7 +230,7 @@ def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) 
         raise ImageryError(
             f"{uri} has {', '.join(sorted(types))} values",
             expected="8 bit, or a scale",
-            remedy="add scale: {min: ..., max: ...} to the catalog entry",
+            remedy="add scale: auto, or {min: ..., max: ...}, to the catalog entry",
         )
 
 

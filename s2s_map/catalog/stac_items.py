@@ -87,10 +87,10 @@ def choose(items: Iterable[Item], entry: StacEntry) -> list[Item]:
     latest: dict[tuple[str, str], Item] = {}
     for item in sorted(items, key=_version):
         if cloud(item) <= entry.max_cloud:
-            latest[_tile(item), str(item["properties"].get("datetime"))[:16]] = item
+            latest[tile_of(item), str(item["properties"].get("datetime"))[:16]] = item
     groups: dict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in latest.values():
-        groups[_tile(item), str(item["properties"].get("sat:relative_orbit", ""))].append(item)
+        groups[tile_of(item), str(item["properties"].get("sat:relative_orbit", ""))].append(item)
     taken = [
         item
         for group in groups.values()
@@ -129,7 +129,8 @@ def digest(items: Sequence[Item]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _tile(item: Item) -> str:
+def tile_of(item: Item) -> str:
+    """Return the MGRS tile of an item, or where its pixels lie."""
     properties = item["properties"]
     code = properties.get("grid:code") or properties.get("s2:mgrs_tile")
     if code:

@@ -79,15 +79,20 @@ def check_command(
         str | None,
         typer.Option(metavar="LON,LAT", help="Where to read; the middle of the imagery if not."),
     ] = None,
+    model: Annotated[
+        str, typer.Option(help="Model whose training imagery the colours are compared with.")
+    ] = "s2s-mini",
 ) -> None:
     """Try a source with one small read and say what works, a line for each step."""
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.imagery.checking import check_source
+    from s2s_map.models.registry import model_card
 
+    seen = model_card(model).seen
     entry = get_entry(name, load_catalog(catalog or []))
     console = Console()
     broken = 0
-    for works, what in check_source(entry, None if at is None else _place(at)):
+    for works, what in check_source(entry, None if at is None else _place(at), seen):
         broken += not works
         mark = ("ok", "green") if works else ("failed:", "red")
         console.print(styled(mark, f" {what}"), soft_wrap=True)

@@ -68,6 +68,9 @@ def build_command(
         seed=seed,
     )
     imagery = open_source(get_entry(source, load_catalog(catalog or [])))
+    if imagery.needs_measuring and imagery.coverage and not imagery.needs_freezing:
+        # Once, of all of it: pictures of different places share a scale. Others say what to write.
+        imagery = imagery.measured(imagery.sample((-180.0, -80.0, 180.0, 84.0)), None)
     with resumable("the building of the data set"):
         built = build_dataset(rows, imagery, out, settings, threads=threads)
     counts = ", ".join(f"{count} {split}" for split, count in built.rows.items())

@@ -9,9 +9,11 @@ import typer
 from rich.table import Table
 
 from s2s_map.cli.console import Console, styled
+from s2s_map.cli.options import CatalogFiles
 
 if TYPE_CHECKING:
     from s2s_map.config.model import ModelCard, OriginCard
+    from s2s_map.config.seen import SeenImagery
 
 app = typer.Typer(help="Models by name.", no_args_is_help=True)
 
@@ -130,6 +132,7 @@ def show_command(
         ("weights", f"SHA-256 {card.sha256}"),
         ("input", f"{card.input_px} px, embeddings of {card.config.dim} numbers"),
         ("imagery", ", ".join(card.sensors)),
+        ("colours", "not known" if card.seen is None else _colours(card.seen)),
         ("pixels", "-" if gsd is None else f"{gsd[0]:g} to {gsd[1]:g} m"),
         ("patches", "-" if patch is None else f"{patch[0]:,.0f} to {patch[1]:,.0f} m"),
         ("softmax", f"temperature {card.softmax.temperature:g}: {card.softmax.source}"),
@@ -144,6 +147,62 @@ def show_command(
     ):
         table.add_row(key, value)
     console.print(table, highlight=False)
+
+
+@app.command("reference")
+def reference_command(
+    name: Annotated[str, typer.Argument(help="Name of a model, or its folder.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[IMAGE]...", help="8-bit red, green, blue images it was shown."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Catalog entry instead, read as a run reads it.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Run config instead: its source over its region.")
+    ] = None,
+    about: Annotated[
+        str | None, typer.Option(help="Which imagery it is and how it became 8 bit, for the card.")
+    ] = None,
+    catalog: CatalogFiles = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print it and leave the card as it is.")
+    ] = False,
+) -> None:
+    """Say in a model's card what imagery it saw: percentiles, deviation and a joint histogram.
+
+    Runs then compare their imagery with it, and `scale: match` brings imagery there.
+    """
+    from s2s_map.models.checkpoints import write_card
+    from s2s_map.models.registry import model_card, model_folder
+    from s2s_map.pipeline.reference import reference_of
+
+    card = model_card(name)
+    seen = reference_of(card, images or [], source, config, catalog or [], about)
+    console = Console(soft_wrap=True)
+    for colour, band in zip(("red", "green", "blue"), seen.bands, strict=True):
+        levels = " ".join(f"{level:.0f}" for level in band.percentiles)
+        console.print(
+            f"{colour}: mean {band.mean:g}, deviation {band.deviation:g}, percentiles {levels}",
+            highlight=False,
+        )
+    console.print(
+        f"{seen.pixels:,} pixels, {len(seen.joint)} of 512 cubes of colour, {seen.zeros:.2%} zeros",
+        highlight=False,
+    )
+    if dry_run:
+        return
+    if card.seen is not None:
+        console.print(f"replaced: {card.seen.source}", highlight=False, markup=False)
+    folder = model_folder(name)
+    write_card(folder, card.model_copy(update={"seen": seen}))
+    console.print(f"written to {folder}", highlight=False, markup=False)
+
+
+def _colours(seen: SeenImagery) -> str:
+    means = ", ".join(f"{b.mean:.0f} ± {b.deviation:.0f}" for b in seen.bands)
+    return f"{means} of 255 (red, green, blue): {seen.source}"
 
 
 def _origin(origin: OriginCard) -> str:

@@ -11,20 +11,23 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.config.run import load_run_config
     from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.folder import check_access, check_folder
-    from s2s_map.pipeline.freezing import thaw
+    from s2s_map.pipeline.freezing import is_frozen, thaw
     from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
     from s2s_map.pipeline.plan_warnings import sample_distance_warnings
+    from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
     check_settings(settings)
     check_access(job.output)
     job = thaw(job, finished_home(job.output))
-    # A search that is still to be made cannot be compared.
-    if not job.source.needs_freezing:
+    # What is still to be searched or measured cannot be compared.
+    if is_frozen(job):
         check_folder(job.output, job.identity())
     console = Console(soft_wrap=True)
     for line in sample_distance_warnings(job):
         console.print(f"note: {line}")
+    for remark in (*colour_remarks(job), *unseen_note(job)):
+        console.print(f"imagery: {remark}")
     console.print(f"{config} is valid")

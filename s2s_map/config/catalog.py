@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from s2s_map.config.checked import NoData
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.files import usable_path
-from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile, ValueScale
+from s2s_map.config.scale import SCALE_HELP, Scale, ValueScale, with_preset
+from s2s_map.config.sensor import SENSOR_PRESETS, SensorProfile
 from s2s_map.config.stac import StacEntry
 from s2s_map.config.times import parse_time
 from s2s_map.config.webtiles import XyzEntry
@@ -54,14 +55,26 @@ class RasterEntry(Entry):
     bands: tuple[Band, Band, Band] = Field(
         default=(1, 2, 3), description="Bands of red, green and blue, counted from 1."
     )
-    scale: ValueScale | None = Field(
+    scale: Scale | None = Field(
         default=None,
-        description="How source values become 0 to 255; leave out for 8-bit imagery as it is.",
+        description="How source values become 0 to 255; leave out for 8-bit imagery as it is. "
+        + SCALE_HELP,
     )
     nodata: NoData | None = Field(
         default=None,
         description="Source value of pixels without data, if the files do not say it themselves.",
     )
+
+    collar: Literal["mask", "keep"] = Field(
+        default="mask",
+        description="Pixels that are 0 in all three bands of a file without a mask or a no data "
+        "value, where such pixels form its rim. mask: no data, and a line says so; keep: ground.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_nodata(cls, data: object) -> object:
+        return with_preset(data)
 
     @field_validator("uri")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from s2s_map.config.checked import Class, NoData
 from s2s_map.config.entry import Entry
 from s2s_map.config.files import usable_path
-from s2s_map.config.sensor import ValueScale
+from s2s_map.config.scale import SCALE_HELP, Scale, with_preset
 from s2s_map.config.times import parse_time
 
 LATEST = "latest"
@@ -45,10 +45,11 @@ class ZarrEntry(Entry):
     crs: str | None = Field(
         default=None, description="CRS, such as EPSG:32632, if the store does not say it itself."
     )
-    scale: ValueScale | None = Field(
+    scale: Scale | None = Field(
         default=None,
         description="How values, after the store's own scale and offset, become 0 to 255. Left "
-        "out: the true colour of `stac` entries for an EOPF product; 8-bit imagery as it is.",
+        "out: the true colour of `stac` entries for an EOPF product; 8-bit imagery as it is. "
+        + SCALE_HELP,
     )
     nodata: NoData | None = Field(
         default=None,
@@ -64,6 +65,11 @@ class ZarrEntry(Entry):
         description="Classes of an EOPF product's scene classification that count as seen; [] "
         "takes everything.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_nodata(cls, data: object) -> object:
+        return with_preset(data)
 
     @field_validator("uri")
     @classmethod

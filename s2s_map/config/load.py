@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from s2s_map.config.files import read_bounded
 from s2s_map.config.text import shown
@@ -129,18 +129,35 @@ def _key(part: int | str) -> str:
 
 def _schema_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
+    union: Any = None
     for part in path:
         if isinstance(part, int) or current is None:
             continue
         field = current.model_fields.get(part)
-        current = _schema_in(field.annotation) if field else None
+        if field is None and union is not None:
+            # The tag of one of several schemas.
+            current, union = _tagged(union, part), None
+            continue
+        union = field.annotation if field else None
+        current = _schema_in(union) if field else None
     return current
+
+
+def _tagged(annotation: Any, tag: str) -> type[BaseModel] | None:
+    inner = get_args(getattr(annotation, "__value__", annotation))
+    if any(isinstance(one, Tag) and one.tag == tag for one in inner):
+        return _schema_in(annotation)
+    for one in inner:
+        found = _tagged(one, tag)
+        if found is not None:
+            return found
+    return None
 
 
 def _schema_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in get_args(annotation):
+    for inner in get_args(getattr(annotation, "__value__", annotation)):
         found = _schema_in(inner)
         if found is not None:
             return found

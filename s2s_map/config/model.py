@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from s2s_map.config.checked import Checked, Count, Metres
+from s2s_map.config.seen import SeenImagery
 
 type Hertz = Annotated[float, Field(ge=0, le=384_000)]
 type Share = Annotated[float, Field(ge=0, le=1)]
@@ -379,6 +380,10 @@ class ModelCard(Checked):
         default=None, description="What the weights were converted from; None: they were not."
     )
     limits: tuple[str, ...] = Field(default=(), description="What it is not and cannot do.")
+    seen: SeenImagery | None = Field(
+        default=None,
+        description="Colours of the imagery it was trained on; None: not known.",
+    )
 
     @property
     def input_px(self) -> int:

@@ -1,4 +1,4 @@
-"""What the model is told about a source's scale, and how its values become 8 bit."""
+"""What the model is told about a source's scale."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ SENSOR_PRESETS: dict[str, dict[str, float]] = {
     "landsat": {"gsd_m": 30.0, "patch_m": 2560.0},
 }
 """Sensor profiles by name: 256 px at 10 m, 300 px at 0.6 m, 256 px at 0.2 m, 2,560 m at 30 m."""
-
-
-_NEAREST = 1e-6
 
 
 class SensorProfile(Checked):
@@ -44,20 +41,3 @@ class SensorProfile(Checked):
         except (TypeError, ValueError):
             raise ValueError("patch_px and gsd_m are numbers") from None
         return fields
-
-
-class ValueScale(Checked):
-    """How source values become 8 bit: 255 * ((v - min) / (max - min)) ** (1 / gamma), clipped."""
-
-    min: float = Field(ge=-1e12, le=1e12, description="Source value that becomes 0.")
-    max: float = Field(ge=-1e12, le=1e12, description="Source value that becomes 255.")
-    gamma: float = Field(
-        default=1.0, ge=0.01, le=100, description="Gamma; above 1 brightens dark parts."
-    )
-
-    @model_validator(mode="after")
-    def _check_order(self) -> ValueScale:
-        # Nearer together, values could not be told apart as they are computed with, in 32 bits.
-        if not self.max - self.min > _NEAREST * max(abs(self.min), abs(self.max)):
-            raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
-        return self

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from s2s_map.config.checked import Checked, Class
 from s2s_map.config.entry import Entry, OnMissing
-from s2s_map.config.sensor import ValueScale
+from s2s_map.config.scale import PRESETS, SCALE_HELP, Scale, ValueScale
 from s2s_map.config.times import parse_time
 
 TRUE_COLOUR = ValueScale(min=0.0, max=0.5, gamma=1.5)
@@ -65,9 +65,11 @@ class StacEntry(Entry):
         description="median: of all clear scenes, band by band. best: the one scene, by class, "
         "then by the cloud of its tile.",
     )
-    scale: ValueScale = Field(
+    scale: Scale = Field(
         default=TRUE_COLOUR,
-        description="How surface reflectance, 0 to 1, becomes 0 to 255.",
+        description="How surface reflectance, 0 to 1, becomes 0 to 255: "
+        + SCALE_HELP.partition(", or a product")[0]
+        + ".",
     )
     pixel_m: float = Field(
         default=10.0, ge=0.001, le=100_000, description="Pixel of the bands, metres."
@@ -82,6 +84,15 @@ class StacEntry(Entry):
         description="What to do where a scene that was found cannot be read. nodata: go on with "
         "the others and list it; fail: stop.",
     )
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _no_preset(cls, value: object) -> object:
+        if isinstance(value, str) and value in PRESETS:
+            raise ValueError(
+                "these scenes become reflectance by themselves; numbers, auto or match"
+            )
+        return value
 
     @field_validator("url", "token_url")
     @classmethod

@@ -94,6 +94,7 @@ class TrainConfig(Checked):
     )
     model: ModelConfig = Field(description="Sizes of the network.")
     scenes: tuple[TrainScene, ...] = Field(min_length=1, description="Where patches come from.")
+    stretch: str = Field("as prepared", description="How the scenes became 8 bit, for the card.")
     augment: AugmentConfig = Field(
         default_factory=AugmentConfig, description="Random changes of the patches."
     )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.catalog.scene import Scene
-from s2s_map.config.catalog import RasterEntry, ValueScale
+from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.scale import Scale
 from s2s_map.imagery.chunks import read_native
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import (
@@ -61,7 +62,7 @@ def read_aligned(
 
 
 def resample_aligned(
-    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: ValueScale | None
+    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: Scale | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Resample an aligned scene, of which `fetch` returns rows and columns, to 8 bit.
 
@@ -93,7 +94,7 @@ def _parts(window: PixelWindow, down: float, across: float) -> Iterator[PixelWin
 
 
 def _resample_part(
-    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: ValueScale | None
+    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: Scale | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)

@@ -12,7 +12,10 @@ from s2s_map.catalog.environment import check_environment
 from s2s_map.catalog.projecting import LONLAT, project
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import CatalogEntry
+from s2s_map.config.scale import MeasuredScale, written
+from s2s_map.config.seen import SeenImagery
 from s2s_map.errors import S2SMapError
+from s2s_map.imagery.judging import judge
 from s2s_map.imagery.source import Source, open_source
 
 ANYWHERE = (8.54, 47.37)
@@ -22,12 +25,17 @@ _SIDE_PX = 128
 Check = tuple[bool, str]
 
 
-def check_source(entry: CatalogEntry, at: tuple[float, float] | None = None) -> Iterator[Check]:
+def check_source(
+    entry: CatalogEntry,
+    at: tuple[float, float] | None = None,
+    seen: SeenImagery | None = None,
+) -> Iterator[Check]:
     """Yield whether each step works, and what was found; ends at the first that does not.
 
     Args:
         entry: The catalog entry.
         at: Longitude and latitude to read at; the middle of the first scene if None.
+        seen: What the model saw that the colours are compared with.
     """
     try:
         check_environment(entry)
@@ -37,11 +45,21 @@ def check_source(entry: CatalogEntry, at: tuple[float, float] | None = None) -> 
         yield True, f"opens: {source.describe()}"
         lon, lat = at or _middle(source)
         source = source.over((lon, lat, lon, lat))
+        area = (lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01)
         if source.needs_freezing:
-            source = source.freeze((lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01))
+            source = source.freeze(area)
             yield True, f"network: the search answers with {source.describe()}"
         yield True, f"CRS: {_crs(source)}"
+        sample = source.sample(area)
+        source = source.measured(sample, seen)
+        if isinstance(source.scale, MeasuredScale):
+            yield True, f"scale: measured as {written(source.scale)}"
         yield from _read(source, lon, lat)
+        remarks = [*source.remarks, *judge(sample, source.scale, seen)]
+        for remark in remarks:
+            yield True, f"colours: {remark}"
+        if seen is not None and not remarks:
+            yield True, f"colours: like what the model saw ({seen.source})"
     except S2SMapError as error:
         yield False, str(error)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from rasterio.windows import Window
 from s2s_map.catalog.handles import Version, lent_raster, version_of
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.imagery.collars import has_masked_collar
 
 KEPT_BYTES = 128_000_000
 """Chunks kept by this process, decoded."""
@@ -140,11 +142,14 @@ def read_native(
         for col in range(cols.start // wide, -(-cols.stop // wide))
     ]
 
+    # Before a file is lent: it may have to be looked at.
+    nodata = void_of(scene, entry)
+
     def load(missing: list[Place]) -> dict[Place, Chunk]:
         with lent_raster(scene.uri) as source:
-            return _load(source, missing, (high, wide), entry)
+            return _load(source, missing, (high, wide), entry.bands, nodata)
 
-    keys = [(scene.uri, version, entry.bands, entry.nodata, place) for place in places]
+    keys = [(scene.uri, version, entry.bands, nodata, place) for place in places]
     chunks = _cache.get(keys, load)
     shape = (rows.stop - rows.start, cols.stop - cols.start)
     values = np.empty((3, *shape), dtype=np.float32)
@@ -174,7 +179,11 @@ def _chunk_shape(scene: Scene, version: Version) -> Place:
 
 
 def _load(
-    source: DatasetReader, missing: list[Place], shape: Place, entry: RasterEntry
+    source: DatasetReader,
+    missing: list[Place],
+    shape: Place,
+    bands: tuple[int, int, int],
+    nodata: float | None,
 ) -> dict[Place, Chunk]:
     high, wide = shape
     loaded: dict[Place, Chunk] = {}
@@ -183,7 +192,8 @@ def _load(
         top, left = rows.start * high, cols.start * wide
         height = min(rows.stop * high, source.height) - top
         width = min(cols.stop * wide, source.width) - left
-        values, observed = _read(source, Window(left, top, width, height), entry)
+        window = Window(left, top, width, height)
+        values, observed = read_values(source, window, bands, nodata)
         for row in range(rows.start, rows.stop):
             for col in range(cols.start, cols.stop):
                 y, x = row * high - top, col * wide - left
@@ -216,11 +226,39 @@ def _rectangles(places: list[Place]) -> Iterator[tuple[slice, slice]]:
         yield rows, slice(first, stop)
 
 
-def _read(
-    source: DatasetReader, window: Window, entry: RasterEntry
+def void_of(scene: Scene, entry: RasterEntry) -> float | None:
+    """Return the value of pixels without data that the file itself does not declare.
+
+    The entry's, or 0 for a file with a collar of zeros.
+    """
+    if entry.nodata is None and has_masked_collar(scene, entry):
+        return 0.0
+    return entry.nodata
+
+
+def read_values(
+    source: DatasetReader,
+    window: Window,
+    bands: tuple[int, int, int],
+    nodata: float | None,
+    shape: Place | None = None,
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
-    values = source.read(list(entry.bands), window=window)
-    nodata = entry.nodata if entry.nodata is not None else source.nodata
+    """Read a window of an open file.
+
+    Args:
+        source: The file.
+        window: The window.
+        bands: Bands of red, green and blue, counted from 1.
+        nodata: Value of pixels without data; what the file says if None.
+        shape: Rows and columns to return, the nearest pixels; all if None.
+
+    Returns:
+        Values (3, rows, columns), and where they are data; None for everywhere.
+    """
+    how: dict[str, Any] = {"window": window, **({} if shape is None else {"out_shape": shape})}
+    many = {**how, **({} if shape is None else {"out_shape": (3, *shape)})}
+    values = source.read(list(bands), **many)
+    nodata = nodata if nodata is not None else source.nodata
     observed: NDArray[np.bool_] | None = None
     if nodata is not None:
         # A pixel is void where all bands are: a black band of dark water is not.
@@ -230,9 +268,9 @@ def _read(
         alpha = 1 + source.colorinterp.index(ColorInterp.alpha)
         kind = np.dtype(source.dtypes[alpha - 1])
         opaque = np.iinfo(kind).max if kind.kind in "ui" else 1
-        observed = source.read(alpha, window=window) > opaque / 2
-    elif MaskFlags.all_valid not in source.mask_flag_enums[entry.bands[0] - 1]:
-        observed = source.read_masks(entry.bands[0], window=window) > 0
+        observed = source.read(alpha, **how) > opaque / 2
+    elif MaskFlags.all_valid not in source.mask_flag_enums[bands[0] - 1]:
+        observed = source.read_masks(bands[0], **how) > 0
     if values.dtype.kind == "f":
         finite = np.isfinite(values).all(axis=0)
         observed = finite if observed is None else observed & finite

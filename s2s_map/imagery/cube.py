@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
@@ -16,18 +18,23 @@ from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.unchanged import Snapshot, folder_stamp
 from s2s_map.catalog.uris import check_uri, is_remote
+from s2s_map.catalog.zarr_group import zarr_errors
 from s2s_map.config.catalog import stated_nodata
 from s2s_map.config.cube import LATEST, ZarrEntry
+from s2s_map.config.scale import dumped
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.cube_zone import CubeZone
 from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
+from s2s_map.imagery.sample import Sample, squares, thinned
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.redaction import redacted
 
 SCHEMA = 1
 _RECORD = "s2s_map:times"
+# Stores of which a sample is taken at most, and the squares read.
+_SAMPLED, _SQUARE_PX = 16, 128
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,17 @@ class ZarrSource(Source):
         # They may have filled what is not seen here.
         return replace(block, holes=(*self.missing, *block.holes))
 
+    def sample(self, area: LonLatBounds) -> Sample:
+        """Return some pixels of all the stores, wherever the area lies: neighbours agree."""
+        found = []
+        for cube in self.cubes[:: math.ceil(len(self.cubes) / _SAMPLED)]:
+            zone = CubeZone(cube, self.entry)
+            for rows, cols in squares(cube.scene.shape, _SQUARE_PX, 3):
+                with zarr_errors(cube.uri):
+                    values, known = zone.values(rows, cols)
+                found.append(values[:, known])
+        return Sample(thinned(np.concatenate(found, axis=1)))
+
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the uncompressed bytes of source pixels that bounds touch, of all times."""
         return sum(
@@ -100,7 +118,7 @@ class ZarrSource(Source):
         entry = self.entry
         return {
             "cubes": [_cube_identity(cube) for cube in self.cubes],
-            "scale": None if entry.scale is None else entry.scale.model_dump(),
+            "scale": dumped(entry.scale),
             "nodata": stated_nodata(entry.nodata),
             "clear": list(entry.clear),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),

@@ -17,7 +17,7 @@ from s2s_map.catalog.cube import EOPF_CLASSES, Cube
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.zarr_group import open_dataset, open_group, zarr_errors
 from s2s_map.config.cube import ZarrEntry
-from s2s_map.config.sensor import ValueScale
+from s2s_map.config.scale import Scale
 from s2s_map.config.stac import TRUE_COLOUR
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.resampling import AVERAGE_FROM
@@ -110,7 +110,7 @@ class CubeZone:
         try:
             for strip in self._strips(rows, shape[1]):
                 with zarr_errors(self.cube.uri):
-                    values, known = self._values(strip, cols)
+                    values, known = self.values(strip, cols)
                 part = slice(strip.start - rows.start, strip.stop - rows.start)
                 pixels[:, part] = np.where(known, to_8bit(values, self._scale()), np.uint8(0))
                 seen[part] = known
@@ -119,7 +119,7 @@ class CubeZone:
             return *nothing, [Hole(error.found, redacted(self.cube.uri))]
         return pixels, seen, []
 
-    def _scale(self) -> ValueScale | None:
+    def _scale(self) -> Scale | None:
         if self.entry.scale is None and self.cube.is_eopf and not self.cube.is_8bit:
             return TRUE_COLOUR
         return self.entry.scale
@@ -134,7 +134,7 @@ class CubeZone:
         edges = [rows.start, *range(first + high, rows.stop, high), rows.stop]
         return [slice(a, b) for a, b in pairwise(edges)]
 
-    def _values(self, rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def values(self, rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return values (3, rows, columns) as float32, and where they were seen."""
         dataset = open_dataset(self.cube.uri, self.cube.group)
         stack = np.stack([self._band(dataset, i, rows, cols) for i in range(self._reads())])

@@ -16,12 +16,15 @@ from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.catalog.unchanged import FileStamp, Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
 from s2s_map.config.catalog import RasterEntry, stated_nodata
+from s2s_map.config.scale import dumped
 from s2s_map.errors import ImageryError
+from s2s_map.imagery.collars import has_masked_collar
 from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.read import read_block
-from s2s_map.imagery.source import Source
+from s2s_map.imagery.sample import Sample, sample_files
+from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.redaction import redacted
 
 
@@ -78,6 +81,10 @@ class RasterSource(Source):
         # They may have filled what is not seen here.
         return replace(block, holes=(*self.missing, *block.holes))
 
+    def sample(self, area: LonLatBounds) -> Sample:
+        """Return some pixels of all the files, wherever the area lies: neighbours agree."""
+        return sample_files(self.scenes, self.entry)
+
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the uncompressed bytes of source pixels that bounds touch."""
         return bytes_estimate(self.scenes, bounds, crs)
@@ -93,11 +100,24 @@ class RasterSource(Source):
             "scenes": [_scene_identity(scene) for scene in self.scenes],
             "sampled_sha256": self._sampled_sha256,
             "bands": list(entry.bands),
-            "scale": None if entry.scale is None else entry.scale.model_dump(),
+            "scale": dumped(entry.scale),
             "nodata": stated_nodata(entry.nodata),
             **({"order": entry.order} if entry.order != "declared" else {}),
             **({"missing": [hole.uri for hole in self.missing]} if self.missing else {}),
+            **self._collars(),
         }
+
+    def _collars(self) -> dict[str, Any]:
+        """Return which files have zeros around them that count as no data; nothing if none has."""
+        found = []
+        for scene in self.scenes:
+            try:
+                if self.entry.nodata is None and has_masked_collar(scene, self.entry):
+                    found.append(redacted(scene.uri).rsplit("/", 1)[-1])
+            except ImageryError:
+                if self.entry.on_missing == "fail":
+                    raise
+        return {"collars": found} if found else {}
 
     @cached_property
     def _sampled_sha256(self) -> str:

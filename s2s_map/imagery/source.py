@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
+import numpy as np
+import shapely
 from odc.geo.crs import CRS
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.catalog.coverage import Covers
+from s2s_map.catalog.projecting import LONLAT, project
 from s2s_map.catalog.unchanged import Snapshot
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
+from s2s_map.config.scale import MeasuredScale, Scale, is_measured
+from s2s_map.config.seen import SeenImagery
 from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.imagery.colours import measured_scale
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.requests import Requests
+from s2s_map.imagery.sample import Sample, thinned
 
 LonLatBounds = tuple[float, float, float, float]
+
+_SQUARE_PX = 128
 
 type Read = tuple[Bounds, tuple[int, int]]
 """Bounds in metres, and pixels in rows and columns, of a rectangle to read."""
@@ -109,6 +119,69 @@ class Source(ABC):
             crs: Projected CRS in metres.
         """
         return None
+
+    def sample(self, area: LonLatBounds) -> Sample:
+        """Return some pixels as stored, before `scale:`; after `freeze`.
+
+        Here: four squares of the area, as they are read for the model.
+
+        Args:
+            area: (west, south, east, north) in degrees; west > east across the antimeridian.
+
+        Raises:
+            ImageryError: For imagery that cannot be read.
+        """
+        west, south, east, north = area
+        width = (east - west) % 360.0 or (360.0 if east > west else 0.0)
+        crs = CRS.utm((west + width / 2.0 + 180.0) % 360.0 - 180.0, (south + north) / 2.0)
+        pixel = self.entry.sensor.gsd_m
+        half = pixel * _SQUARE_PX / 2.0
+        found = []
+        for i, j in ((1, 1), (1, 3), (3, 1), (3, 3)):
+            lon = (west + width * j / 4.0 + 180.0) % 360.0 - 180.0
+            there = project(shapely.Point(lon, south + (north - south) * i / 4.0), LONLAT, crs)
+            x, y = (round(v / pixel) * pixel for v in (there.centroid.x, there.centroid.y))
+            bounds = (x - half, y - half, x + half, y + half)
+            block = self._read(bounds, (_SQUARE_PX, _SQUARE_PX), crs)
+            found.append(block.pixels[:, block.valid].astype(np.float32))
+        return Sample(thinned(np.concatenate(found, axis=1)))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was found wrong with it when it was frozen, a line each."""
+        return ()
+
+    @property
+    def scale(self) -> Scale | None:
+        """How values become 8 bit; None for 8 bit as it is."""
+        scale: Scale | None = getattr(self.entry, "scale", None)
+        return scale
+
+    @property
+    def needs_measuring(self) -> bool:
+        """Whether the numbers of its `scale:` are still to be measured."""
+        return is_measured(self.scale)
+
+    def measured(self, sample: Sample, seen: SeenImagery | None) -> Self:
+        """Return the source with the numbers of its `scale:`, from a sample if they are missing.
+
+        Args:
+            sample: Pixels of it.
+            seen: What the model saw; `match` needs it.
+
+        Raises:
+            ConfigError: For `match` without it.
+            ImageryError: For too few pixels, or a band of one value.
+        """
+        asked = self.scale
+        if not is_measured(asked):
+            return self
+        return self.with_scale(measured_scale(asked, sample.values, seen))
+
+    def with_scale(self, scale: MeasuredScale) -> Self:
+        """Return the source with a scale whose numbers are known."""
+        entry = self.entry.model_copy(update={"scale": scale})
+        return replace(self, entry=entry)  # type: ignore[type-var]
 
     def snapshot(self) -> Snapshot:
         """Return what its files are like now, as far as it can be known at little cost."""

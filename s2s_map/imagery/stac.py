@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import shapely
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
@@ -18,17 +19,23 @@ from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.catalog.stac_items import Item, digest, epsg
 from s2s_map.catalog.stac_search import search_items
 from s2s_map.catalog.uris import is_remote
+from s2s_map.config.scale import dumped
 from s2s_map.config.stac import StacEntry
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
+from s2s_map.imagery.offsets import with_offsets
+from s2s_map.imagery.reflectance import OWN_OFFSET, QUANTIFICATION
+from s2s_map.imagery.sample import Sample, squares, thinned
 from s2s_map.imagery.source import LonLatBounds, Source
-from s2s_map.imagery.stac_zone import StacZone
+from s2s_map.imagery.stac_zone import StacZone, window_of
 from s2s_map.redaction import redacted
 
 SCHEMA = 1
 _BYTES_PER_PIXEL = 3 * 2 + 0.25
 # Orbits that see a place, on average: between one at the equator and three near the poles.
 _ORBITS = 1.6
+# Pixels of a sample, in those of the bands, and along a side of its squares.
+_COARSER, _SQUARE_PX = 4, 256
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,27 @@ class StacSource(Source):
             raise RuntimeError("a STAC source is read after it is frozen")
         return read_zones(self.zones, bounds, shape, crs)
 
+    def sample(self, area: LonLatBounds) -> Sample:
+        """Return reflectance of four squares of the area in each zone, composited."""
+        found = [np.zeros((3, 0), np.float32)]
+        west, south, east, north = area
+        for zone in self.zones:
+            box = project(shapely.box(west, south, max(west, east), north), LONLAT, zone.crs)
+            scene = zone.scene(self.entry.pixel_m * _COARSER)
+            window = window_of(scene, box.bounds) if is_finite(box) else None
+            if window is None:
+                continue
+            rows, cols = window
+            shape = rows.stop - rows.start, cols.stop - cols.start
+            for down, along in squares(shape, _SQUARE_PX, 2):
+                there = (
+                    slice(rows.start + down.start, rows.start + down.stop),
+                    slice(cols.start + along.start, cols.start + along.stop),
+                )
+                numbers, seen, _ = zone.numbers(scene, *there)
+                found.append(numbers[:, seen].astype(np.float32) / np.float32(QUANTIFICATION))
+        return Sample(thinned(np.concatenate(found, axis=1)))
+
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the bytes of all scenes over bounds; before the search, of as many as may be."""
         wanted = project(shapely.box(*bounds), CRS(crs), LONLAT)
@@ -100,7 +128,7 @@ class StacSource(Source):
             "items_sha256": None if self.items is None else digest(self.items),
             "clear": list(entry.clear),
             "composite": entry.composite,
-            "scale": entry.scale.model_dump(),
+            "scale": dumped(entry.scale),
             "pixel_m": entry.pixel_m,
         }
 
@@ -120,9 +148,22 @@ class StacSource(Source):
         return self.items is None
 
     def freeze(self, area: LonLatBounds) -> StacSource:
-        """Search, and keep what was found."""
+        """Search, and keep what was found, with offsets checked against the pixels."""
         interval, items = search_items(self.entry, area)
-        return self._with(interval, items, area)
+        return self._with(interval, with_offsets(items, self.entry), area)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Of how many scenes the pixels decide the offset, against their metadata."""
+        wrong = [item for item in self.items or () if OWN_OFFSET in item["properties"]]
+        if not wrong:
+            return ()
+        first = wrong[0]["properties"][OWN_OFFSET]
+        return (
+            f"the metadata of {len(wrong)} of {len(self.items or ())} scenes are wrong about the "
+            f"offset of 1,000, such as {wrong[0]['id']}: by its pixels it is {first}, which is "
+            "used",
+        )
 
     def frozen(self) -> dict[str, Any] | None:
         """Return a STAC item collection with what was asked."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from s2s_map.catalog.stac_items import Item
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.composite import composite
-from s2s_map.imagery.reflectance import boa_offset, corrected, true_colour
+from s2s_map.imagery.reflectance import boa_offset, corrected, taken_at, true_colour
 from s2s_map.redaction import redacted
 
 STRIP_BYTES = 256_000_000
@@ -87,13 +86,26 @@ class StacZone:
     def read(
         self, scene: Scene, rows: slice, cols: slice
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[Hole]]:
-        """Composite a window of `scene`, strip by strip.
+        """Composite a window of `scene` as 8-bit true colour.
 
         Returns:
             Pixels (3, rows, columns), the mask of what any scene saw, and scenes not read.
         """
+        numbers, seen, holes = self.numbers(scene, rows, cols)
+        colours = true_colour(numbers, self.entry.scale)
+        return np.where(seen, colours, np.uint8(0)), seen, holes
+
+    def numbers(
+        self, scene: Scene, rows: slice, cols: slice
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_], list[Hole]]:
+        """Composite a window of `scene`, strip by strip.
+
+        Returns:
+            10,000 times the reflectance (3, rows, columns), the mask of what any scene saw, and
+            scenes not read.
+        """
         height, width = rows.stop - rows.start, cols.stop - cols.start
-        pixels = np.zeros((3, height, width), dtype=np.uint8)
+        pixels = np.zeros((3, height, width), dtype=np.uint16)
         seen = np.zeros((height, width), dtype=np.bool_)
         holes: dict[Hole, None] = {}
         there = self._touching(scene, rows, cols)
@@ -106,19 +118,16 @@ class StacZone:
                 box = _window(scene, strip, cols)
                 loads = list(pool.map(self._load, there, [box] * len(there)))
                 holes.update(dict.fromkeys(load for load in loads if isinstance(load, Hole)))
+                part = slice(strip.start - rows.start, strip.stop - rows.start)
                 good = [load for load in loads if not isinstance(load, Hole)]
                 if not good:
                     continue
-                numbers, observed = composite(
+                pixels[:, part], seen[part] = composite(
                     np.stack([load[0] for load in good]),
                     np.stack([load[1] for load in good]),
                     self.entry.clear,
                     self.entry.composite,
                 )
-                part = slice(strip.start - rows.start, strip.stop - rows.start)
-                colours = true_colour(numbers, self.entry.scale)
-                pixels[:, part] = np.where(observed, colours, np.uint8(0))
-                seen[part] = observed
         return pixels, seen, list(holes)
 
     def _touching(self, scene: Scene, rows: slice, cols: slice) -> list[Item]:
@@ -178,7 +187,7 @@ class StacZone:
                 driver=ImageFileDriver(entry.url, entry.redirects_to),
                 stac_cfg={"*": {"assets": {"*": {"data_type": "uint16", "nodata": 0}}}},
             )
-        taken = datetime.fromisoformat(str(item["properties"]["datetime"]).replace("Z", "+00:00"))
+        taken = taken_at(item["properties"])
         numbers = [
             corrected(
                 loaded[name].to_numpy()[0],
@@ -187,6 +196,18 @@ class StacZone:
             for name in entry.assets.colours
         ]
         return np.stack(numbers), loaded[entry.assets.scl].to_numpy()[0].astype(np.uint8)
+
+
+def window_of(
+    scene: Scene, bounds: tuple[float, float, float, float]
+) -> tuple[slice, slice] | None:
+    """Return the rows and columns of a north-up scene under bounds; None if there are none."""
+    t = scene.transform
+    left, right = math.floor((bounds[0] - t.c) / t.a), math.ceil((bounds[2] - t.c) / t.a)
+    top, bottom = math.floor((bounds[3] - t.f) / t.e), math.ceil((bounds[1] - t.f) / t.e)
+    rows = slice(max(top, 0), min(bottom, scene.shape[0]))
+    cols = slice(max(left, 0), min(right, scene.shape[1]))
+    return (rows, cols) if rows.start < rows.stop and cols.start < cols.stop else None
 
 
 def _window(scene: Scene, rows: slice, cols: slice) -> GeoBox:

@@ -20,7 +20,8 @@ from rasterio.transform import from_origin
 from rasterio.warp import reproject, transform_bounds
 
 from s2s_map.catalog.scene import Scene
-from s2s_map.config.catalog import RasterEntry, ValueScale
+from s2s_map.config.catalog import RasterEntry
+from s2s_map.config.scale import Scale
 from s2s_map.imagery.aligned import Fetch
 from s2s_map.imagery.chunks import read_native
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow, square_side, squares_of
@@ -73,7 +74,7 @@ def resample_warped(
     window: PixelWindow,
     crs: CRS,
     fetch: Fetch,
-    scale: ValueScale | None,
+    scale: Scale | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Warp a scene, of which `fetch` returns rows and columns, to 8 bit.
 

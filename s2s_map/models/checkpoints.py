@@ -56,10 +56,27 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -
         partial.replace(folder / WEIGHTS_FILE)
     finally:
         partial.unlink(missing_ok=True)
-    partial = folder / f".{CARD_FILE}.{os.getpid()}"
-    partial.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / CARD_FILE)
+    write_card(folder, card)
     return card
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write a card into a model's folder, at once or not at all.
+
+    Raises:
+        ModelError: For a folder that cannot be written.
+    """
+    partial = folder / f".{CARD_FILE}.{os.getpid()}"
+    try:
+        partial.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(folder / CARD_FILE)
+    except OSError as error:
+        raise ModelError(
+            f"cannot write {folder / CARD_FILE}: {error.strerror or error}",
+            remedy="copy the model's folder to a place of your own and name that",
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_card(folder: Path) -> ModelCard:

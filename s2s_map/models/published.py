@@ -119,5 +119,7 @@ def published_card(
             f"Trained on patches of {low:g} to {high:g} m; other sizes are outside its experience.",
             "The GeoSound data it was trained on are for research only.",
             "English texts only.",
+            "Its colours are those of its imagery, as 8-bit pictures normalised by ImageNet's mean "
+            "and deviation; what they were is not known here, see docs/colours.md.",
         ),
     )

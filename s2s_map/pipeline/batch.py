@@ -26,7 +26,7 @@ from s2s_map.errors import (
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.batch_folder import KEEP_LOGS_S, BatchFolder, locked_batch
 from s2s_map.pipeline.folder import check_folder
-from s2s_map.pipeline.freezing import thaw
+from s2s_map.pipeline.freezing import is_frozen, thaw
 from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.holes import say_holes
 from s2s_map.pipeline.job import Job, resolve
@@ -129,7 +129,7 @@ def is_up_to_date(job: Job) -> bool:
         OutputError: If it holds something else.
     """
     job = thaw(job, finished_home(job.output))
-    if job.source.needs_freezing:
+    if not is_frozen(job):
         return False
     check_folder(job.output, job.identity())
     results = finished_results(job.output)

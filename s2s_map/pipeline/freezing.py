@@ -1,4 +1,4 @@
-"""Deciding once what a run reads: the search of an imagery source, kept beside the store."""
+"""Deciding once what a run reads: the search of a source, the numbers of its scale."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from s2s_map.catalog.environment import check_environment
+from s2s_map.config.scale import MatchScale, MeasuredScale, dumped
 from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
@@ -14,43 +17,72 @@ from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
 from s2s_map.redaction import cleaned
 
+_SCALE = "s2s_map:scale"
+
 
 def freeze(job: Job, home: OutputPath | None) -> Job:
-    """Return the job with its source frozen, from the search kept with embeddings if there is one.
+    """Return the job with its source frozen, by the `search.json` kept with embeddings, if any.
 
-    So a run that goes on, or is asked again later, uses the same scenes, although the API may
-    have more by then.
+    So a run that goes on, or is asked again later, uses the same scenes and the same scale,
+    although the API or a server may have more by then.
 
     Args:
         job: The job.
-        home: Where the embeddings lie; None: search anew.
+        home: Where the embeddings lie; None: search and measure anew.
 
     Raises:
         CatalogError: For an environment variable the source needs.
-        ImageryError: If the search fails or finds nothing.
+        ConfigError: For `scale: match` and a model whose card does not say what it saw.
+        ImageryError: If the search fails or finds nothing, or a sample cannot be read.
         StoreError: For a kept search that cannot be read.
     """
     check_environment(job.entry)
     if home is not None:
         job = thaw(job, home)
-    if not job.source.needs_freezing:
+    if job.source.needs_freezing:
+        job = replace(job, source=job.source.freeze(job.outline.extent.bounds))
+    return measured(job)
+
+
+def measured(job: Job) -> Job:
+    """Return the job with the numbers of its source's scale, from a sample if they are missing.
+
+    Raises:
+        ConfigError: For `scale: match` and a model whose card does not say what it saw.
+        ImageryError: If the sample cannot be read.
+    """
+    if not job.source.needs_measuring:
         return job
-    return replace(job, source=job.source.freeze(job.outline.extent.bounds))
+    sample = job.source.sample(job.outline.extent.bounds)
+    return replace(job, source=job.source.measured(sample, job.card.seen))
+
+
+def is_frozen(job: Job) -> bool:
+    """Return whether nothing of what a job reads is still to be decided."""
+    return not (job.source.needs_freezing or job.source.needs_measuring)
 
 
 def thaw(job: Job, home: OutputPath) -> Job:
     """Return the job with its source as the search kept with embeddings left it, if there is one.
 
-    Nothing is searched: without a search of the same kind the source still needs freezing.
+    Nothing is searched or measured: without a search of the same kind the source still needs
+    freezing.
 
     Raises:
         StoreError: For a kept search that cannot be read.
     """
-    if not job.source.needs_freezing:
+    if is_frozen(job):
         return job
     kept = _kept(home)
-    source = None if kept is None else job.source.thaw(kept, job.outline.extent.bounds)
-    return job if source is None else replace(job, source=source)
+    if kept is None:
+        return job
+    if job.source.needs_freezing:
+        source = job.source.thaw(kept, job.outline.extent.bounds)
+        if source is None:
+            return job
+        job = replace(job, source=source)
+    scale = _kept_scale(job, kept)
+    return job if scale is None else replace(job, source=job.source.with_scale(scale))
 
 
 def keep_search(job: Job, home: OutputPath) -> None:
@@ -59,11 +91,27 @@ def keep_search(job: Job, home: OutputPath) -> None:
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
-    record = job.source.frozen()
-    if record is None:
+    record = job.source.frozen() or {}
+    scale = job.source.scale
+    if isinstance(scale, MeasuredScale) and scale.asked is not None:
+        record = {**record, _SCALE: dumped(scale)}
+    if not record:
         return
     with replacing_file(home / names.SEARCH) as partial:
         partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "\n", "utf-8")
+
+
+def _kept_scale(job: Job, kept: dict[str, Any]) -> MeasuredScale | None:
+    """Return the scale of a kept search, if it was measured for the same question."""
+    if not job.source.needs_measuring or _SCALE not in kept:
+        return None
+    try:
+        scale = MeasuredScale.model_validate(kept[_SCALE])
+    except ValidationError:
+        return None
+    seen, asked = job.card.seen, job.source.scale
+    wanted = seen.sha256 if isinstance(asked, MatchScale) and seen is not None else ""
+    return scale if scale.asked == asked and scale.reference == wanted else None
 
 
 def _kept(home: OutputPath) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.errors import OutputMismatchError, StoreError
 from s2s_map.pipeline import folder as names
-from s2s_map.pipeline.freezing import thaw
+from s2s_map.pipeline.freezing import is_frozen, thaw
 from s2s_map.pipeline.generations import (
     finished_home,
     finished_results,
@@ -43,7 +43,7 @@ def begun_before(job: Job) -> tuple[Job, OutputPath] | None:
             continue
         try:
             frozen = thaw(job, home)
-            if frozen.source.needs_freezing:
+            if not is_frozen(frozen):
                 continue
             names.check_folder(out, frozen.identity(), home)
             state = names.open_ledger(home).state()

@@ -20,6 +20,7 @@ from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.names import RECORD
+from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 from s2s_map.tiling.projections import TRUE_AREA, area_error
 from s2s_map.tiling.splitting import SplitBox, split_boxes
 
@@ -68,6 +69,7 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
         *_webtiles(job),
         *_outside(job),
         *_temporary_disk(job),
+        *(f"imagery: {remark}" for remark in (*colour_remarks(job), *unseen_note(job))),
     )
 
 

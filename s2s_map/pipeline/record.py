@@ -75,6 +75,7 @@ class RunRecord:
         asked: How to ask every layer again, by name.
         files: Every file of the results but ``run.json``, by name.
         embeddings_sha256: Of the checksums of the blocks that the maps were made from.
+        remarks: What is off with the colours of the imagery, a line each.
         last_concept: The layer that `query` added last; not written.
         replaced_last: Whether that replaced a layer of its name; not written.
     """
@@ -97,6 +98,7 @@ class RunRecord:
     asked: dict[str, Asked] = field(default_factory=dict)
     files: dict[str, FileEntry] = field(default_factory=dict)
     embeddings_sha256: str = ""
+    remarks: tuple[str, ...] = ()
     last_concept: str | None = None
     replaced_last: bool = False
 
@@ -178,6 +180,7 @@ class RunRecord:
             "holes": [asdict(hole) for hole in self.holes],
             "made_with": [asdict(making) for making in self.made_with],
             "embeddings_sha256": self.embeddings_sha256,
+            "remarks": list(self.remarks),
             "timings_s": self.timings,
             "software": dict(self.software),
             "machine": dict(self.machine),
@@ -224,6 +227,7 @@ def read_record(path: OutputPath) -> RunRecord:
             asked={name: _asked(how) for name, how in content.get("asked", {}).items()},
             files=read_files(content.get("files")),
             embeddings_sha256=content.get("embeddings_sha256", ""),
+            remarks=tuple(content.get("remarks", ())),
         )
     except FileNotFoundError:
         raise StoreError(f"no finished run at {path.parent}", remedy=remedy) from None

@@ -44,6 +44,7 @@ from s2s_map.pipeline.plan import long_run
 from s2s_map.pipeline.plan_warnings import sample_distance_warnings
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord, read_record
+from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.retrying import check_mended, take_back
 from s2s_map.pipeline.scoring import Questions, encode_questions
 from s2s_map.pipeline.stages import Stages
@@ -114,6 +115,7 @@ def run(
     job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
     record = _record_of(job, watch)
+    record.remarks = _remarks(job, watch)
     with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
@@ -135,8 +137,9 @@ def run(
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             drop_replaced(store, ledger, watch)
-            earlier = _earlier(job, store, record, questions, model, watch, anew=home != finished)
-            questions, kept = earlier
+            questions, kept = _earlier(
+                job, store, record, questions, model, watch, anew=home != finished
+            )
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             stages = Stages(
                 job,
@@ -159,7 +162,7 @@ def run(
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
                 with record.timed("write"):
-                    stages.check_undisturbed()
+                    lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
                     write_results(
@@ -249,6 +252,14 @@ def _say_outdated(
             f"blocks were embedded since {', '.join(kept)} was asked: that is kept as it was; "
             f"ask it again with s2s-map query {out}"
         )
+
+
+def _remarks(job: Job, watch: Reporter) -> tuple[str, ...]:
+    """Note what is off with the colours of the imagery, and return it."""
+    remarks = colour_remarks(job, network=True)
+    for remark in (*remarks, *unseen_note(job)):
+        watch.note(f"imagery: {remark}")
+    return remarks
 
 
 @contextmanager

@@ -147,6 +147,7 @@ def write_results(
             provenance.attribution,
             provenance.run,
             len(layers) * len(slots),
+            record.remarks,
         )
         reporter.advance(1)
         beside = {**file_entries(results), **_of_preview(folder)}

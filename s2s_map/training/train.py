@@ -27,6 +27,7 @@ from s2s_map.training.batches import PatchBatches
 from s2s_map.training.module import SoundscapeModule
 from s2s_map.training.progress import LogLosses
 from s2s_map.training.scenes import TrainingScene
+from s2s_map.training.seen import seen_of
 from s2s_map.training.texts import CaptionFile, encode_texts
 from s2s_map.training.validate import Validation, validate
 
@@ -135,7 +136,9 @@ def train(config: TrainConfig, encoder: TextEncoder | None = None) -> Path:
     log.info("trained in %.0f s", seconds)
     network.eval()
     result = validate(network, config, prepared.captions, encoder)
-    save_model(config.output, network, make_card(config, result, seconds), half=True)
+    card = make_card(config, result, seconds)
+    card = card.model_copy(update={"seen": seen_of(config, prepared.scenes)})
+    save_model(config.output, network, card, half=True)
     return config.output
 
 

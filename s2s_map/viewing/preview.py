@@ -73,6 +73,7 @@ def draw_preview(
     attribution: str,
     title: str,
     count: int | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Draw the imagery and every layer as small maps of one size, with legends and a scale bar.
 
@@ -88,6 +89,7 @@ def draw_preview(
         attribution: Whose imagery and model, for the line at the bottom.
         title: Heading.
         count: How many maps there are, if more than are given.
+        remarks: What is off with the imagery, printed before the other notes.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
@@ -104,7 +106,11 @@ def draw_preview(
             ["Imagery", *(one.title for one in maps[:MOST_MAPS])],
             title,
             _subtitle(grid),
-            [_note(len(maps) if count is None else count), attribution],
+            [
+                *(f"Imagery: {remark}" for remark in remarks),
+                _note(len(maps) if count is None else count),
+                attribution,
+            ],
         )
         figure = _figure(layout)
         _draw_imagery(figure, layout.panels[0], imagery, grid)

@@ -99,7 +99,7 @@ def test_vague_and_obscured_places_are_left_out_and_named(tmp_path: Path) -> Non
 def test_two_species_are_refused(tmp_path: Path) -> None:
     table = tmp_path / "two.csv"
     table.write_text("scientificName,lon,lat\nCrex crex,10,50\nBubo bubo,11,50\n")
-    with pytest.raises(DataError, match="2 species .* Bubo bubo and Crex crex; .* keep the rows"):
+    with pytest.raises(DataError, match=r"2 species .* Bubo bubo and Crex crex; .* keep the rows"):
         read_points(table)
 
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from s2s_map.catalog.signing import signed
-from s2s_map.config.sensor import ValueScale
+from s2s_map.config.scale import ValueScale
 from s2s_map.config.stac import TRUE_COLOUR, resolve_time
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.composite import composite

@@ -101,7 +101,11 @@ def deleted(path: Path) -> None:
 
 def swapped(path: Path) -> None:
     """With a file of the same kind, of which there are several."""
-    others = {"0": OTHER, "zarr.json": "embeddings.zarr/x/zarr.json"}
+    others = {
+        "0": OTHER,
+        "store_id": "embeddings.zarr/x/zarr.json",
+        "zarr.json": "embeddings.zarr/x/zarr.json",
+    }
     root = next(p for p in path.parents if p.name == "embeddings.zarr").parent
     other = root / others[path.name]
     if other == path:
@@ -116,6 +120,7 @@ FILES_THERE = (
     SHARD,
     "embeddings.zarr/zarr.json",
     "embeddings.zarr/embedding/zarr.json",
+    "embeddings.zarr/embedding/store_id",
     "embeddings.zarr/x/c/0",
     "embeddings.zarr/spatial_ref/zarr.json",
 )

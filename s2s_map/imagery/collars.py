@@ -1,0 +1,82 @@
+"""Fill around a scene that nothing declares: pixels of 0 in all bands along its rim.
+
+Level-1 scenes lie askew in their file, and what is beside them is 0 without a no data value.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from s2s_map.catalog.handles import Version, lent_raster, version_of
+from s2s_map.catalog.scene import Scene
+from s2s_map.config.catalog import RasterEntry
+
+LEAST_SHARE = 0.001
+"""Of a file's pixels; less is no collar."""
+
+# Rows that are looked at, and how long a run of zeros at their ends must be, in pixels.
+_ROWS, _RUN_PX = 48, 8
+
+_shares: dict[tuple[str, Version, tuple[int, int, int]], float] = {}
+_lock = Lock()
+
+
+def collar_share(scene: Scene, entry: RasterEntry) -> float:
+    """Return which share of a file without any mask is a collar of zeros, 0 to 1.
+
+    48 rows are read, the first and the last among them, once by each process; the same file gives
+    the same share in all of them.
+
+    Args:
+        scene: The file.
+        entry: Its catalog entry: bands and nodata.
+
+    Raises:
+        ImageryError: For a file that cannot be read.
+    """
+    if scene.valid != "all":
+        return 0.0
+    key = (scene.uri, version_of(scene.uri), entry.bands)
+    with _lock:
+        known = _shares.get(key)
+    if known is None:
+        with lent_raster(scene.uri) as source:
+            known = _measure(source, entry.bands)
+        with _lock:
+            _shares[key] = known
+    return known
+
+
+def has_masked_collar(scene: Scene, entry: RasterEntry) -> bool:
+    """Return whether zeros of a file count as no data, because they are its collar."""
+    return entry.collar == "mask" and collar_share(scene, entry) >= LEAST_SHARE
+
+
+def run_share(zero: NDArray[np.bool_]) -> float:
+    """Return the share of rows' pixels in runs of zeros that begin at an end.
+
+    Args:
+        zero: Where pixels are 0 in all bands, shape (rows, columns).
+    """
+    width = zero.shape[1]
+    left = np.where(zero.all(axis=1), width, (~zero).argmax(axis=1))
+    right = np.where(zero.all(axis=1), 0, (~zero[:, ::-1]).argmax(axis=1))
+    runs = np.stack([left, right])
+    return float(np.where(runs >= min(_RUN_PX, width), runs, 0).sum() / zero.size)
+
+
+def _measure(source: DatasetReader, bands: tuple[int, int, int]) -> float:
+    if any(np.dtype(source.dtypes[band - 1]).kind not in "ui" for band in bands):
+        # Of measured values 0 is one like others.
+        return 0.0
+    rows = np.unique(np.linspace(0, source.height - 1, _ROWS).round().astype(int))
+    zero = []
+    for row in rows:
+        values = source.read(list(bands), window=Window(0, int(row), source.width, 1))
+        zero.append(~values.any(axis=0)[0])
+    return run_share(np.stack(zero))
