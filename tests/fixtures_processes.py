@@ -34,6 +34,7 @@ IMPORTED = [
     "distributed",
     "distributed.cli.dask_scheduler",
     "distributed.cli.dask_worker",
+    "s2s_map.cli.app",
     "s2s_map.cli.main",
     "s2s_map.pipeline.run",
     "s2s_map.pipeline.dask_executor",

@@ -41,6 +41,8 @@ from s2s_map.pipeline.mending import (
 )
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.overwriting import added_layers, begun_before, home_for
+from s2s_map.pipeline.plan import long_run
+from s2s_map.pipeline.plan_warnings import sample_distance_warnings
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord, read_record
 from s2s_map.pipeline.remarks import colour_remarks, unseen_note
@@ -245,7 +247,10 @@ def _say_outdated(
 
 
 def _begun(job: Job, watch: Reporter) -> RunRecord:
-    """Begin the record of a job, with what is off with the colours of its imagery, noted."""
+    """Begin the record of a job, and note what is to be known before an hour of encoding."""
+    for line in (*sample_distance_warnings(job), long_run(job)):
+        if line:
+            watch.note(line)
     record = RunRecord.of(job)
     record.remarks = colour_remarks(job, network=True)
     for remark in (*record.remarks, *unseen_note(job)):
