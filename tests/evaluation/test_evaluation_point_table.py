@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_presences_and_bad_rows(tmp_path: Path) -> None:
-    text = "lon,lat,species\n8.5,47.4,a\nx,47,b\n8.6,91,c\n-190,10,d\n"
+    text = "lon,lat,note\n8.5,47.4,a\nx,47,b\n8.6,91,c\n-190,10,d\n"
     points = read_points(write(tmp_path / "p.csv", text))
     assert points.longitude.tolist() == [8.5, 170.0]
     assert points.present is None
