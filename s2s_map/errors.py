@@ -33,6 +33,10 @@ from s2s_map.redaction import redacted
 TEMPORARY = 75
 """Exit code of what may go well unchanged a while later: EX_TEMPFAIL of sysexits.h."""
 
+# Below 5,000 characters in all, from which logs and terminals cut the end, and that is the remedy.
+_LONGEST_FOUND, _LONGEST = 2400, 1200
+_LEFT_OUT = " [...] "
+
 
 class S2SMapError(Exception):
     """Base of all errors a user can cause or cure; its texts hold no secret.
@@ -47,9 +51,9 @@ class S2SMapError(Exception):
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
         # Redacted here, so that no text of a server leaves by whatever way an error is told.
-        self.found, self.expected, self.remedy = (
-            _one_line(redacted(text)) for text in (found, expected, remedy)
-        )
+        self.found = _one_line(redacted(found), _LONGEST_FOUND)
+        self.expected = _one_line(redacted(expected), _LONGEST)
+        self.remedy = _one_line(redacted(remedy), _LONGEST)
         parts = [self.found]
         if self.expected:
             parts.append(f"expected {self.expected}")
@@ -62,12 +66,19 @@ class S2SMapError(Exception):
         return _rebuild, (type(self), self.found, self.expected, self.remedy)
 
 
-def _one_line(text: str) -> str:
-    """Return a text without line breaks, and nothing in it that a terminal would obey."""
+def _one_line(text: str, longest: int) -> str:
+    """Return a text without line breaks, and nothing in it that a terminal would obey.
+
+    Of a longer one than anybody reads, its start and its end.
+    """
     line = " ".join(text.split())
-    if line.isascii() and line.isprintable():
+    if not (line.isascii() and line.isprintable()):
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    if len(line) <= longest:
         return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    end = longest // 4
+    start = line[: longest - end - len(_LEFT_OUT)].rstrip()
+    return f"{start}{_LEFT_OUT}{line[-end:].lstrip()}"
 
 
 def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) -> S2SMapError:

@@ -13,8 +13,8 @@ import pytest
 import typer
 import yaml
 
+from s2s_map.cli.app import app
 from s2s_map.cli.main import INTERRUPTED as STOPPED
-from s2s_map.cli.main import app
 from s2s_map.config.batch import load_batch
 from s2s_map.errors import TEMPORARY
 

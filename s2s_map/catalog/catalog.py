@@ -30,12 +30,13 @@ from s2s_map.config.catalog import (
 )
 from s2s_map.config.files import LONGEST_NAME, is_file, is_folder
 from s2s_map.config.load import parse_model, parse_yaml, read_yaml
+from s2s_map.config.run import CATALOG_FILE
 from s2s_map.config.text import shown, text_fault
 from s2s_map.errors import CatalogError, ImageryError
 from s2s_map.redaction import redacted, remember, remember_address
 from s2s_map.redaction.known import is_secret_name
 
-FILE_NAME = "data_catalog.yaml"
+FILE_NAME = CATALOG_FILE
 _SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt"}
 _MOST_ENTRIES = 10_000
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
@@ -62,11 +63,50 @@ def load_catalog(paths: Sequence[str | Path] = ()) -> Catalog:
         'public domain'
     """
     catalog: Catalog = {}
-    for path in _search_path(paths):
-        shipped = not isinstance(path, str) and path == shipped_catalog()
-        for name, entry in (_read_shipped() if shipped else _read_catalog(path)).items():
+    for _, entries in _catalogs(paths):
+        for name, entry in entries.items():
             catalog.setdefault(name, entry)
     return catalog
+
+
+def find_entry(
+    name: str, paths: Sequence[str | Path] = (), own: str | Path | None = None
+) -> tuple[CatalogEntry, Path | None]:
+    """Return an entry by name, and the local file that it stands in, None for another place.
+
+    Args:
+        name: The name.
+        paths: Catalog files that must exist, or http(s) addresses.
+        own: A further one, which comes after them and before the usual ones.
+
+    Raises:
+        CatalogError: For an unknown name; it suggests the nearest one and says where was looked.
+        ConfigError: For an entry that does not validate.
+    """
+    # An older run may name one that is gone; another that is given takes its place.
+    kept = [own] if own is not None and (not paths or is_file(Path(own))) else []
+    everywhere: Catalog = {}
+    looked: list[str] = []
+    for path, entries in _catalogs([*paths, *kept]):
+        if name in entries:
+            local = not isinstance(path, str) and path != shipped_catalog()
+            return entries[name], Path(path).absolute() if local else None
+        everywhere = {**entries, **everywhere}
+        looked.append("the shipped catalog" if path == shipped_catalog() else redacted(str(path)))
+    near = difflib.get_close_matches(name, everywhere, n=1, cutoff=0.5)
+    raise CatalogError(
+        f"no imagery source named {name!r} in {', '.join(looked)}",
+        expected=f"one of {', '.join(sorted(everywhere))}",
+        remedy=f"did you mean {near[0]!r}?"
+        if near
+        else f"put {FILE_NAME} beside the config, or name it with catalog: or --catalog",
+    )
+
+
+def _catalogs(paths: Sequence[str | Path]) -> Iterator[tuple[str | Path, Catalog]]:
+    for path in dict.fromkeys(_search_path(paths)):
+        shipped = not isinstance(path, str) and path == shipped_catalog()
+        yield path, _read_shipped() if shipped else _read_catalog(path)
 
 
 def get_entry(name: str, catalog: Catalog) -> CatalogEntry:
@@ -154,7 +194,7 @@ def _search_path(paths: Sequence[str | Path]) -> Iterator[str | Path]:
             continue
         path = Path(given)
         if not is_file(path):
-            raise CatalogError(f"no catalog file {path}", remedy="check --catalog")
+            raise CatalogError(f"no catalog file {path}", remedy="check --catalog, or catalog:")
         yield path
     config_home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     for path in (Path(FILE_NAME), Path(config_home) / "s2s-map" / FILE_NAME, shipped_catalog()):

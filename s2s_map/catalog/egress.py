@@ -32,6 +32,7 @@ from s2s_map.catalog.redirects import (
     literal,
 )
 from s2s_map.errors import ImageryError
+from s2s_map.redaction.logs import redact_logs
 
 _PIECE = 1 << 16
 _CONNECT_S = 15.0
@@ -90,6 +91,7 @@ class Egress:
     """
 
     def __init__(self, network: Network | None = None) -> None:
+        redact_logs()
         self._network = network or Network()
         self._word = secrets.token_hex(16)
         self._ports: dict[Route, int] = {}

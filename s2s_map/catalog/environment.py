@@ -40,7 +40,8 @@ def remember_variables(entry: Entry, environment: Mapping[str, str] | None = Non
     found = os.environ if environment is None else environment
     for name in entry.env:
         if not is_setting(name):
-            remember(name, found.get(name, ""))
+            # Workers have their own; what is put into addresses goes along with these.
+            remember(name, found.get(name, ""), sent=False)
 
 
 def expanded(text: str, entry: Entry, environment: Mapping[str, str] | None = None) -> str:
@@ -62,6 +63,8 @@ def expanded(text: str, entry: Entry, environment: Mapping[str, str] | None = No
                 expected="variables listed in its env: alone",
                 remedy=f"add {match[1]} to env:",
             )
+        if not is_setting(match[1]):
+            remember(match[1], found[match[1]])
         return found[match[1]]
 
     return _REFERENCE.sub(value, text)

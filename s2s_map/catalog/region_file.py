@@ -229,17 +229,25 @@ def _from_file(path: Path) -> tuple[BaseGeometry, CRS]:
 def _check_overlap(geometry: BaseGeometry, crs: CRS, scenes: Sequence[Covers]) -> None:
     if not scenes:
         return
-    for scene in scenes:
-        # In the scene's own CRS: it always fits there.
-        there = project(geometry, crs, scene.crs)
-        if not is_finite(there) or shapely.make_valid(there).intersects(scene.footprint):
-            return
+    if any(_overlaps(geometry, crs, scene) for scene in scenes):
+        return
     imagery = _lonlat_bounds([(scene.footprint, scene.crs) for scene in scenes])
     raise RegionError(
         f"the region at {_degrees(_lonlat_bounds([(geometry, crs)]))} lies outside the imagery at "
         f"{_degrees(imagery)}",
         remedy="the order is west, south, east, north; choose a region within the imagery",
     )
+
+
+def _overlaps(geometry: BaseGeometry, crs: CRS, scene: Covers) -> bool:
+    if survives(geometry, crs, scene.crs):
+        return bool(
+            shapely.make_valid(project(geometry, crs, scene.crs)).intersects(scene.footprint)
+        )
+    # Far away, or so large that a part of it has no place in the scene's CRS: the scene has one in
+    # that of the region.
+    there = project(scene.footprint, scene.crs, crs)
+    return not is_finite(there) or bool(shapely.make_valid(there).intersects(geometry))
 
 
 def _lonlat_bounds(shapes: Sequence[tuple[BaseGeometry, CRS]]) -> LonLatBounds:

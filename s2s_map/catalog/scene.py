@@ -185,6 +185,12 @@ def _check_on_earth(scene: Scene) -> None:
 
 
 def _check_georeferencing(dataset: rasterio.DatasetReader, uri: str) -> None:
+    if dataset.gcps[0] and dataset.transform.is_identity:
+        raise ImageryError(
+            f"{uri} has {len(dataset.gcps[0])} ground control points and no geotransform",
+            expected="a georeferenced raster",
+            remedy="warp it, for example with gdalwarp -t_srs EPSG:CODE FILE warped.tif",
+        )
     if dataset.crs is None or dataset.transform.is_identity:
         what = "CRS" if dataset.crs is None else "geotransform"
         raise ImageryError(

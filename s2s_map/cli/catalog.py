@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from s2s_map.cli.console import Console
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import CatalogFiles
 
 app = typer.Typer(help="Imagery sources by name.", no_args_is_help=True)
@@ -48,11 +47,11 @@ def show_command(
         value = getattr(entry, key)
         shown, without = shown_value(value, key)
         hidden |= without
-        table.add_row(key, "-" if value is None else escape(str(shown)), field.description or "")
+        table.add_row(key, "-" if value is None else str(shown), field.description or "")
     console.print(table, highlight=False)
     if hidden:
         console.print(
-            escape(
+            (
                 "[hidden]: what looks like a key is not shown. Keys do not belong into a catalog: "
                 "write ${NAME} in their place, list NAME in env:, and set the variable"
             ),
@@ -95,8 +94,8 @@ def check_command(
     broken = 0
     for works, what in check_source(entry, None if at is None else _place(at), seen):
         broken += not works
-        mark = "[green]ok[/]" if works else "[red]failed:[/]"
-        console.print(f"{mark} {escape(what)}", highlight=False, soft_wrap=True)
+        mark = ("ok", "green") if works else ("failed:", "red")
+        console.print(styled(mark, f" {what}"), soft_wrap=True)
     if broken:
         raise SystemExit(2)
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal
 
-from rich.markup import escape
-
-from s2s_map.cli.console import Console
+from s2s_map.cli.console import Console, styled
 from s2s_map.errors import S2SMapError
 
 State = Literal["ok", "no", "-"]
-_MARKS = {"ok": "[green]ok[/]", "no": "[red]no[/]", "-": "[dim]--[/]"}
+_MARKS = {"ok": ("ok", "green"), "no": ("no", "red"), "-": ("--", "dim")}
 
 
 def doctor_command() -> None:
@@ -21,7 +19,7 @@ def doctor_command() -> None:
     broken = 0
     for state, what in _checks():
         broken += state == "no"
-        console.print(f"{_MARKS[state]} {escape(what)}", highlight=False, soft_wrap=True)
+        console.print(styled(_MARKS[state], f" {what}"), soft_wrap=True)
     console.print("all well" if not broken else f"{broken} of these do not work", highlight=False)
     if broken:
         raise SystemExit(2)

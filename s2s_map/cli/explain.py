@@ -54,7 +54,7 @@ def explain_command(
         codes=codes,
         catalogs=paths,
     )
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     console.print(
         f"similarity {found.similarity:.3f} for the patch, {found.cell_similarity:.3f} in the map"
     )

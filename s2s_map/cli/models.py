@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from s2s_map.cli.console import Console
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import CatalogFiles
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _report(card: ModelCard) -> None:
         console.print(f"{origin.repository} at commit {origin.revision}", highlight=False)
     if origin is not None:
         console.print(f"{origin.file}: SHA-256 {origin.sha256}", highlight=False)
-    console.print(f"[bold]{card.name}[/]: {card.title}", highlight=False)
+    console.print(styled((card.name, "bold"), f": {card.title}"))
     console.print(f"licence {card.licence}: {card.attribution}", highlight=False)
 
 
@@ -123,7 +123,7 @@ def show_command(
 
     card = model_card(name)
     console = Console()
-    console.print(f"[bold]{card.name}[/]: {card.title}", highlight=False)
+    console.print(styled((card.name, "bold"), f": {card.title}"))
     table = Table(box=None, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")

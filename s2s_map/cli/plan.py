@@ -24,7 +24,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.config.run import load_run_config
     from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.job import resolve
-    from s2s_map.pipeline.plan import make_plan
+    from s2s_map.pipeline.plan import duration, make_plan
 
     settings = load_run_config(config)
     job = resolve(settings, catalog or [])
@@ -56,10 +56,10 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
             "to store",
             f"at most {decimal(plan.store_bytes)} embeddings, {decimal(plan.maps_bytes)} maps",
         ),
-        ("memory", f"about {decimal(plan.memory_bytes)}"),
+        ("memory", f"at most {decimal(plan.memory_bytes)}"),
         (
             "time",
-            f"about {_duration(plan.seconds)} to embed at {plan.rate:.0f} patches/s "
+            f"about {duration(plan.seconds)} to embed at {plan.rate:.0f} patches/s "
             "(reckoned for this machine's CPU, not measured)",
         ),
         ("licence", f"{plan.licence}; {plan.attribution}"),
@@ -79,15 +79,9 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
 
 
 def _fetching(requests: Requests) -> str:
+    from s2s_map.pipeline.plan import duration
+
     return (
         f"about {requests.count:,} {requests.what}, {requests.per_day:,} a day at most: "
-        f"{_duration(requests.days * 86400.0)} at least"
+        f"{duration(requests.days * 86400.0)} at least"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"

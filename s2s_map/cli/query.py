@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from s2s_map.cli.console import Console
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import Cluster, FurtherTexts, LogJson, OutputFolder, Strict, cluster_of
 
 
@@ -61,7 +61,10 @@ def query_command(
     layer = finished.record.last_concept
     done, to = ("replaced", "in") if finished.record.replaced_last else ("added", "to")
     console.print(
-        f"\n{done} [bold]{layer}[/] {to} {out} ({time.monotonic() - began:.1f} s): "
-        f"{layer}.tif, and in maps.zarr and preview.png",
-        highlight=False,
+        styled(
+            f"\n{done} ",
+            (str(layer), "bold"),
+            f" {to} {out} ({time.monotonic() - began:.1f} s): "
+            f"{layer}.tif, and in maps.zarr and preview.png",
+        )
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s2s_map.cli.console import Console
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import (
     CatalogFiles,
     Cluster,
@@ -121,9 +121,12 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
     embedded = counts["patches_embedded_now"]
     console.print()
     console.print(
-        f"[bold]{len(finished.concepts)} maps[/] in [bold]{finished.results}[/]: "
-        f"{', '.join(finished.concepts)}",
-        highlight=False,
+        styled(
+            (f"{len(finished.concepts)} maps", "bold"),
+            " in ",
+            (str(finished.results), "bold"),
+            f": {', '.join(finished.concepts)}",
+        )
     )
     console.print(
         f"  {counts['valid_cells']:,} cells, {counts['patches']:,} patches in {counts['blocks']:,} "
@@ -131,7 +134,8 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
         highlight=False,
     )
     if record.holes:
-        console.print(f"  [yellow]{len(record.holes):,} holes in the imagery[/]: no data there")
+        holes = (f"  {len(record.holes):,} holes in the imagery", "yellow")
+        console.print(styled(holes, ": no data there"))
     for hole in record.holes[:_SHOWN]:
         console.print(
             f"    {hole.uri}: {hole.reason} ({hole.blocks:,} blocks)", markup=False, highlight=False

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from s2s_map.cli.console import Console
+from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import AnyOutput
 from s2s_map.errors import IncompleteRunError
 
@@ -29,13 +29,16 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(status.as_dict(), indent=2, ensure_ascii=False) + "\n")
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
     holed = " with holes" if status.holes else ""
     at = ", maps being made" if status.stage == "maps" and status.state == "running" else ""
     at = ", maps not finished" if status.stage == "maps" and not at else at
     console.print(
-        f"[bold]{status.state}[/]{holed} on {status.cluster}: {status.share:.1%} embedded{left}{at}"
+        styled(
+            (status.state, "bold"),
+            f"{holed} on {status.cluster}: {status.share:.1%} embedded{left}{at}",
+        )
     )
     console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
     idle = "" if status.encoder_idle is None else f", encoder idle {status.encoder_idle:.0%}"
@@ -58,7 +61,7 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
         ),
     ):
         if lines:
-            console.print(f"  [yellow]{len(lines):,} {title}[/]")
+            console.print(styled((f"  {len(lines):,} {title}", "yellow")))
             for line in lines[:_SHOWN]:
                 console.print(f"    {line}", markup=False)
             if len(lines) > _SHOWN:
@@ -96,7 +99,7 @@ def verify_command(
     from s2s_map.pipeline.status import run_status, verify
     from s2s_map.pipeline.verify_results import can_be_remade, verify_results
 
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json, soft_wrap=True)
     if against is not None:
         _compare(out, against, console, as_json=as_json)
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
@@ -16,6 +14,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.pipeline.freezing import is_frozen, thaw
     from s2s_map.pipeline.generations import finished_home
     from s2s_map.pipeline.job import resolve
+    from s2s_map.pipeline.plan_warnings import sample_distance_warnings
     from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 
     settings = load_run_config(config)
@@ -26,7 +25,9 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     # What is still to be searched or measured cannot be compared.
     if is_frozen(job):
         check_folder(job.output, job.identity())
-    console = Console()
+    console = Console(soft_wrap=True)
+    for line in sample_distance_warnings(job):
+        console.print(f"note: {line}")
     for remark in (*colour_remarks(job), *unseen_note(job)):
-        console.print(f"imagery: {escape(remark)}", highlight=False, soft_wrap=True)
-    console.print(f"{config} is valid", highlight=False)
+        console.print(f"imagery: {remark}")
+    console.print(f"{config} is valid")

@@ -22,6 +22,10 @@ LONGEST_WKT = 1_000_000
 """Characters of a region at most."""
 
 
+CATALOG_FILE = "data_catalog.yaml"
+"""What a catalog file is called that need not be named."""
+
+
 class QueryConfig(Checked):
     """One question: texts, a recording or both, less other texts. It becomes one layer.
 
@@ -165,6 +169,12 @@ class RunConfig(Checked):
     source: str = Field(
         description="Imagery: a name from the catalog (see `s2s-map catalog list`)."
     )
+    catalog: str | None = Field(
+        default=None,
+        description="Catalog file with the source, relative to this file. Left out: "
+        "data_catalog.yaml beside this file, then in the working folder, then the user's and the "
+        "shipped one.",
+    )
     region: str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
         description="Where: a country or first-level unit by name or ISO code (Kenya, KE, CH-ZH); "
@@ -232,7 +242,9 @@ class RunConfig(Checked):
 
 
 def load_run_config(path: str | Path) -> RunConfig:
-    """Read a run config; paths of recordings and regions become relative to the config file.
+    """Read a run config; its paths become relative to the config file.
+
+    ``data_catalog.yaml`` beside it becomes its catalog, unless it names one.
 
     Args:
         path: A YAML file.
@@ -260,7 +272,10 @@ def anchored_config(config: RunConfig, folder: Path) -> RunConfig:
     if isinstance(region, str) and is_file(folder / region):
         region = str(folder / region)
     model = str(folder / config.model) if is_folder(folder / config.model) else config.model
-    return config.model_copy(update={"queries": queries, "region": region, "model": model})
+    catalog = folder / (config.catalog or CATALOG_FILE)
+    named = str(catalog) if config.catalog or is_file(catalog) else None
+    changed = {"queries": queries, "region": region, "model": model, "catalog": named}
+    return config.model_copy(update=changed)
 
 
 def anchored(audio: str | None, folder: Path) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 from s2s_map.config.cloud import cloud_settings, s3_endpoint
 from s2s_map.errors import OutputError, OutputUnavailableError
 from s2s_map.redaction import redacted
+from s2s_map.redaction.logs import redact_logs
 
 RETRY_S, REQUEST_S = 60.0, 60.0
 """For how long a request is tried again, and how long one try may take, seconds.
@@ -48,6 +49,7 @@ def object_client(url: str, *, patient: bool = True) -> Any:
 def _client(url: str, patient: bool, settings: tuple[tuple[str, str], ...], _: int) -> Any:
     from obstore.store import from_url
 
+    redact_logs()
     known = dict(settings)
     endpoint = s3_endpoint(known)
     options: dict[str, Any] = {}

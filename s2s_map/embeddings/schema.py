@@ -190,7 +190,9 @@ def check_metadata(where: OutputPath) -> None:
         OutputError: If an object store cannot be read.
     """
     try:
-        attributes = json.loads((where / ROOT).read_text(encoding="utf-8")).get("attributes", {})
+        attributes: dict[str, Any] = json.loads((where / ROOT).read_text(encoding="utf-8")).get(
+            "attributes", {}
+        )
         if not any(key in attributes for key in (*_KEYS, CHECKSUM)):
             return  # Of somebody else, as will be said.
         there = metadata_checksum(where, attributes)

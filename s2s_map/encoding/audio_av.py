@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from s2s_map.errors import AudioError
 
+FASTEST_HZ = 768_000
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,amr,caf,asf,aiff,wav,mp3,flac"
 """Containers that are opened: none that names other files or addresses, as playlists do."""
 
@@ -45,7 +46,11 @@ def decode_with_av(
         if not container.streams.audio:
             raise AudioError(f"{shown} holds no sound", expected="a recording")
         track = container.streams.audio[0]
-        rate = int(track.rate)
+        rate = int(track.rate or 0)
+        if not 0 < rate <= FASTEST_HZ:
+            raise AudioError(
+                f"{shown} has {rate:,} samples a second", expected=f"at most {FASTEST_HZ:,}"
+            )
         planar = av.AudioResampler(format="fltp", rate=rate)
         try:
             for packet in container.decode(track):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.files import open_regular
-from s2s_map.encoding.audio_av import decode_with_av
+from s2s_map.encoding.audio_av import FASTEST_HZ, decode_with_av
 from s2s_map.errors import AudioError
 from s2s_map.models.events_features import SILENT_PEAK
 
@@ -31,7 +31,6 @@ CONVERT = (
 SHORTEST_S = 0.1
 LONGEST_S = 3600.0
 SLOWEST_HZ = 4000
-FASTEST_HZ = 768_000
 
 _BLOCK_SAMPLES = 1 << 21
 _UNKNOWN_FORMAT = 1

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 LONGITUDE = ("lon", "longitude", "decimallongitude", "lng")
 LATITUDE = ("lat", "latitude", "decimallatitude")
-PRESENT = ("present", "presence", "occurrencestatus")
+PRESENT = ("present", "presence", "occurrencestatus", "heard", "detected", "observed")
 """Names of the columns, in small letters; the first is what messages call them."""
+
+UNCERTAINTY = ("coordinateuncertaintyinmeters", "positional_accuracy", "public_positional_accuracy")
+MOST_UNCERTAIN_M = 1000.0
+"""Places that are known less well than this, metres, are no points on a map."""
+_OBSCURED = ("coordinates_obscured", "obscured")
+_SPECIES = ("species", "scientificname", "scientific_name", "taxon_name")
 
 _TRUE = frozenset({"1", "1.0", "true", "yes", "present"})
 _FALSE = frozenset({"0", "0.0", "false", "no", "absent"})
@@ -66,7 +72,9 @@ def read_points(path: Path) -> PointTable:
 
     CSV (commas, semicolons or tabs) with the columns lon and lat in degrees (or longitude and
     latitude, or decimalLongitude and decimalLatitude), and, if absences are known, present: 1 or 0
-    (or occurrenceStatus: PRESENT or ABSENT). Or points in any file that GDAL reads, such as
+    (or heard, detected, observed; or occurrenceStatus: PRESENT or ABSENT). Rows whose place is
+    uncertain by more than 1 km (coordinateUncertaintyInMeters), or was obscured, are left out and
+    counted; several species are refused. Or points in any file that GDAL reads, such as
     GeoPackage and GeoParquet.
 
     Raises:
@@ -92,6 +100,8 @@ def read_points(path: Path) -> PointTable:
     with np.errstate(invalid="ignore"):
         off = (np.abs(latitude) > 90) | (np.abs(longitude) > 360)
     reasons[off] = "lon and lat are not on Earth"
+    _leave_out_vague(frame, names, reasons)
+    _check_one_species(frame, names, path)
     present_name = next((names[n] for n in PRESENT if n in names), None)
     present = None
     if present_name is not None:
@@ -116,6 +126,34 @@ def read_points(path: Path) -> PointTable:
         bad,
         path.name,
     )
+
+
+def _leave_out_vague(
+    frame: pd.DataFrame, names: dict[str, str], reasons: NDArray[np.object_]
+) -> None:
+    """Name what is wrong with rows whose place is known only roughly, or was moved on purpose."""
+    import pandas as pd
+
+    for name in (names[n] for n in UNCERTAINTY if n in names):
+        metres = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
+        with np.errstate(invalid="ignore"):
+            vague = (metres > MOST_UNCERTAIN_M) & (reasons == "")
+        reasons[vague] = f"{name} is above {MOST_UNCERTAIN_M:,.0f} m"
+    for name in (names[n] for n in _OBSCURED if n in names):
+        moved = frame[name].astype(str).str.strip().str.lower().isin(_TRUE).to_numpy()
+        reasons[moved & (reasons == "")] = f"its place was made vague on purpose ({name})"
+
+
+def _check_one_species(frame: pd.DataFrame, names: dict[str, str], path: Path) -> None:
+    name = next((names[n] for n in _SPECIES if n in names), None)
+    found = [] if name is None else sorted(frame[name].dropna().astype(str).str.strip().unique())
+    if len(found) > 1:
+        raise DataError(
+            f"{path} holds {len(found)} species in the column {name}, such as {found[0]} and "
+            f"{found[1]}",
+            expected="observations of one, as a map is of one sound",
+            remedy="keep the rows of one of them, each in a file of its own",
+        )
 
 
 def _read_text(path: Path) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from s2s_map.evaluation.report import Report, Table, check_report_folder, shown,
 from s2s_map.evaluation.retrieval import Task, TaskRanks, rank_tasks, report_retrieval
 from s2s_map.evaluation.told import Telling, tellings
 from s2s_map.scoring.bootstrap import SAMPLES, Estimate, estimate
+from s2s_map.scoring.nearest import nearest
 from s2s_map.scoring.retrieval import FEWEST, MEDIAN_RANK, TOP_SHARE_NAME, retrieval_metrics
 
 type Start = Callable[[str, int], Callable[[int], None]]
@@ -324,8 +325,7 @@ def _draw_examples(
 
     examples = []
     for position in map(int, chosen):
-        similarity = gallery @ queries[samples[position]]
-        best = np.argsort(-similarity, kind="stable")[:_FOUND]
+        best = nearest(queries[samples[position]][None], gallery, _FOUND)[0]
         rank = shown_task.ranks[position]
         examples.append(
             Example(

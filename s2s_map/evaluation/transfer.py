@@ -23,6 +23,7 @@ from s2s_map.evaluation.report import Report, Table, check_report_folder, shown_
 from s2s_map.evaluation.sound_sets import describe_model
 from s2s_map.scoring.bootstrap import SAMPLES
 from s2s_map.scoring.classification import classification_estimates, classification_metrics
+from s2s_map.scoring.nearest import nearest
 
 type Method = Literal["linear", "knn", "zero-shot"]
 
@@ -66,17 +67,19 @@ def nearest_neighbours(data: LabelledVectors) -> Predicted:
     Their number is the one with the best accuracy on the validation split (of equals the
     smallest); then training and validation vectors are searched together.
     """
-    from sklearn.neighbors import KNeighborsClassifier
-
     train, val, both, test = _parts(data)
     usable = [k for k in NEIGHBOURS if k <= len(train[0])]
-    accuracy = {}
-    for k in usable:
-        fitted = KNeighborsClassifier(k, metric="cosine").fit(*train)
-        accuracy[k] = _accuracy(val[1], fitted.predict(val[0]), data)
+    near = train[1][nearest(val[0], train[0], max(usable))]
+    accuracy = {k: _accuracy(val[1], _majority(near[:, :k]), data) for k in usable}
     best = max(usable, key=lambda k: (accuracy[k], -k))
-    found = KNeighborsClassifier(best, metric="cosine").fit(*both).predict(test[0])
+    found = _majority(both[1][nearest(test[0], both[0], best)])
     return Predicted("knn", found, {"k": best, "validation accuracy": accuracy})
+
+
+def _majority(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The most frequent class of each row, of equals the first."""
+    counts = np.stack([(classes == one).sum(axis=1) for one in range(classes.max() + 1)], axis=1)
+    return np.asarray(counts.argmax(axis=1), dtype=np.int64)
 
 
 def linear_probe(data: LabelledVectors) -> Predicted:
@@ -111,8 +114,8 @@ def zero_shot(data: LabelledVectors, model: EvaluatedModel, prompts: Sequence[st
         vectors = np.stack([model.embed_text(prompt.format(name)) for prompt in prompts])
         mean = vectors.mean(axis=0)
         rows.append(mean / np.linalg.norm(mean))
-    found = np.argmax(data.vectors["test"] @ np.stack(rows).T, axis=1)
-    return Predicted("zero-shot", found.astype(np.int64), {"prompts": list(prompts)})
+    found = nearest(data.vectors["test"], np.stack(rows), 1)[:, 0]
+    return Predicted("zero-shot", found, {"prompts": list(prompts)})
 
 
 def embed_labelled(

@@ -1,6 +1,6 @@
 """Whether two runs of the same embeddings agree: to the byte, or within the stated tolerance.
 
-The same batch size, number of threads and kind of device give the same bytes. Where these differ,
+The same batch size, number of threads and processor or GPU give the same bytes. Where these differ,
 as after a batch was halved because memory ran out, or between a CPU and a GPU, sums are taken in
 another order and rounded otherwise. A cell is then a vector b instead of a, and no similarity to
 any unit query changes by more than |a - b| (Cauchy and Schwarz): so that is what is bounded.

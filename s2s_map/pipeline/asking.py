@@ -88,6 +88,7 @@ def query(
     created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
     # First of all: the model is not loaded for embeddings that cannot be read.
+    names.check_store_id(finished_home(folder))
     names.open_embeddings(finished_home(folder))
     model = _model_of(record)
     settings = probability or record.config.probability

@@ -35,7 +35,7 @@ def check_settings(config: RunConfig) -> None:
 
 
 def check_output(folder: OutputPath) -> None:
-    """Check that a folder can be made, or written to; object stores are asked elsewhere.
+    """Check that a folder can be made, or written to; object stores are asked by `check_access`.
 
     Raises:
         OutputError: If it is something else, or is not this process's to write.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,17 +143,18 @@ def _started(cluster: ClusterConfig) -> Iterator[Client]:
     # Dask always serves something: on a port of its choice, as its usual one may be taken.
     page = f"127.0.0.1:{cluster.dashboard or 0}"
     with dask.config.set(settings), ExitStack() as stack:
-        # One thread more than blocks in flight would only wait for a slot.
-        here = stack.enter_context(
-            kind(
-                n_workers=workers,
-                threads_per_worker=cluster.in_flight,
-                host="127.0.0.1",
-                dashboard_address=page,
-                silence_logs=_log_level(),
-                local_directory=os.environ.get("DASK_TEMPORARY_DIRECTORY"),
+        with _interrupts_kept_here():
+            # One thread more than blocks in flight would only wait for a slot.
+            here = stack.enter_context(
+                kind(
+                    n_workers=workers,
+                    threads_per_worker=cluster.in_flight,
+                    host="127.0.0.1",
+                    dashboard_address=page,
+                    silence_logs=_log_level(),
+                    local_directory=os.environ.get("DASK_TEMPORARY_DIRECTORY"),
+                )
             )
-        )
         yield stack.enter_context(Client(here, set_as_default=False))
 
 
@@ -287,6 +290,25 @@ def _cuda_cluster() -> Any:
     from dask_cuda import LocalCUDACluster
 
     return LocalCUDACluster
+
+
+@contextmanager
+def _interrupts_kept_here() -> Iterator[None]:
+    """Keep Ctrl-C, which a terminal sends to all processes, from those that are started within.
+
+    They end with this one. Threads and processes inherit which signals are blocked where they are
+    started, those that a thread of Dask starts later, too.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows.
+        yield
+        return
+    # Where it is started with the first process, it lets signals through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _gpus() -> int:

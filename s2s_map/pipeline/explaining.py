@@ -25,6 +25,7 @@ from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryE
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.pipeline import folder as names
+from s2s_map.pipeline.checking import check_output
 from s2s_map.pipeline.freezing import thaw
 from s2s_map.pipeline.generations import finished_home, finished_results
 from s2s_map.pipeline.job import Job, resolve
@@ -105,6 +106,7 @@ def explain(
         text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
     names.check_access(folder, write=True)
+    check_output(folder / names.EXPLANATIONS)
     record = read_record(finished_results(folder) / names.RECORD)
     home = finished_home(folder)
     store = names.open_embeddings(home)

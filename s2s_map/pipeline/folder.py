@@ -9,7 +9,7 @@ from typing import Any
 
 from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.embeddings.replacing import output_errors, remove_partials
-from s2s_map.embeddings.schema import read_store_mark
+from s2s_map.embeddings.schema import damaged_metadata, read_store_mark
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputError, OutputMismatchError, OutputUnavailableError
@@ -110,6 +110,20 @@ def open_ledger(
     if isinstance(home, ObjectPath):
         return ObjectLedger(home, guard, store, blocks)
     return JournalLedger(home / LEDGER, guard, store, blocks)
+
+
+def check_store_id(folder: OutputPath) -> None:
+    """Check that embeddings have the id that the last run over them noted in the ledger.
+
+    With another the ledger seems to speak of other embeddings.
+
+    Raises:
+        DamagedMetadataError: If it is another.
+    """
+    start = open_ledger(folder, any_store=True).state().run
+    there = read_store_mark(folder / EMBEDDINGS)[0]
+    if start is not None and start.store and start.store != there:
+        raise damaged_metadata(folder / EMBEDDINGS)
 
 
 def open_embeddings(home: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:

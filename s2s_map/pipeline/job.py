@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2s_map.catalog.catalog import get_entry, load_catalog
+from s2s_map.catalog.catalog import find_entry
 from s2s_map.catalog.region import Outline, Region
 from s2s_map.catalog.region_file import load_region, read_outline
 from s2s_map.config.catalog import CatalogEntry
@@ -128,7 +128,9 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
         >>> resolve(load_run_config("workflows/demo.yaml")).grid.shape
         (349, 384)
     """
-    entry = get_entry(config.source, load_catalog(catalogs))
+    entry, found = find_entry(config.source, catalogs, config.catalog)
+    # So a run is explained from anywhere.
+    config = config.model_copy(update={"catalog": None if found is None else str(found)})
     card = model_card(config.model)
     source = open_source(entry)
     outline = read_outline(config.region, source.coverage)

@@ -53,11 +53,11 @@ def mend_metadata(job: Job, home: OutputPath, watch: Reporter) -> None:
     path = home / names.EMBEDDINGS
     if not path.is_dir():
         return
+    start, sound = _start_of(job, home), False
     with suppress(StoreError):
-        if not EmbeddingsStore.open(path).damaged_files():
-            return
-    start = _start_of(job, home)
-    if start is None:
+        names.check_store_id(home)
+        sound = not EmbeddingsStore.open(path).damaged_files()
+    if sound or start is None:
         return
     watch.note(f"the metadata of {path} are damaged and are written anew")
     attributes = store_attributes(job, start.store)

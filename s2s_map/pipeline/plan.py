@@ -22,7 +22,16 @@ _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
 
 _BASE_BYTES = 1_300_000_000
-"""Python, torch and the model in memory, and chunks of imagery kept for the blocks beside."""
+"""Python, torch and the model in memory."""
+
+_CACHES = 128_000_000 + 256 * 2**20
+"""Chunks of imagery kept for the blocks beside, and GDAL's cache; no more than the imagery has."""
+
+_NUMBER_BYTES = 16
+"""Of an embedding's number: its sum, its mean, as it is stored, and that compressed."""
+
+_ALLOCATED = 1.1
+"""What the C library holds of it: freed memory does not go back at once."""
 
 _PIXEL_BYTES = 3 + 1 + 24
 """Pixel, mask, and what resampling needs for a while."""
@@ -51,7 +60,7 @@ class Plan:
         requests: Web tiles to fetch, and how many a day may be; None for other imagery.
         store_bytes: The embeddings of all time slots, before compression.
         maps_bytes: Probability and similarity, before compression.
-        memory_bytes: Peak memory, roughly.
+        memory_bytes: Peak memory at most, of a process with threads.
         seconds: Time to embed on this machine's CPU, roughly.
         rate: Patches a second that the time assumes.
         distance_error: By what share a distance on the map may be off, at worst.
@@ -125,11 +134,17 @@ def make_plan(job: Job) -> Plan:
         store_bytes=cells * dim * 2 * slots,
         maps_bytes=frame * queries * slots * 8,
         # Two blocks are in flight; maps are scored afterwards.
-        memory_bytes=_BASE_BYTES
-        + max(
-            2 * (pixels * _PIXEL_BYTES + block_cells * dim * 8 * slots),
-            _QUICKLOOK_BYTES,
-            scoring_bytes(queries, frame),
+        memory_bytes=round(
+            _ALLOCATED
+            * (
+                _BASE_BYTES
+                + min(_CACHES, read)
+                + max(
+                    2 * (pixels * _PIXEL_BYTES + block_cells * dim * _NUMBER_BYTES * slots),
+                    _QUICKLOOK_BYTES,
+                    scoring_bytes(queries, frame),
+                )
+            )
         ),
         seconds=patches / rate,
         rate=rate,
@@ -139,6 +154,35 @@ def make_plan(job: Job) -> Plan:
         warnings=(*plan_warnings(job, error), *(requests.warnings if requests else ())),
         split=proposed_split(job, error),
     )
+
+
+LONG_S = 600.0
+"""From which on a run says how long it will take."""
+
+
+def long_run(job: Job) -> str:
+    """Say how much a job is, by its area, if it takes this machine's CPU long; else ""."""
+    polygon = job.region.polygon
+    west, south, east, north = job.region.bounds
+    area = (east - west) * (north - south) if polygon is None else polygon.area
+    patches = round(area / job.layout.stride_m**2)
+    rate = encoding_rate(job.card)
+    if patches / rate < LONG_S:
+        return ""
+    return (
+        f"about {patches:,} patches to embed: about {duration(patches / rate)} on this machine's "
+        f"CPU, at {rate:.0f} patches/s (reckoned, see s2s-map plan); a smaller region: or a larger "
+        "patches: {stride_m: ...} takes less, and what is stopped goes on"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:,.1f} days"
 
 
 def encoding_rate(card: ModelCard) -> float:

@@ -65,7 +65,7 @@ def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
         )
     return (
         *said,
-        *_sample_distance(job),
+        *sample_distance_warnings(job),
         *_webtiles(job),
         *_outside(job),
         *_temporary_disk(job),
@@ -102,7 +102,8 @@ def _beside(job: Job, out: Path) -> list[str]:
     ]
 
 
-def _sample_distance(job: Job) -> list[str]:
+def sample_distance_warnings(job: Job) -> list[str]:
+    """Return what does not fit between pixels, the entry's sensor and the model, a line each."""
     said = []
     stated = job.entry.sensor.gsd_m
     known = job.card.gsd_m

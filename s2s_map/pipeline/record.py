@@ -253,7 +253,7 @@ def heading(config: RunConfig) -> str:
 
 def _published(config: RunConfig) -> dict[str, Any]:
     """Return what of a config decides the maps; of paths their last parts."""
-    shown = config.model_dump(mode="json", exclude={"output", "cluster"})
+    shown = config.model_dump(mode="json", exclude={"output", "cluster", "catalog"})
     for key in ("model", "region"):
         shown[key] = _last_part(shown[key])
     for query in shown["queries"]:

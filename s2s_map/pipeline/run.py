@@ -11,6 +11,7 @@ from pathlib import Path
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
+from s2s_map.embeddings.replacing import output_errors
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.query_model import QueryModel
@@ -40,6 +41,8 @@ from s2s_map.pipeline.mending import (
 )
 from s2s_map.pipeline.opening import OpenRun, open_run
 from s2s_map.pipeline.overwriting import added_layers, begun_before, home_for
+from s2s_map.pipeline.plan import long_run
+from s2s_map.pipeline.plan_warnings import sample_distance_warnings
 from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.record import Asked, RunRecord, read_record
 from s2s_map.pipeline.remarks import colour_remarks, unseen_note
@@ -134,8 +137,9 @@ def run(
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             drop_replaced(store, ledger, watch)
-            earlier = _earlier(job, store, record, questions, model, watch, anew=home != finished)
-            questions, kept = earlier
+            questions, kept = _earlier(
+                job, store, record, questions, model, watch, anew=home != finished
+            )
             before = take_back(job, store, ledger, watch) if retry_holes else {}
             stages = Stages(
                 job,
@@ -157,8 +161,8 @@ def run(
                 building = stages.score_whole()
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
-                with record.timed("write"):
-                    stages.check_undisturbed()
+                with record.timed("write"), output_errors(out):
+                    lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
                     write_results(
@@ -243,7 +247,10 @@ def _say_outdated(
 
 
 def _begun(job: Job, watch: Reporter) -> RunRecord:
-    """Begin the record of a job, with what is off with the colours of its imagery, noted."""
+    """Begin the record of a job, and note what is to be known before an hour of encoding."""
+    for line in (*sample_distance_warnings(job), long_run(job)):
+        if line:
+            watch.note(line)
     record = RunRecord.of(job)
     record.remarks = colour_remarks(job, network=True)
     for remark in (*record.remarks, *unseen_note(job)):

@@ -115,7 +115,8 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
     return RunStatus(
         state="running" if running else _ending(state.ended),
         blocks=run.blocks,
-        blocks_done=len(state.records),
+        # A block that the region does not need is none of them, whatever its line says.
+        blocks_done=min(len(state.records), run.blocks),
         patches=run.patches,
         patches_done=sum(record.patches for record in state.records.values()),
         share=round(share, 4),
@@ -184,6 +185,7 @@ def verify(
     names.check_access(folder, write=repair)
     home = finished_home(folder)
     store = EmbeddingsStore.open(home / names.EMBEDDINGS)
+    names.check_store_id(home)
     damaged = store.damaged_files()
     if damaged:
         raise StoreError(

@@ -46,6 +46,9 @@ def remember(name: str, value: str, *, sent: bool = True) -> None:
     value = value.strip()
     if len(value) < SHORTEST:
         return
+    from s2s_map.redaction.logs import redact_logs
+
+    redact_logs()
     with _lock:
         _values.setdefault(value, name)
         if sent:

@@ -10,21 +10,19 @@ from __future__ import annotations
 import codecs
 import fcntl
 import io
-import logging
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+from s2s_map.redaction.logs import redact_logs
 from s2s_map.redaction.text import redacted
 
 _PIPE_BYTES = 1 << 20
 _DRAIN_S = 1.0
 _lock = threading.Lock()
-_factories: list[object] = []
 _standing: list[object] = []
 _kept: list[int] = []
 
@@ -160,30 +158,3 @@ def _put(target: int, text: str) -> None:
     data = redacted(text).encode()
     while data:
         data = data[os.write(target, data) :]
-
-
-def redact_logs() -> None:
-    """Have every log record of this process redacted from now on."""
-    with _lock:
-        if _factories:
-            return
-        make = logging.getLogRecordFactory()
-
-        def make_redacted(*args: object, **kwargs: object) -> logging.LogRecord:
-            record = make(*args, **kwargs)
-            try:
-                message = record.getMessage()
-            except (TypeError, ValueError, KeyError):
-                return record
-            clean = redacted(message)
-            if clean != message:
-                record.msg, record.args = clean, None
-            if record.exc_info and record.exc_info[0] is not None:
-                # Formatters take a text that is there already.
-                record.exc_text = redacted(
-                    "".join(traceback.format_exception(*record.exc_info))[:-1]
-                )
-            return record
-
-        _factories.append(make_redacted)
-        logging.setLogRecordFactory(make_redacted)

@@ -9,7 +9,7 @@ holds them all, and every order of summation gives the same.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Digits = NDArray[np.float64]
 """Vectors (parts, n, dim) as integers, the most significant part first."""
@@ -33,6 +33,7 @@ class ExactProducts:
         largest: Largest absolute value in all items.
 
     Attributes:
+        dim: Length of the vectors.
         grid: What numbers are rounded to, as a share of the largest one.
     """
 
@@ -40,6 +41,7 @@ class ExactProducts:
         self._bits = (_EXACT_BITS - max(dim - 1, 0).bit_length()) // 2
         self._parts = -(-(np.finfo(dtype).nmant + 1 + _GUARD_BITS) // self._bits)
         self._exponent = np.frexp(largest)[1]
+        self.dim = dim
         self.grid = 2.0 ** -(self._parts * self._bits)
 
     def of_queries(self, queries: NDArray[np.floating]) -> Digits:
@@ -86,3 +88,39 @@ def compare(one: Levels, other: Levels) -> NDArray[np.int64]:
     for a, b in zip(one[1:], other[1:], strict=True):
         found = np.where(found == 0, np.sign(a - b), found)
     return np.asarray(found)
+
+
+def largest_error(
+    exact: ExactProducts, kind: DTypeLike, queries: NDArray[np.float64], longest: float
+) -> NDArray[np.float64]:
+    """By how much a product that a library computes may differ from the exact one.
+
+    A sum of products of two vectors, in whatever order, is wrong by no more than their lengths
+    times ``dim u / (1 - dim u)``, with u half an epsilon of its type (Higham 2002, section 3.1).
+
+    Args:
+        exact: The exact products.
+        kind: What the library computes in.
+        queries: Lengths of queries, (n,).
+        longest: Length of the longest item.
+
+    Returns:
+        Bounds (n,).
+    """
+    about = np.finfo(kind)
+    part = exact.dim * float(about.eps) / 2
+    share = part / (1 - part) + 4 * exact.dim * exact.grid
+    # A little more for the lengths' own rounding; products below the normal numbers may be lost.
+    return np.asarray(1.001 * share * queries * longest + exact.dim * float(about.tiny))
+
+
+def lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Lengths of vectors (n, dim), in float64."""
+    return np.asarray(np.sqrt(pair_products(vectors, vectors)))
+
+
+def pair_products(
+    queries: NDArray[np.floating], items: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Products of the i-th query with the i-th item in float64, rounded; no wide copy is made."""
+    return np.asarray(np.einsum("nd,nd->n", queries, items, dtype=np.float64))

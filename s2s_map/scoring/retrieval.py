@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
 from s2s_map.scoring.bootstrap import SAMPLES, Estimate, estimate
-from s2s_map.scoring.exact import ExactProducts, compare
+from s2s_map.scoring.exact import (
+    Digits,
+    ExactProducts,
+    Levels,
+    compare,
+    largest_error,
+    lengths,
+    pair_products,
+)
 
 TOP_SHARE = 0.1
 """The published recall is that among the first tenth of the gallery."""
@@ -103,7 +112,7 @@ class _Gallery:
             items, largest = np.ldexp(items, -exponent), float(np.ldexp(largest, -exponent))
         self._items = items
         self._exact = ExactProducts(items.shape[1], items.dtype, largest)
-        self._longest = max((_lengths(part).max() for part in _runs(items)), default=0.0)
+        self._longest = max((lengths(part).max() for part in _runs(items)), default=0.0)
 
     def count(
         self, queries: NDArray[np.floating], own: NDArray[np.int64]
@@ -111,60 +120,85 @@ class _Gallery:
         """Count the items above each query's own one, and those equal to it, itself included."""
         # A query's length changes no order; so none is too long or too short for its products.
         queries = np.ldexp(queries, -np.frexp(np.abs(queries).max(axis=1, keepdims=True))[1])
-        digits = self._exact.of_queries(queries)
-        mine = self._exact.of_pairs(digits, self._exact.of_items(self._items[own]))
-        low, high = self._doubtful(queries, own)
+        closer = _Closer(self._exact, queries, self._items, own, self._longest)
+        low, high = closer.doubtful()
         above, equal = np.zeros((2, len(queries)), dtype=np.int64)
-        for items in _runs(self._items, _COLUMNS):
+        for start in range(0, len(self._items), _COLUMNS):
+            items = self._items[start : start + _COLUMNS]
             found = queries @ items.T
             surely = found > high
             near = (found >= low) != surely
             if np.count_nonzero(near) > _FEW * near.size:
                 for part in _runs(items, _DENSE_COLUMNS):
-                    order = compare(
-                        self._exact.of_all(digits, self._exact.of_items(part)), mine[:, :, None]
-                    )
+                    order = closer.with_all(part)
                     above += np.count_nonzero(order > 0, axis=1)
                     equal += np.count_nonzero(order == 0, axis=1)
                 continue
             above += np.count_nonzero(surely, axis=1)
             for pairs in _runs(np.flatnonzero(near), max(1, _NUMBERS // queries.shape[1])):
                 rows, columns = np.divmod(pairs, len(items))
-                order = compare(
-                    self._exact.of_pairs(digits[:, rows], self._exact.of_items(items[columns])),
-                    mine[:, rows],
-                )
+                order = closer.with_each(rows, start + columns)
                 above += np.bincount(rows[order > 0], minlength=len(queries))
                 equal += np.bincount(rows[order == 0], minlength=len(queries))
         return above, equal
 
-    def _doubtful(
-        self, queries: NDArray[np.floating], own: NDArray[np.int64]
-    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return between which computed similarities items may be above, equal or below, (n, 1).
 
-        A sum of products of two vectors, in whatever order, is wrong by no more than their
-        lengths times ``dim u / (1 - dim u)``, with u half an epsilon (Higham 2002, section 3.1).
-        """
-        kind, dim = queries.dtype, queries.shape[1]
-        wide = queries.astype(np.float64), self._items[own].astype(np.float64)
-        mine = np.einsum("nd,nd->n", *wide)
-        share = sum(dim * np.finfo(t).eps / (2 - dim * np.finfo(t).eps) for t in (kind, np.float64))
-        share += 4 * dim * self._exact.grid
-        # Products below the smallest normal number may be lost.
-        margin = share * 1.001 * _lengths(queries) * self._longest + dim * np.finfo(kind).tiny
-        low, high = (mine - margin).astype(kind), (mine + margin).astype(kind)
+class _Closer:
+    """Compares similarities of queries with those of their own items where rounding could err."""
+
+    def __init__(
+        self,
+        exact: ExactProducts,
+        queries: NDArray[np.floating],
+        items: NDArray[np.floating],
+        own: NDArray[np.int64],
+        longest: float,
+    ) -> None:
+        self._exact, self._queries, self._items, self._own = exact, queries, items, own
+        self._mine = pair_products(queries, items[own])
+        self._error, self._wide_error = (
+            largest_error(exact, kind, lengths(queries), longest)
+            for kind in (queries.dtype, np.float64)
+        )
+
+    def doubtful(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Between which similarities, as a library computes them, nothing is sure, (n, 1) each."""
+        margin, kind = self._error + self._wide_error, self._queries.dtype
+        low, high = (self._mine - margin).astype(kind), (self._mine + margin).astype(kind)
         return np.nextafter(low, -np.inf)[:, None], np.nextafter(high, np.inf)[:, None]
+
+    def with_each(self, rows: NDArray[np.intp], items: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Tell whether the item of each pair is above (1), equal to (0) or below the own one."""
+        gap = pair_products(self._queries[rows], self._items[items]) - self._mine[rows]
+        itself = items == self._own[rows]
+        order = np.where(itself, 0, np.sign(gap).astype(np.int64))
+        unsure = (np.abs(gap) <= 2 * self._wide_error[rows]) & ~itself
+        if unsure.any():
+            rows, exact = rows[unsure], self._exact
+            digits = exact.of_queries(self._queries[rows])
+            order[unsure] = compare(
+                *(
+                    exact.of_pairs(digits, exact.of_items(self._items[of]))
+                    for of in (items[unsure], self._own[rows])
+                )
+            )
+        return order
+
+    def with_all(self, items: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Tell the same of all items, (n, m)."""
+        digits, mine = self._digits_and_mine
+        return compare(self._exact.of_all(digits, self._exact.of_items(items)), mine[:, :, None])
+
+    @cached_property
+    def _digits_and_mine(self) -> tuple[Digits, Levels]:
+        digits = self._exact.of_queries(self._queries)
+        own = self._exact.of_items(self._items[self._own])
+        return digits, self._exact.of_pairs(digits, own)
 
 
 def _runs(array: NDArray[Any], length: int = 1024) -> Iterator[NDArray[Any]]:
     for start in range(0, len(array), length):
         yield array[start : start + length]
-
-
-def _lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    wide = vectors.astype(np.float64)
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)))
 
 
 def _own_index(

@@ -74,9 +74,10 @@ def centres_inside(region: Region, x: NDArray[np.float64], y: NDArray[np.float64
     )
     shape = (len(top), len(left))
     corners = np.broadcast_arrays(x[left], y[top][:, None], x[right], y[bottom][:, None])
-    boxes = shapely.box(*corners)
+    west, north, east, south = corners
+    boxes = shapely.box(west, south, east, north)
     shapely.prepare(region.polygon)
-    sides = shapely.contains_xy(region.polygon, corners[0], corners[1])
+    sides = shapely.contains_xy(region.polygon, west, north)
     crossed = np.zeros(shape, dtype=np.bool_)
     crossed.flat[region.edges.query(boxes.ravel())[0]] = True
 

@@ -39,7 +39,7 @@ def test_help_imports_nothing_that_takes_long() -> None:
     assert "query" in done.stdout
     # How long it takes is in benchmarks/RESULTS.md.
     heavy = ("torch", "rasterio", "numpy", "pandas", "xarray", "zarr", "dask", "matplotlib")
-    code = f"import sys, s2s_map.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, s2s_map.cli.app; print([m for m in {heavy} if m in sys.modules])"
     light = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert light.stdout.strip() == "[]"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures_plain_model import write_plain_job
-from fixtures_waiting import HANG_S
+from fixtures_waiting import HANG_S, wait_until
 
 from s2s_map.cli.stopping import resumable
 from s2s_map.errors import InterruptedRunError
@@ -89,3 +89,134 @@ def test_a_server_that_hangs_does_not_keep_a_stopped_run(tmp_path: Path) -> None
             _, err = process.communicate()
     assert process.returncode == 4, err
     assert err.strip().startswith("error: stopped; what was at work did not end within 1.5 s")
+
+
+PROGRAM = "from s2s_map.cli.main import main; main()"
+
+# What happens at a second Ctrl-C, by where the process is then.
+INTERRUPTED_AGAIN = {
+    "while a model loads": """
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    """,
+    "while it is handled": """
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            wait()
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            wait()
+    """,
+    "while a library makes an error of it": """
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            wait()
+        except BaseException as error:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise ImportError("half a library") from error
+    """,
+    "while the interpreter ends": """
+        import atexit
+        atexit.register(wait)
+        atexit.register(os.kill, os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    """,
+}
+
+TWICE_MODEL = """
+import os, signal, time
+from fixtures_plain_model import Plain
+
+def wait():
+    time.sleep(0.3)
+
+class Stopped(Plain):
+    def load(self, device):
+        {body}
+        return super().load(device)
+
+MODEL = Stopped()
+"""
+
+
+def interrupted(
+    folder: Path, program: str = PROGRAM, *, start_new_session: bool = False
+) -> tuple[int, list[str]]:
+    """Run job.yaml as a process; returns exit code and lines on standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", "job.yaml"],
+        cwd=folder,
+        env={**ENVIRONMENT, "PYTHONPATH": f"{TESTS}:{folder}"},
+        start_new_session=start_new_session,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr.strip().splitlines()
+
+
+@pytest.mark.parametrize("when", INTERRUPTED_AGAIN)
+def test_ctrl_c_twice_is_one_line(tmp_path: Path, when: str) -> None:
+    write_plain_job(tmp_path, model="python:twice_model:MODEL")
+    body = INTERRUPTED_AGAIN[when].strip()
+    (tmp_path / "twice_model.py").write_text(TWICE_MODEL.replace("{body}", body))
+    code, lines = interrupted(tmp_path)
+    assert code == 4, lines
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: stopped")
+    assert "start the same command again" in lines[0]
+
+
+STOPS_AT_IMPORT = """
+import os, signal, sys
+
+class Stops:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Stops())
+from s2s_map.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["typer", "pydantic", "rasterio"])
+def test_ctrl_c_while_libraries_are_imported(tmp_path: Path, name: str) -> None:
+    write_plain_job(tmp_path)
+    # A session of its own is that of a fresh interpreter, which has imported nothing yet.
+    program = STOPS_AT_IMPORT.format(name=name)
+    code, lines = interrupted(tmp_path, program, start_new_session=True)
+    assert code == 4, lines
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: stopped")
+
+
+def test_ctrl_c_twice_at_a_terminal_with_workers(tmp_path: Path) -> None:
+    """A terminal sends it to the worker processes, too."""
+    config = write_plain_job(tmp_path, cluster={"use": "local", "workers": 1})
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", "job.yaml"],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "S2S_TEST_COST_MS": "20"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: '"done"' in read(Path(config["output"]) / "ledger.jsonl"))
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    # Read to its end: workers that outlive it would keep it open.
+    _, err = process.communicate()
+    assert process.returncode == 4, err
+    assert "Traceback" not in err
+    errors = [line for line in err.splitlines() if "rror" in line]
+    assert len(errors) == 1, err
+    assert errors[0].startswith("error: ")
+    assert "stopped" in errors[0]
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""

@@ -36,7 +36,7 @@ def captions(data: Path, cache: Path) -> list[dict[int, str]]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # imports and builds a LLaVA
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_a_real_llava_captions_every_zoom(tmp_path: Path) -> None:
     data = captionless(tmp_path / "set", 3)

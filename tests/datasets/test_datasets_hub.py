@@ -33,7 +33,7 @@ print(json.dumps(said))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a process that imports with the settings of a hub of its own
 def test_a_published_set_is_read_from_the_hub(tmp_path: Path) -> None:
     write_sound_set(tmp_path / "hub" / "MVRL" / "GeoSound", train=2, val=3, test=2)
     (tmp_path / "hub" / "MVRL" / "GeoSound" / "README.md").write_text("---\nlicense: other\n---\n")

@@ -79,3 +79,34 @@ def test_refusals(tmp_path: Path, name: str, text: str, said: str) -> None:
         read_points(write(tmp_path / name, text))
     with pytest.raises(DataError, match="no file"):
         read_points(tmp_path / f"none{Path(name).suffix}")
+
+
+def test_vague_and_obscured_places_are_left_out_and_named(tmp_path: Path) -> None:
+    table = tmp_path / "gbif.csv"
+    table.write_text(
+        "species,decimalLongitude,decimalLatitude,coordinateUncertaintyInMeters,obscured\n"
+        "Crex crex,10,50,25000,false\nCrex crex,11,50,30,false\n"
+        "Crex crex,12,50,,true\nCrex crex,13,50,,\n"
+    )
+    found = read_points(table)
+    assert found.longitude.tolist() == [11.0, 13.0]
+    assert [(bad.row, bad.reason) for bad in found.bad] == [
+        (1, "coordinateUncertaintyInMeters is above 1,000 m"),
+        (3, "its place was made vague on purpose (obscured)"),
+    ]
+
+
+def test_two_species_are_refused(tmp_path: Path) -> None:
+    table = tmp_path / "two.csv"
+    table.write_text("scientificName,lon,lat\nCrex crex,10,50\nBubo bubo,11,50\n")
+    with pytest.raises(DataError, match=r"2 species .* Bubo bubo and Crex crex; .* keep the rows"):
+        read_points(table)
+
+
+@pytest.mark.parametrize("name", ["heard", "Detected", "present"])
+def test_a_column_of_zeros_and_ones_is_absences_too(tmp_path: Path, name: str) -> None:
+    table = tmp_path / "heard.csv"
+    table.write_text(f"lon,lat,{name}\n10,50,1\n11,50,0\n")
+    present = read_points(table).present
+    assert present is not None
+    assert present.tolist() == [True, False]

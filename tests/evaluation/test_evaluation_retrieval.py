@@ -81,11 +81,11 @@ def test_vectors_are_those_of_the_model_alone(data: Path, model: Path, tmp_path:
     assert embedded.images[3, "none"][7] == pytest.approx(alone[0].numpy(), abs=1e-5)
     assert np.abs(embedded.images[3, "all"] - embedded.images[3, "none"]).max() > 1e-3
     text = loaded.embed_text(sample.audio_caption)  # type: ignore[union-attr,arg-type]
-    assert embedded.captions.vectors[7] == pytest.approx(text, abs=1e-6)
+    assert embedded.captions.vectors[7] == pytest.approx(text, abs=1e-5)
     seen = sample.image_captions["sentinel", 3]  # type: ignore[union-attr]
     assert "seen at zoom 3" in seen
     assert embedded.image_captions[3].texts[7] == seen
-    assert embedded.image_captions[3].vectors[7] == pytest.approx(loaded.embed_text(seen), abs=1e-6)
+    assert embedded.image_captions[3].vectors[7] == pytest.approx(loaded.embed_text(seen), abs=1e-5)
     mel = loaded.audio_encoder.embed_mels(sample.mel[:1])  # type: ignore
     assert embedded.audio is not None
     assert embedded.audio[7] == pytest.approx(mel[0].numpy(), abs=1e-5)

@@ -112,7 +112,7 @@ def test_higher_rates_are_heard_alike(tagger: EventTagger, rate: int) -> None:
     assert np.abs(found - expected).max() < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # ten minutes of sound through the real tagger
 def test_ten_minutes_in_stereo_quality(model: HashModel) -> None:
     sound = np.resize(made_up_sound(10, 48_000), 600 * 48_000)
 

@@ -108,7 +108,7 @@ def test_bf16_keeps_the_embeddings(imagery: str, zoom: int, halved: Sat2Sound) -
         assert cosine.min() >= 0.999, name
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # the model at its full size, as below
 @pytest.mark.parametrize("masked_tokens", ["zero", "ordinary"])
 def test_bf16_keeps_the_embeddings_where_metadata_is_missing(
     masked_tokens: MaskedTokens, halved: Sat2Sound, monkeypatch: pytest.MonkeyPatch
@@ -121,7 +121,7 @@ def test_bf16_keeps_the_embeddings_where_metadata_is_missing(
     assert torch.cosine_similarity(found, expected).min() >= 0.999
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # three passes of it
 def test_bf16_keeps_each_token(
     with_metadata: Sat2Sound, halved: Sat2Sound, sentinel_z3: torch.Tensor
 ) -> None:

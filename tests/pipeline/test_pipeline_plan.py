@@ -159,6 +159,9 @@ def test_kenya_by_level_18_is_more_than_a_day_allows(
     (warning,) = (said for said in plan.warnings if "a day" in said)
     assert "1,728,000 a day" in warning
     assert "days at least" in warning
+    # The same is said of a small box, in a moment.
+    few = config.read_text().replace("region: Kenya", "region: [36.8, -1.3, 36.9, -1.2]")
+    config.write_text(few)
     with pytest.raises(SystemExit):
         main(["plan", str(config)])
     said = " ".join(capsys.readouterr().out.split())

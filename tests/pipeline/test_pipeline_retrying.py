@@ -25,6 +25,8 @@ from s2s_map.pipeline.retrying import is_mended
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
+pytestmark = pytest.mark.usefixtures("forked_processes")
+
 BLOCKS = 16
 
 

@@ -61,7 +61,7 @@ def test_memory_does_not_grow_with_the_map(tmp_path: Path) -> None:
     assert peaks[4500] - peaks[1500] < 450, peaks
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # and only where it is asked for
 @pytest.mark.skipif("S2S_MAP_LARGE" not in os.environ, reason="takes minutes and 15 GB of disk")
 @pytest.mark.timeout(1800)
 def test_a_raster_of_40_000_squared_in_2_gb(tmp_path: Path) -> None:

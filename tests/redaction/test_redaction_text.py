@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s2s_map import redaction
 from s2s_map.redaction import known
-from s2s_map.redaction.streams import redact_logs
+from s2s_map.redaction.logs import redact_logs
 
 KEY = "s3cret/key+with=signs"
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
 from s2s_map.scoring import retrieval as module
+from s2s_map.scoring.nearest import nearest
 from s2s_map.scoring.retrieval import (
     own_ranks,
     recall_curve,
@@ -177,9 +178,11 @@ def test_ranks_are_the_same_under_other_kernels(tmp_path: Path, which: int) -> N
     np.savez(tmp_path / "sides.npz", **{name: np.stack(both) for name, both in sides.items()})
     code = """
 import sys, numpy as np, threadpoolctl
+from s2s_map.scoring.nearest import nearest
 from s2s_map.scoring.retrieval import own_ranks
 sides = np.load("sides.npz")
 np.savez("ranks.npz", **{name: own_ranks(*sides[name]) for name in sides.files})
+np.savez("near.npz", **{name: nearest(*sides[name], 5) for name in sides.files})
 print(*(pool["architecture"] for pool in threadpoolctl.threadpool_info() if "architecture" in pool))
 """
     told = {name: values[which] for name, values in OTHER_KERNELS.items()}
@@ -189,9 +192,10 @@ print(*(pool["architecture"] for pool in threadpoolctl.threadpool_info() if "arc
     )  # fmt: skip
     if platform.machine() in {"x86_64", "AMD64"}:
         assert done.stdout.split() == [told["OPENBLAS_CORETYPE"]]
-    there = np.load(tmp_path / "ranks.npz")
+    ranks, near = np.load(tmp_path / "ranks.npz"), np.load(tmp_path / "near.npz")
     for name, both in sides.items():
-        assert there[name].tolist() == own_ranks(*both).tolist(), name
+        assert ranks[name].tolist() == own_ranks(*both).tolist(), name
+        assert near[name].tolist() == nearest(*both, 5).tolist(), name
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32])

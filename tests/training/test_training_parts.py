@@ -89,7 +89,8 @@ def test_parts_have_the_loss_and_gradients_of_the_whole_batch(
     cut = module(sounds, tmp_path, **STILL, optimiser=optimiser(at_once))
     loss, gradients = learn(whole, batch)
     cut_loss, cut_gradients = learn(cut, batch)
-    assert cut_loss == pytest.approx(loss, rel=1e-6)
+    # Products of other shapes, so some hundred roundings of float32 (6e-8) apart.
+    assert cut_loss == pytest.approx(loss, rel=1e-5)
     assert cut_gradients.keys() == gradients.keys()
     assert any("bn0" in name for name in gradients)
     for name, gradient in gradients.items():
@@ -167,7 +168,7 @@ def test_an_encoder_that_looks_at_all_images_cannot_be_cut(sounds: Path, tmp_pat
         SoundTrainConfig.model_validate(given)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # three trainings by the command, two of them in two processes
 def test_two_processes_learn_what_one_does(sounds: Path, tmp_path: Path) -> None:
     # The command itself, with Lightning's own processes and torch's gloo between them.
     curves = []

@@ -10,7 +10,7 @@ from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model, model_folder
 from s2s_map.synthesis.vocabulary import load_held_out
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow  # hundreds of texts through the real text encoder
 
 MAX_BYTES = 9_000_000
 ANCHORS = {

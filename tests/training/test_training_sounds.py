@@ -294,7 +294,7 @@ def test_features_of_captions_are_computed_once(tmp_path: Path) -> None:
         again["thunder"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # two processes of torch, and gloo between them
 def test_pairs_over_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     script = Path(__file__).with_name("gathered.py")
     done = subprocess.run(

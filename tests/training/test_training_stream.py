@@ -128,7 +128,7 @@ def test_too_few_rows_for_a_batch_are_said(streamed: Path, tmp_path: Path) -> No
         next(iter(few))
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a process that imports with the settings of a hub of its own
 def test_a_set_on_the_hub_is_trained_on_without_a_copy(tmp_path: Path) -> None:
     repository = tmp_path / "hub" / "MVRL" / "GeoSound"
     write_sound_set(repository, train=8, val=4, test=0)

@@ -28,7 +28,7 @@ from s2s_map.training.validate import fit_temperature, query_auc
 
 # Lightning's own use of torch, not ours.
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow,  # four trainings from start to end
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers"),

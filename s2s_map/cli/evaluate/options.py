@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from s2s_map.cli.console import Console
+
 if TYPE_CHECKING:
     from s2s_map.evaluation.report import Report
 
@@ -75,9 +77,7 @@ def show(report: Report, folder: Path) -> None:
     """Print the tables of a report and where it lies."""
     from rich.table import Table
 
-    from s2s_map.cli.console import Console
-
-    console = Console(highlight=False)
+    console = Console()
     for one in report.tables:
         # A terminal is narrow: of wide tables the intervals stand in the report only.
         wide = len(one.columns) > _WIDE

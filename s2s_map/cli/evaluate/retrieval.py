@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.evaluate.options import (
     DEFAULT_FOLDER,
     Batch,
@@ -142,7 +143,6 @@ def file_name(name: str) -> str:
 
 def stages() -> Callable[[str, int], Callable[[int], None]]:
     """Return what shows progress, stage by stage."""
-    from s2s_map.cli.console import Console
     from s2s_map.cli.reporting import reporter
 
     shown = reporter(Console(stderr=True))
