@@ -29,13 +29,17 @@ DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
 REMOTE_DRIVERS = tuple(name for name in DRIVERS if name != "HFA")
 """Those for files that others serve: HFA keeps its pixels in a second file, which it names."""
 
+CACHE_BYTES = 64_000_000
+"""GDAL's cache of decoded blocks, which else grows with the machine's memory. In bytes: rasterio
+sets it by GDALSetCacheMax, which does not take small numbers for megabytes."""
+
 _KEPT_BACK = re.compile(r"(?i)\s*(authorization|cookie)\s*:")
 
 _GDAL_OPTIONS: dict[str, Any] = {
     # Folders of thousands of scenes are not listed on every opening; side files (.ovr, .msk) of
     # local files are still found by name.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
-    "GDAL_CACHEMAX": 256,
+    "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_PAM_ENABLED": False,
 }
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -25,7 +24,6 @@ MOST_PIXELS = 400_000
 _MOST_SCENES = 48
 # Of a file without overviews: what is decoded of it at most, and in how many places.
 _MOST_BYTES, _PLACES = 24_000_000, 49
-_CACHE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +85,7 @@ def _pixels(
     # Before the file is lent: it may have to be looked at.
     share, nodata = collar_share(scene, entry), void_of(scene, entry)
     found, white = [], 0.0
-    # Coarser than stored, GDAL reads line by line: without a cache each decodes its chunks anew.
-    with lent_raster(scene.uri) as source, rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
+    with lent_raster(scene.uri) as source:
         shape, windows = _windows(source, scene, budget)
         for window in windows:
             values, observed = read_values(source, window, entry.bands, nodata, shape)

@@ -26,8 +26,8 @@ BLOCK_PX = 512
 """Side of the tiles that a COG is read by."""
 
 _SMALLEST_OVERVIEW_PX = 256
-# GDAL's block cache, which else grows with the machine's memory.
-_CACHE_MIB = 256
+# GDAL's block cache, in bytes, which else grows with the machine's memory.
+_CACHE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _copy(source: str, path: Path, shape: tuple[int, int]) -> None:
         "BIGTIFF": "IF_SAFER",
         "STATISTICS": "AUTO",
     }
-    environment = {"GDAL_NUM_THREADS": "ALL_CPUS", "GDAL_CACHEMAX": _CACHE_MIB}
+    environment = {"GDAL_NUM_THREADS": "ALL_CPUS", "GDAL_CACHEMAX": _CACHE_BYTES}
     with replacing_file(path) as partial:
         try:
             with rasterio.Env(**environment):
