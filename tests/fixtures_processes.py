@@ -17,7 +17,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import reduction
+from multiprocessing import forkserver, reduction
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +152,10 @@ def forked() -> Iterator[None]:
     import dask
 
     multiprocessing.set_forkserver_preload(IMPORTED)
+    forkserver.ensure_running()
     settings = {
         "distributed.worker.multiprocessing-method": "forkserver",
-        # The environment of now, not that of the server.
+        # The environment of now, not that of the server: for what is set later, enter anew.
         "distributed.nanny.environ": dict(os.environ),
     }
     with pytest.MonkeyPatch.context() as patch, dask.config.set(settings):

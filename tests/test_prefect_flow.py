@@ -288,12 +288,12 @@ def test_a_run_that_starts_while_the_flow_is_cancelled_is_stopped(
 
 def test_a_cancelled_flow_leaves_no_run_behind(tmp_path: Path, server: dict[str, str]) -> None:
     process = start(write_batch(tmp_path, ["hangs"]), server)
-    wait_until(lambda: starts(tmp_path), process)
+    wait_until(lambda: starts(tmp_path) == {"hangs": 1}, process)
     process.send_signal(signal.SIGINT)
     try:
         # The run would go on for longer than a test may; the pipe closes with the last of them.
         process.communicate()
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
     assert starts(tmp_path) == {"hangs": 1}

@@ -27,7 +27,7 @@ def shown_value(value: Any, name: str = "") -> tuple[Any, bool]:
 
     Examples:
         >>> shown_value("https://a.test/{z}?appid=123456&v=2")
-        ('https://a.test/{z}?appid=[hidden]&v=2', True)
+        ('https://a.test/{z} ?appid=[hidden]&v=2', True)
     """
     if isinstance(value, Mapping):
         parts = {key: shown_value(part, str(key)) for key, part in value.items()}
@@ -38,7 +38,7 @@ def shown_value(value: Any, name: str = "") -> tuple[Any, bool]:
     if not isinstance(value, str):
         return value, False
     text = _shown_text(value, name)
-    return text, text != value
+    return text, HIDDEN in text
 
 
 def _shown_text(text: str, name: str) -> str:
@@ -50,7 +50,8 @@ def _shown_text(text: str, name: str) -> str:
     address = "/".join(HIDDEN if looks_like_key(part) else part for part in address.split("/"))
     if not query:
         return address
-    return address + _PARAMETER.sub(_parameter, f"?{query}")
+    # Apart from the address, whose query the gate would take off.
+    return f"{address} {_PARAMETER.sub(_parameter, f'?{query}')}"
 
 
 def _parameter(match: re.Match[str]) -> str:

@@ -43,11 +43,12 @@ def open_regular(path: str | os.PathLike[str], *, pipes: bool = False) -> Iterat
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if shells else os.O_NONBLOCK))
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error), str(path)) from None
+    kind = stat.S_IFMT(os.fstat(handle).st_mode)
+    if kind != stat.S_IFREG and not (shells and kind == stat.S_IFIFO):
+        os.close(handle)
+        what = _KINDS.get(kind, "something else")
+        raise OSError(errno.EINVAL, f"it is {what}, not a file", str(path))
     with open(handle, "rb", buffering=0) as stream:  # noqa: PTH123
-        kind = stat.S_IFMT(os.fstat(handle).st_mode)
-        if kind != stat.S_IFREG and not (shells and kind == stat.S_IFIFO):
-            what = _KINDS.get(kind, "something else")
-            raise OSError(errno.EINVAL, f"it is {what}, not a file", str(path))
         yield stream
 
 

@@ -161,9 +161,6 @@ PRESETS = {
 }
 """Scales by name."""
 
-ABOVE_BEFORE = {"sentinel2-l1c", "sentinel2-l2a"}
-"""Presets with an offset that earlier numbers of the same product do not carry."""
-
 
 def _named(value: object) -> object:
     if not isinstance(value, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.config.scale import Scale
 from s2s_map.imagery.chunks import read_native
+from s2s_map.imagery.held import Holds, held
 from s2s_map.imagery.lattice import Lattice, PixelWindow
 from s2s_map.imagery.resampling import (
     SHARE_FROM,
@@ -58,22 +60,58 @@ def read_aligned(
     def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         return read_native(scene, rows, cols, entry)
 
-    return resample_aligned(scene, lattice, window, fetch, entry.scale)
+    return resample_aligned(scene, lattice, window, fetch, entry.scale, held(scene, entry))
 
 
 def resample_aligned(
-    scene: Scene, lattice: Lattice, window: PixelWindow, fetch: Fetch, scale: Scale | None
+    scene: Scene,
+    lattice: Lattice,
+    window: PixelWindow,
+    fetch: Fetch,
+    scale: Scale | None,
+    holds: Holds | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Resample an aligned scene, of which `fetch` returns rows and columns, to 8 bit.
 
-    Windows of many source pixels are read in parts: a pixel depends on its place alone.
+    Windows of many source pixels are read in parts: a pixel depends on its place alone. Of what
+    `holds` says that nothing is there, nothing is read.
     """
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
-    for part in _parts(window, lattice.source_rows(scene)[0], lattice.source_columns(scene)[0]):
+    for part in _held_parts(scene, lattice, window, holds):
         inside = part.slices_in(window)
         pixels[:, *inside], valid[inside] = _resample_part(scene, lattice, part, fetch, scale)
     return pixels, valid
+
+
+def _held_parts(
+    scene: Scene, lattice: Lattice, window: PixelWindow, holds: Holds | None
+) -> Iterator[PixelWindow]:
+    (down, top), (across, left) = lattice.source_rows(scene), lattice.source_columns(scene)
+    if holds is None:
+        yield from _parts(window, down, across)
+        return
+    # As far as kernels and the margins around them reach, or further.
+    reach = math.ceil(8.0 * max(down, across, 1.0))
+    first, last = window.top * down + top, window.bottom * down + top
+    west, east = window.left * across + left, window.right * across + left
+    rows = slice(max(math.floor(first) - reach, 0), max(math.ceil(last) + reach, 0))
+    cols = slice(max(math.floor(west) - reach, 0), max(math.ceil(east) + reach, 0))
+    if not holds(rows, cols):
+        return
+    if window.height * down > max(PART_PX, down) and last - first >= east - west:
+        high = window.height // 2
+        halves = [(window.top, window.left, high, window.width)]
+        halves += [(window.top + high, window.left, window.height - high, window.width)]
+    elif window.width * across > max(PART_PX, across):
+        wide = window.width // 2
+        halves = [(window.top, window.left, window.height, wide)]
+        halves += [(window.top, window.left + wide, window.height, window.width - wide)]
+    else:
+        yield from _parts(window, down, across)
+        return
+    for half in halves:
+        yield from _held_parts(scene, lattice, PixelWindow(*half), holds)
 
 
 def _parts(window: PixelWindow, down: float, across: float) -> Iterator[PixelWindow]:

@@ -255,7 +255,10 @@ def read_values(
     Returns:
         Values (3, rows, columns), and where they are data; None for everywhere.
     """
-    how: dict[str, Any] = {"window": window, **({} if shape is None else {"out_shape": shape})}
+    # Where all is read, rasterio goes by overviews only without a window.
+    whole = (window.width, window.height) == (source.width, source.height)
+    how: dict[str, Any] = {} if whole else {"window": window}
+    how |= {} if shape is None else {"out_shape": shape}
     many = {**how, **({} if shape is None else {"out_shape": (3, *shape)})}
     values = source.read(list(bands), **many)
     nodata = nodata if nodata is not None else source.nodata

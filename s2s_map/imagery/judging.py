@@ -27,7 +27,7 @@ NIGHT = 40
 """Level that almost nothing reaches in a picture of the night."""
 RED_LAND = 0.12
 """Share of what is not dark that is as red as vegetation in false colour."""
-AGREEMENT = 0.3
+AGREEMENT = 0.2
 """Least correlation of two bands of true colour."""
 INVERTED = 0.5
 """How much likelier a negative is, natural logarithm a pixel."""
@@ -59,7 +59,9 @@ def judge(sample: Sample, scale: Scale | None, seen: SeenImagery | None) -> list
     gross = list(_gross(levels, sample, advice))
     if gross or seen is None:
         return said + gross
-    colours = list(_bands(levels)) or list(_bands(_together(sample.values)))
+    colours = list(_bands(levels))
+    if not colours and isinstance(scale, MeasuredScale | tuple):
+        colours = list(_bands(_together(sample.values)))
     return [*said, *colours, *_compared(levels, seen, advice)]
 
 

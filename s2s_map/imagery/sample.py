@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -14,6 +15,7 @@ from rasterio.windows import Window
 from s2s_map.catalog.handles import lent_raster
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.errors import ImageryError
 from s2s_map.imagery.chunks import read_values, void_of
 from s2s_map.imagery.collars import collar_share, run_share
 
@@ -23,6 +25,7 @@ MOST_PIXELS = 400_000
 _MOST_SCENES = 48
 # Of a file without overviews: what is decoded of it at most, and in how many places.
 _MOST_BYTES, _PLACES = 24_000_000, 49
+_CACHE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,28 +60,43 @@ def sample_files(scenes: Sequence[Scene], entry: RasterEntry) -> Sample:
         entry: Their catalog entry: bands, nodata.
 
     Raises:
-        ImageryError: For a file that cannot be read.
+        ImageryError: For a file that cannot be read, where the entry says `on_missing: fail`.
     """
     some = scenes[:: math.ceil(len(scenes) / _MOST_SCENES)]
     total = sum(scene.shape[0] * scene.shape[1] for scene in some)
-    found: list[NDArray[np.float32]] = []
+    found = [np.zeros((3, 0), np.float32)]
     collar = white = 0.0
     for scene in some:
         weight = scene.shape[0] * scene.shape[1] / total
-        budget = max(1_000, round(MOST_PIXELS * weight))
-        # Before the file is lent: it may have to be looked at.
-        share, nodata = collar_share(scene, entry), void_of(scene, entry)
-        collar += weight * share
-        with lent_raster(scene.uri) as source:
-            shape, windows = _windows(source, scene, budget)
-            for window in windows:
-                values, observed = read_values(source, window, entry.bands, nodata, shape)
-                if scene.valid == "all" and values.dtype == np.uint8:
-                    white += weight * run_share((values == 255).all(axis=0)) / len(windows)
-                flat = values.reshape(3, -1)
-                found.append((flat if observed is None else flat[:, observed.ravel()]).astype("f4"))
-    every = np.concatenate(found, axis=1) if found else np.zeros((3, 0), np.float32)
+        try:
+            flat, rims = _pixels(scene, entry, max(1_000, round(MOST_PIXELS * weight)))
+        except ImageryError:
+            if entry.on_missing == "fail":
+                raise
+            continue
+        found.append(flat)
+        collar, white = collar + weight * rims[0], white + weight * rims[1]
+    every = np.concatenate(found, axis=1)
     return Sample(thinned(every), collar, white, collar > 0.0 and entry.collar == "mask")
+
+
+def _pixels(
+    scene: Scene, entry: RasterEntry, budget: int
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Return observed pixels of a file, (3, n), and its shares of collars of 0 and of 255."""
+    # Before the file is lent: it may have to be looked at.
+    share, nodata = collar_share(scene, entry), void_of(scene, entry)
+    found, white = [], 0.0
+    # Coarser than stored, GDAL reads line by line: without a cache each decodes its chunks anew.
+    with lent_raster(scene.uri) as source, rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
+        shape, windows = _windows(source, scene, budget)
+        for window in windows:
+            values, observed = read_values(source, window, entry.bands, nodata, shape)
+            if scene.valid == "all" and values.dtype == np.uint8:
+                white += run_share((values == 255).all(axis=0)) / len(windows)
+            flat = values.reshape(3, -1)
+            found.append((flat if observed is None else flat[:, observed.ravel()]).astype("f4"))
+    return np.concatenate(found, axis=1), (share, white)
 
 
 def thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:

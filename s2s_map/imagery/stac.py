@@ -78,8 +78,10 @@ class StacSource(Source):
         """Return reflectance of four squares of the area in each zone, composited."""
         found = [np.zeros((3, 0), np.float32)]
         west, south, east, north = area
+        # Across the antimeridian one side stands for both.
+        east = east if east > west else 180.0
         for zone in self.zones:
-            box = project(shapely.box(west, south, max(west, east), north), LONLAT, zone.crs)
+            box = project(shapely.box(west, south, east, north), LONLAT, zone.crs)
             scene = zone.scene(self.entry.pixel_m * _COARSER)
             window = window_of(scene, box.bounds) if is_finite(box) else None
             if window is None:

@@ -24,6 +24,7 @@ from s2s_map.config.catalog import RasterEntry
 from s2s_map.config.scale import Scale
 from s2s_map.imagery.aligned import Fetch
 from s2s_map.imagery.chunks import read_native
+from s2s_map.imagery.held import Holds, held
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow, square_side, squares_of
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit
@@ -65,7 +66,7 @@ def read_warped(
     def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         return read_native(scene, rows, cols, entry)
 
-    return resample_warped(scene, lattice, window, crs, fetch, entry.scale)
+    return resample_warped(scene, lattice, window, crs, fetch, entry.scale, held(scene, entry))
 
 
 def resample_warped(
@@ -75,12 +76,14 @@ def resample_warped(
     crs: CRS,
     fetch: Fetch,
     scale: Scale | None,
+    holds: Holds | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Warp a scene, of which `fetch` returns rows and columns, to 8 bit.
 
     Pixels are cubic, antialiased, or means from `AVERAGE_FROM` source pixels on. They are valid
     where the source pixel around their centre is, and, where pixels are missing nearby, where at
-    least half of the weight is of pixels that are there.
+    least half of the weight is of pixels that are there. Of what `holds` says that nothing is
+    there, nothing is read.
     """
     pixels = np.zeros((3, window.height, window.width), dtype=np.uint8)
     valid = np.zeros((window.height, window.width), dtype=np.bool_)
@@ -91,6 +94,7 @@ def resample_warped(
             _Strip(tile, strip, needed)
             for tile, strip in _strips(part, side)
             for needed in windows_under(scene, lattice, strip, crs)
+            if holds is None or holds(*needed)
         ]
         for group in _fetched_together(strips):
             rows, cols = union([strip.needed for strip in group])

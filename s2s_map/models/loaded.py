@@ -262,7 +262,9 @@ def torch_device(name: str) -> torch.device:
     except RuntimeError:
         raise ModelError(f"unknown device {name!r}", expected="cpu, cuda or cuda:N") from None
     count = torch.cuda.device_count() if device.type == "cuda" else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
+    # Not its index, of 8 bits: torch takes cuda:256 for cuda:0.
+    number = name.partition(":")[2]
+    if device.type == "cuda" and int(number or 0) >= count:
         raise ModelError(
             f"device {name!r} is not there ({count} CUDA devices found)", remedy="use device: cpu"
         )

@@ -160,7 +160,7 @@ def clear_results(results: OutputPath, but: OutputPath) -> None:
 
 def keep_files(before: OutputPath, after: OutputPath, wanted: Collection[str]) -> None:
     """Take files over from finished results into the next, those that are there."""
-    if before == after:
+    if before == after or not wanted:
         return
     there = {path.name for path in before.iterdir()}
     for name in wanted:

@@ -259,6 +259,7 @@ def write_layers(
     Returns:
         The layers with their summaries.
     """
+    building.check_there()
     before, results = finished_results(out), building.target.parent
     kept = [layer for layer in layers if layer.known and not building.layer_summary(layer.name)]
     stems = [

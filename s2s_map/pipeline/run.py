@@ -11,6 +11,7 @@ from pathlib import Path
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
+from s2s_map.embeddings.replacing import output_errors
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.query_model import QueryModel
@@ -114,8 +115,7 @@ def run(
         begun = begun_before(job)
     job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
-    record = _record_of(job, watch)
-    record.remarks = _remarks(job, watch)
+    record = _begun(job, watch)
     with record.timed("prepare"):
         model = load_model(config.model, resolve_device(config.device), job.precision)
         # Questions first: a bad recording should not be found after an hour of encoding.
@@ -161,7 +161,7 @@ def run(
                 building = stages.score_whole()
                 results = building.target.parent
                 _say_outdated(record, [layer.name for layer in kept.layers], out, watch)
-                with record.timed("write"):
+                with record.timed("write"), output_errors(out):
                     lock.check()
                     write_quicklook(job, results, watch)
                     stages.check_undisturbed()
@@ -220,14 +220,6 @@ def _earlier(
     return again.questions, kept
 
 
-def _record_of(job: Job, watch: Reporter) -> RunRecord:
-    """Begin the record, and note what is to be known before an hour of encoding."""
-    for line in (*sample_distance_warnings(job), long_run(job)):
-        if line:
-            watch.note(line)
-    return RunRecord.of(job)
-
-
 def _open_store(job: Job, home: OutputPath) -> EmbeddingsStore:
     path = home / names.EMBEDDINGS
     if EmbeddingsStore.exists(path):
@@ -254,12 +246,16 @@ def _say_outdated(
         )
 
 
-def _remarks(job: Job, watch: Reporter) -> tuple[str, ...]:
-    """Note what is off with the colours of the imagery, and return it."""
-    remarks = colour_remarks(job, network=True)
-    for remark in (*remarks, *unseen_note(job)):
+def _begun(job: Job, watch: Reporter) -> RunRecord:
+    """Begin the record of a job, and note what is to be known before an hour of encoding."""
+    for line in (*sample_distance_warnings(job), long_run(job)):
+        if line:
+            watch.note(line)
+    record = RunRecord.of(job)
+    record.remarks = colour_remarks(job, network=True)
+    for remark in (*record.remarks, *unseen_note(job)):
         watch.note(f"imagery: {remark}")
-    return remarks
+    return record
 
 
 @contextmanager

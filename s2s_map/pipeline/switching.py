@@ -76,7 +76,7 @@ def check_names(out: Path, wanted: Sequence[str], *, kept: Path | None = None) -
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise OutputError(
             f"{out} holds {foreign[0]}{more}, which no run wrote and this one would write over",
-            remedy="move it away, or give the query another name:"
+            remedy="move it away, or give the query another name"
             + (f"; what is done is kept in {kept}, start the same command again" if kept else ""),
         )
 

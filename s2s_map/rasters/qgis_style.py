@@ -42,7 +42,7 @@ def is_our_style(path: str | os.PathLike[str]) -> bool:
     except (OSError, ValueError):
         return False
     begin = f'{_DOCTYPE}<qgis version="{_VERSION}" styleCategories="AllStyleCategories" '
-    return text.startswith(begin) and "(2nd percentile)" in text
+    return text.startswith(begin)
 
 
 def _document(layer: ConceptLayer) -> str:

@@ -20,7 +20,7 @@ _FIELD = re.compile(
 _HEADER = re.compile(
     r"(?i)(?<![\w-])((?:proxy-)?authorization|(?:set-)?cookie|ocp-apim-subscription-key|x-api-key"
     r"|x-amz-security-token|x-ms-copy-source)(\\?[\"']?\s*[:=]\s*\\?[\"']?)"
-    r"(?!\[hidden\])[^\r\n\"'<>]+"
+    r"(?!\\?\[hidden\])[^\r\n\"'<>]+"
 )
 _ELEMENT = re.compile(
     r"(?i)<(awsaccesskeyid|accesskeyid|secretaccesskey|sessiontoken|securitytoken|token"
@@ -80,5 +80,5 @@ def redacted_traceback() -> str:
 def _field(match: re.Match[str]) -> str:
     value = match[0][len(match[1]) + len(match[2]) :]
     # A text may pass here twice; the pattern leaves closing brackets out.
-    hidden = value.startswith(("${", "[hidden"))
+    hidden = value.startswith(("${", "[hidden", "\\[hidden"))
     return match[0] if hidden else f"{match[1]}{match[2]}{_HIDDEN}"

@@ -116,5 +116,11 @@ def largest_error(
 
 def lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     """Lengths of vectors (n, dim), in float64."""
-    wide = vectors.astype(np.float64)
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)))
+    return np.asarray(np.sqrt(pair_products(vectors, vectors)))
+
+
+def pair_products(
+    queries: NDArray[np.floating], items: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Products of the i-th query with the i-th item in float64, rounded; no wide copy is made."""
+    return np.asarray(np.einsum("nd,nd->n", queries, items, dtype=np.float64))

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
 from s2s_map.scoring.bootstrap import SAMPLES, Estimate, estimate
-from s2s_map.scoring.exact import Digits, ExactProducts, Levels, compare, largest_error, lengths
+from s2s_map.scoring.exact import (
+    Digits,
+    ExactProducts,
+    Levels,
+    compare,
+    largest_error,
+    lengths,
+    pair_products,
+)
 
 TOP_SHARE = 0.1
 """The published recall is that among the first tenth of the gallery."""
@@ -147,8 +155,7 @@ class _Closer:
         longest: float,
     ) -> None:
         self._exact, self._queries, self._items, self._own = exact, queries, items, own
-        self._wide = queries.astype(np.float64)
-        self._mine = np.einsum("nd,nd->n", self._wide, items[own].astype(np.float64))
+        self._mine = pair_products(queries, items[own])
         self._error, self._wide_error = (
             largest_error(exact, kind, lengths(queries), longest)
             for kind in (queries.dtype, np.float64)
@@ -162,8 +169,7 @@ class _Closer:
 
     def with_each(self, rows: NDArray[np.intp], items: NDArray[np.intp]) -> NDArray[np.int64]:
         """Tell whether the item of each pair is above (1), equal to (0) or below the own one."""
-        theirs = self._items[items].astype(np.float64)
-        gap = np.einsum("nd,nd->n", self._wide[rows], theirs) - self._mine[rows]
+        gap = pair_products(self._queries[rows], self._items[items]) - self._mine[rows]
         itself = items == self._own[rows]
         order = np.where(itself, 0, np.sign(gap).astype(np.int64))
         unsure = (np.abs(gap) <= 2 * self._wide_error[rows]) & ~itself

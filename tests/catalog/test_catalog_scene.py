@@ -111,3 +111,34 @@ def test_formats_that_refer_elsewhere_are_not_opened(
     vrt = tmp_path / "scene.vrt"
     vrt.write_text(f'<VRTDataset rasterXSize="10" rasterYSize="10">{bands}</VRTDataset>')
     refused(vrt, "names /vsimem")
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs", "says"),
+    [
+        ((float("nan"), 0, 1, 0, -30, 1), "EPSG:32721", "no area or no place"),
+        ((float("inf"), 0, 1, 0, -30, 1), "EPSG:32721", "no area or no place"),
+        ((0, 0, 5, 0, 0, 5), "EPSG:32721", "no area or no place"),
+        ((30, 30, 5, 30, 30, 5), "EPSG:32721", "no area or no place"),
+        ((1e300, 0, 5, 0, -30, 5), "EPSG:32721", "no area or no place"),
+        ((10, 0, -1000, 0, -10, 10), "EPSG:4326", "expected imagery on the Earth"),
+        ((30, 0, 600_000, 0, -30, 7_200_000), "EPSG:4978", "where on the Earth"),
+        ((30, 0, 5, 0, -30, 5), 'LOCAL_CS["site",UNIT["metre",1]]', "where on the Earth"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(
+    tmp_path: Path, transform: tuple[float, ...], crs: str, says: str
+) -> None:
+    path = tmp_path / "odd.tif"
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 3, "dtype": "uint8"}
+    with rasterio.open(path, "w", crs=crs, transform=Affine(*transform), **profile) as dataset:
+        dataset.write(np.ones((3, 8, 8), dtype=np.uint8))
+    with pytest.raises(ImageryError, match=says):
+        inspect_scene(str(path), entry(scale={"min": 0, "max": 1}))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_are_no_picture(make_raster: MakeRaster, dtype: str) -> None:
+    path = make_raster(dtype=dtype)
+    with pytest.raises(ImageryError, match=f"{dtype} values"):
+        inspect_scene(str(path), entry(scale={"min": 0, "max": 1}))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures_cli import call
-from fixtures_hostile import Damage, Told, changed, damage, fuzz, harmed
+from fixtures_hostile import Damage, Told, as_yaml, changed, damage, fuzz, harmed
 from fixtures_hostile_files import (
     BYTES,
     RASTERS,
@@ -26,6 +26,8 @@ from fixtures_job import write_job
 from fixtures_models import TINY_META
 from hypothesis import given
 from hypothesis import strategies as st
+
+from s2s_map.config.model import EventsAudioConfig
 
 CONFIG = {
     "output": "out",
@@ -81,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     import soundfile
 
     made = tmp_path_factory.mktemp("hostile")
-    write_job(made, network=TINY_META)
+    write_job(made, network=TINY_META.model_copy(update={"audio": EventsAudioConfig()}))
     soundfile.write(made / "tone.wav", 0.5 * np.sin(np.arange(1600) / 5.0), 8000)
     os.mkfifo(made / "fifo")
     small = {
@@ -98,6 +100,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (made / name).touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
+        # What is changed must be valid before.
+        (made / "job.yaml").write_bytes(as_yaml(CONFIG))
+        (made / "other.yaml").write_bytes(as_yaml(CATALOG))
+        for name in ("job.yaml", "tone.yaml", "noise.yaml"):
+            assert call("validate", name) == 0
+        assert call("catalog", "show", "noise", "--catalog", "other.yaml") == 0
         # Of this machine's own catalogs and models nothing counts.
         patch.setenv("XDG_CONFIG_HOME", str(made / "none"))
         patch.setenv("HOME", str(made))

@@ -510,7 +510,14 @@ def test_show_hides_what_looks_like_a_key(
     out = re.sub(r"\s+", "", capfd.readouterr().out)
     for secret in ("0123456789", "word-of-mine", "8fJ2kq0Zp1Lw7Yt3"):
         assert secret not in out
-    for shown in ("appid=[hidden]", "LAYERS=ortho_2020", "k=${MY_KEY}", "image/png", "a.test"):
+    for shown in (
+        "appid=[hidden]",
+        "LAYERS=ortho_2020",
+        "k=${MY_KEY}",
+        "image/png",
+        "a.test",
+        "'X-Api-Key':'[hidden]'",
+    ):
         assert shown in out, shown
     assert "listNAMEinenv:" in out
     # Nothing to hide, nothing to say.

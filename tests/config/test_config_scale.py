@@ -56,7 +56,7 @@ def test_a_scale_is_numbers_measured_or_a_name() -> None:
         ("nonsense", "auto, match, landsat-c2-l1"),
         ([ONE, ONE], "missing"),
         ({"percentiles": [99, 1]}, "lower first"),
-        ({"percentiles": [-1, 101]}, "from 0 to 100"),
+        ({"percentiles": [-1, 101]}, "less than or equal to 100"),
         ({"min": 3, "max": 2}, "min 3 is not below max 2"),
         ({"curves": [[[1, 2], [1, 3]]] * 3}, "ascend"),
         ({"percentiles": [1, 99], "gama": 2}, "gama"),

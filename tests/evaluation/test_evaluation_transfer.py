@@ -224,6 +224,9 @@ def test_the_protocol_is_scikit_learns_search_on_one_held_out_split() -> None:
         split: (centres[y] + 1.1 * random.normal(size=(len(y), 6))).astype(np.float32)
         for split, y in labels.items()
     }
+    vectors = {
+        split: rows / np.linalg.norm(rows, axis=1, keepdims=True) for split, rows in vectors.items()
+    }
     data = LabelledVectors("made up", tuple("abcd"), vectors, labels, ())
     x = np.concatenate([vectors["train"], vectors["val"]])
     y = np.concatenate([labels["train"], labels["val"]])

@@ -1,15 +1,19 @@
-"""Kill a switch to new results before every call that changes the disk, one after the other.
+"""Kill a switch to new results before every STEPth call that changes the disk.
 
-``kill_switch.py PREPARED WORK``: PREPARED is a folder whose new results wait in ``.next``, with
-their embeddings. Prints how many kills there were, and of these how many left the old results.
+``kill_switch.py PREPARED WORK FIRST STEP``: PREPARED is a folder whose new results wait in
+``.next``, with their embeddings. Prints how many kills there were, and of these how many left the
+old results.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
 import sys
+import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +26,32 @@ CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "o
 
 def killed_at(nth: int, out: Path) -> bool:
     """Switch in a process that is killed at its nth change; whether it was."""
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Of threads that libraries keep: none of them is at work.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         count = 0
 
         def hook(event: str, _: tuple[Any, ...]) -> None:
             nonlocal count
-            count += event in CHANGES
+            if event not in CHANGES:
+                return
+            count += 1
             if count == nth:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(hook)
-        switch(out, out / ".next" / "results", out / ".next")
+        try:
+            switch(out, out / ".next" / "results", out / ".next")
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
         os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, -signal.SIGKILL), f"the switch failed: {code}"
+    return code != 0
 
 
 def seen(out: Path) -> dict[str, bytes]:
@@ -47,18 +63,18 @@ def seen(out: Path) -> dict[str, bytes]:
     }
 
 
-def main(prepared: Path, work: Path) -> None:
+def main(prepared: Path, work: Path, first: int, step: int) -> None:
     """See the module."""
     out, old = work / "out", seen(prepared)
     shutil.copytree(prepared, out)
     assert not killed_at(0, out)
-    new, nth, olds = seen(out), 0, 0
-    while True:
-        nth += 1
+    new, kills, olds = seen(out), 0, 0
+    for nth in itertools.count(first, step):
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(prepared, out)
         if not killed_at(nth, out):
             break
+        kills += 1
         begun = (out / ".switch.json").exists() or seen(out) == new
         if not begun:
             assert seen(out) == old, f"kill {nth} left a mixture"
@@ -72,8 +88,8 @@ def main(prepared: Path, work: Path) -> None:
         assert not (out / ".switch.json").exists()
         assert not (out / ".next" / "embeddings.zarr").exists()
     assert seen(out) == new
-    sys.stdout.write(f"{nth - 1} {olds}\n")
+    sys.stdout.write(f"{kills} {olds}\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

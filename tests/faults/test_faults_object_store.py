@@ -24,6 +24,7 @@ from fixtures_faults import (
     environment,
 )
 from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
+from fixtures_processes import forked
 from fixtures_waiting import wait_until
 
 from s2s_map.config.run import RunConfig
@@ -34,7 +35,7 @@ from s2s_map.pipeline.object_ledger import ObjectLedger
 from s2s_map.pipeline.run import run
 from s2s_map.pipeline.status import run_status, verify
 
-pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def server() -> Iterator[str]:
     # For the module: worker processes keep the environment that they were started with.
     with serve_s3() as url, pytest.MonkeyPatch.context() as patch:
         use_s3(patch, url)
-        yield url
+        with forked():
+            yield url
 
 
 @pytest.fixture

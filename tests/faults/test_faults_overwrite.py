@@ -29,15 +29,20 @@ pytestmark = pytest.mark.faults
 DENSER = {"patches": {"stride_m": 40}}
 
 
+def rng(*about: object) -> random.Random:
+    # Not for secrets: where it strikes.
+    seed = os.environ.get("S2S_MAP_FAULTS_SEED", os.getpid())
+    return random.Random(f"{about} {seed}")  # noqa: S311
+
+
 @pytest.mark.parametrize("again", range(TIMES))
 def test_a_killed_overwrite(job: dict[str, Any], tmp_path: Path, again: int) -> None:
-    # Not for secrets: which block is struck, and where.
-    rng = random.Random(f"{again} {os.environ.get('S2S_MAP_FAULTS_SEED', os.getpid())}")  # noqa: S311
+    chance = rng(again)
     out, config = tmp_path / "out", tmp_path / "job.yaml"
     before = result_bytes(run(RunConfig(**{**job, "output": str(out)})).folder)  # type: ignore[arg-type]
     config.write_text(yaml.safe_dump({**job, "output": str(out), **DENSER}))
     script = [sys.executable, str(TESTS / "faults" / "run_plain.py"), str(config)]
-    stage, nth = rng.choice(STAGES), rng.randint(1, BLOCKS)
+    stage, nth = chance.choice(STAGES), chance.randint(1, BLOCKS)
     killed = subprocess.run(
         [*script, stage, str(nth), str(tmp_path / "count"), "overwrite"],
         env=environment(),
@@ -60,7 +65,10 @@ def test_a_killed_overwrite(job: dict[str, Any], tmp_path: Path, again: int) -> 
     assert result_bytes(out) == result_bytes(fresh.folder)  # type: ignore[arg-type]
 
 
-def test_a_switch_is_killed_before_every_change(job: dict[str, Any], tmp_path: Path) -> None:
+def test_a_switch_is_killed_before_its_changes(job: dict[str, Any], tmp_path: Path) -> None:
+    # Of some hundred every tenth, each of them with S2S_MAP_FAULTS=10.
+    step = max(1, 10 // TIMES)
+    first = rng("switch").randint(2, step) if step > 1 else 1
     out = tmp_path / "out"
     run(RunConfig(**{**job, "output": str(out)}))
     (out / "elevation.tif").write_bytes(b"mine")
@@ -77,7 +85,7 @@ def test_a_switch_is_killed_before_every_change(job: dict[str, Any], tmp_path: P
     work = tmp_path / "work"
     work.mkdir()
     ended = subprocess.run(
-        [*script, out, work],
+        [*script, out, work, str(first), str(step)],
         env=environment(),
         capture_output=True,
         text=True,
@@ -86,8 +94,8 @@ def test_a_switch_is_killed_before_every_change(job: dict[str, Any], tmp_path: P
     )
     assert ended.returncode == 0, ended.stderr
     kills, olds = map(int, ended.stdout.split())
-    assert kills > 20
-    assert 0 < olds < kills
+    assert kills > 40 // step
+    assert olds < kills
     assert (work / "out" / "elevation.tif").read_bytes() == b"mine"
     assert not list((work / "out").glob("waves*"))
     assert open_run(work / "out").concepts == ["rain"]

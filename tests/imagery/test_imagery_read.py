@@ -255,11 +255,12 @@ def test_negative_coordinates(make_raster: MakeRaster) -> None:
 
 
 def test_a_file_that_breaks_is_one_line(make_raster: MakeRaster) -> None:
+    """Its header is whole, half of its pixels are gone."""
     path = make_raster(shape=(300, 300), profile={"compress": "deflate"})
     entry = make_entry(path)
-    scenes = [inspect_scene(str(path), entry)]
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
+    scenes = [inspect_scene(str(path), entry)]
     for crs, north in ((UTM, -2_780_300.0), ("EPSG:32721", 7_219_700.0)):
         with pytest.raises(ImageryError, match=r"cannot be read|does not open") as error:
             read_block(scenes, (720_300, north - 8000, 728_300, north), (400, 400), crs, entry)

@@ -86,10 +86,10 @@ def test_one_corrupted_file_of_fifty(tmp_path: Path, make_raster: MakeRaster) ->
     folder = tmp_path / "f"
     (folder / "07.tif").write_bytes((folder / "07.tif").read_bytes()[:60])
     whole = (folder / "23.tif").read_bytes()
+    # This one opens, and breaks when it is read.
+    (folder / "23.tif").write_bytes(whole[: len(whole) - 150])
     entry = make_entry(str(folder), on_missing="nodata")
     source = open_source(entry)
-    # Breaks between opening and reading.
-    (folder / "23.tif").write_bytes(whole[: len(whole) - 150])
     assert source.describe() == "49 scenes"
     bounds = (720_000.0, -2_781_500.0, 723_000.0, -2_780_000.0)
     block = source.read(bounds, (50, 100), UTM)

@@ -24,7 +24,6 @@ from s2s_map.errors import (
     ConfigError,
     OutputError,
     OutputMismatchError,
-    StoreError,
 )
 from s2s_map.pipeline.batch import Outcome, gravest, is_up_to_date, plan_batch, run_batch
 from s2s_map.pipeline.job import resolve
@@ -165,15 +164,17 @@ def test_a_run_that_cannot_be_started_leaves_no_other_behind(
     assert not (tmp_path / "maps" / "west-noise-model" / "run.json").exists()
 
 
-def test_an_item_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_that_is_damaged_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     batch, runs = load_batch(write_batch(tmp_path, regions={"west": box(20)}))
     assert run_batch(batch, runs)[1] == 0
     item = tmp_path / "maps" / "west-noise-model" / "item.json"
     item.write_text('{"type": "Feature"')
-    with pytest.raises(StoreError, match=r"item\.json is damaged"):
-        run_batch(batch, runs)
-    assert json.loads((tmp_path / "maps" / "batch.json").read_text())["exit_code"] == 0
+    outcomes, code = run_batch(batch, runs)
+    assert ([outcome.state for outcome in outcomes], code) == (["complete"], 0)
+    assert json.loads(item.read_text())["type"] == "Feature"
 
 
 def test_the_report_is_of_this_start_from_the_beginning(

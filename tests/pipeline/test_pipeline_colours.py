@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
+from fixtures_cli import call
 from fixtures_encodings import FALSE_COLOUR, NUMBERS, encodings, write_encoding
 from fixtures_job import write_job
 from numpy.typing import NDArray
 
-from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import OutputMismatchError
 from s2s_map.models.checkpoints import read_card, write_card
@@ -38,7 +38,7 @@ ENTRY = {
 MINI = {
     "model": "s2s-mini",
     "grid": {"cell_m": 160},
-    "patches": {"stride_m": 1280},
+    "patches": {"stride_m": 2560},
     "queries": [
         {"name": "waves", "text": "waves lapping on a lake shore"},
         {"name": "forest", "text": "birds and insects in a dense forest"},
@@ -60,10 +60,10 @@ def similarity(folder: Path, config: Path) -> NDArray[np.float32]:
 
 
 def test_maps_of_one_scene_in_five_encodings_agree(tmp_path: Path) -> None:
-    # Takes seconds: s2s-mini embeds 70 patches six times.
+    # Takes seconds: five whole runs of s2s-mini, of some 40 patches each.
     maps = {}
     for encoding in encodings():
-        if encoding.name == "match":
+        if encoding.name in {"match", "one-range"}:
             continue
         folder = tmp_path / encoding.name
         config = job_of(folder, {}, **MINI)
@@ -71,7 +71,6 @@ def test_maps_of_one_scene_in_five_encodings_agree(tmp_path: Path) -> None:
         (folder / "data_catalog.yaml").write_text(yaml.safe_dump({"scene": entry}))
         maps[encoding.name] = similarity(folder, config)
     best = maps.pop("stretched")
-    wrong = maps.pop("one-range")
     assert set(maps) == {"numbers", "reflectance", "hazy", "collar"}
     known = np.isfinite(best[0])
     assert 0.5 < known.mean() < 0.8
@@ -79,7 +78,6 @@ def test_maps_of_one_scene_in_five_encodings_agree(tmp_path: Path) -> None:
         assert (np.isfinite(found[0]) == known).all(), name
         for one, other in zip(best, found, strict=True):
             assert rank_correlation(one[known], other[known]) >= 0.95, name
-    assert min(rank_correlation(a[known], b[known]) for a, b in zip(best, wrong, strict=True)) < 0.7
 
 
 @pytest.mark.parametrize("scale", ["auto", "match"])
@@ -95,7 +93,7 @@ def test_a_measured_scale_is_frozen(tmp_path: Path, scale: str) -> None:
     assert identity["scale"] == kept
     assert identity["collars"] == [NUMBERS.name]
     # A run that goes on takes it from there, whatever a sample would say now.
-    measured = freeze(resolve(settings, catalogs)).source.scale
+    measured = freeze(resolve(settings, catalogs), None).source.scale
     numbers = "bands" if scale == "auto" else "curves"
     kept_record = {"s2s_map:scale": kept}
     changed = json.loads(json.dumps(kept_record))
@@ -104,7 +102,7 @@ def test_a_measured_scale_is_frozen(tmp_path: Path, scale: str) -> None:
     else:
         changed["s2s_map:scale"][numbers][0][0][0] -= 1
     (tmp_path / "out" / "search.json").write_text(json.dumps(changed))
-    again = freeze(resolve(settings, catalogs)).source.scale
+    again = freeze(resolve(settings, catalogs), tmp_path / "out").source.scale
     assert again != measured
     with pytest.raises(OutputMismatchError, match=r"source\.scale"):
         run(settings, catalogs=catalogs)
@@ -117,9 +115,9 @@ def test_a_measured_scale_is_frozen(tmp_path: Path, scale: str) -> None:
 def test_neighbours_share_the_scale_of_a_file(tmp_path: Path) -> None:
     catalogs = [tmp_path / "data_catalog.yaml"]
     scales = []
-    for region in ([-54.99, -25.40, -54.95, -25.36], [-54.93, -25.40, -54.90, -25.36]):
+    for region in ([-55.06, -25.36, -55.03, -25.33], [-54.99, -25.36, -54.95, -25.33]):
         config = job_of(tmp_path, {"uri": str(NUMBERS), "scale": "auto"}, region=region)
-        scales.append(freeze(resolve(load_run_config(config), catalogs)).source.scale)
+        scales.append(freeze(resolve(load_run_config(config), catalogs), None).source.scale)
     assert scales[0] == scales[1]
 
 
@@ -136,7 +134,7 @@ def test_false_colour_is_kept_in_the_record_and_on_the_preview(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = job_of(tmp_path, {"uri": str(FALSE_COLOUR)}, **MINI)
-    assert main(["validate", str(config), "--catalog", str(tmp_path / "data_catalog.yaml")]) == 0
+    assert call("validate", str(config), "--catalog", str(tmp_path / "data_catalog.yaml")) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "imagery: looks like false colour: vegetation is red" in out
     assert "is valid" in out
@@ -161,10 +159,10 @@ def test_a_model_that_does_not_say_is_said_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_job(tmp_path)
-    assert main(["validate", str(config), "--catalog", str(tmp_path / "data_catalog.yaml")]) == 0
+    assert call("validate", str(config), "--catalog", str(tmp_path / "data_catalog.yaml")) == 0
     assert " ".join(capsys.readouterr().out.split()).count("does not say what imagery it saw") == 1
     job_of(tmp_path, {"uri": str(NUMBERS), "scale": "match"})
-    code = main(["run", str(config), "--catalog", str(tmp_path / "data_catalog.yaml")])
+    code = call("run", str(config), "--catalog", str(tmp_path / "data_catalog.yaml"))
     assert code == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "models reference" in said
@@ -186,24 +184,24 @@ def test_a_reference_is_made_of_images_a_source_or_a_run(
     catalog = ["--catalog", str(tmp_path / "data_catalog.yaml")]
     model = str(tmp_path / "model")
     image = write_encoding(tmp_path, encodings()[0])
-    assert main(["models", "reference", model, str(image), "--dry-run"]) == 0
+    assert call("models", "reference", model, str(image), "--dry-run") == 0
     assert read_card(tmp_path / "model").seen is None
-    assert main(["models", "reference", model, str(image), "--about", "a test"]) == 0
+    assert call("models", "reference", model, str(image), "--about", "a test") == 0
     first = read_card(tmp_path / "model").seen
     assert first is not None
     assert first.source == "a test"
-    assert main(["models", "reference", model, "--source", "scene", *catalog]) == 0
+    assert call("models", "reference", model, "--source", "scene", *catalog) == 0
     second = read_card(tmp_path / "model").seen
     assert second is not None
     # Stretched in the file or while it is read: the same colours.
     for one, other in zip(first.bands, second.bands, strict=True):
         assert one.mean == pytest.approx(other.mean, abs=1.0)
-    assert main(["models", "reference", model, "--config", str(config), *catalog]) == 0
+    assert call("models", "reference", model, "--config", str(config), *catalog) == 0
     assert "replaced: scene" in " ".join(capsys.readouterr().out.split())
-    assert main(["models", "show", model]) == 0
+    assert call("models", "show", model) == 0
     assert "Landsat 8" in capsys.readouterr().out
     for wrong in ([], [str(image), "--source", "scene"]):
-        assert main(["models", "reference", model, *wrong, *catalog]) == 2
+        assert call("models", "reference", model, *wrong, *catalog) == 2
     assert "IMAGE files, --source or --config" in " ".join(capsys.readouterr().err.split())
     with rasterio.open(image) as opened:
         assert opened.count == 3
@@ -214,12 +212,12 @@ def test_check_prints_numbers_that_can_be_written_back(
 ) -> None:
     job_of(tmp_path, {"uri": str(NUMBERS), "scale": "auto"})
     catalog = ["--catalog", str(tmp_path / "data_catalog.yaml")]
-    assert main(["catalog", "check", "scene", *catalog]) == 0
+    assert call("catalog", "check", "scene", *catalog) == 0
     out = capsys.readouterr().out
     (line,) = [one for one in out.splitlines() if "scale: measured as" in one]
     numbers = yaml.safe_load(line.split("measured as ")[1])
     assert [band["gamma"] for band in numbers] == [1.3] * 3
     assert "exactly 0 in a collar" in out
     job_of(tmp_path, {"uri": str(NUMBERS), "scale": numbers, "nodata": 0})
-    assert main(["catalog", "check", "scene", *catalog]) == 0
+    assert call("catalog", "check", "scene", *catalog) == 0
     assert "colours: like what the model saw" in capsys.readouterr().out

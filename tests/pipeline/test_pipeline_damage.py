@@ -20,7 +20,7 @@ from zarr.codecs import BloscCodec
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import ObjectPath
-from s2s_map.embeddings.schema import CHECKSUM, FILES
+from s2s_map.embeddings.schema import CHECKSUM, FILES, PROVENANCE, STORE_ID
 from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
 from s2s_map.pipeline.agreement import compare
@@ -279,6 +279,7 @@ def as_older_version(out: Path) -> None:
     assert isinstance(old, zarr.Array)
     values, attributes, names = old[...], old.attrs.asdict(), old.metadata.dimension_names
     chunks, shards, fill = old.chunks, old.shards, old.fill_value
+    store_id = (path / "embedding" / STORE_ID).read_text().strip()
     shutil.rmtree(path / "embedding")
     array = group.create_array(
         "embedding", shape=values.shape, dtype=values.dtype, chunks=chunks, shards=shards,
@@ -289,6 +290,7 @@ def as_older_version(out: Path) -> None:
     metadata = json.loads((path / "zarr.json").read_text())
     for key in (CHECKSUM, FILES):
         del metadata["attributes"][key]
+    metadata["attributes"][PROVENANCE][STORE_ID] = store_id
     (path / "zarr.json").write_text(json.dumps(metadata))
     lines = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
     for line in lines:
