@@ -116,7 +116,7 @@ def test_a_misspelt_key_suggests_the_right_one(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: {title: t}", "has no type"),
-        ("a: {type: stack}", "type: stack; expected type: raster"),
+        ("a: {type: stack}", "type: 'stack'; expected type: raster"),
         ("a: 3", "holds 3"),
         ("[1, 2]", "holds a list; expected entries by name"),
     ],
