@@ -20,7 +20,7 @@ from rasterio.shutil import copy as gdal_copy
 
 from s2s_map.catalog import handles
 from s2s_map.config.catalog import RasterEntry
-from s2s_map.errors import ImageryError
+from s2s_map.errors import ImageryChangedError, ImageryError
 from s2s_map.imagery.chunks import Chunk, ChunkCache, Key, Place, _rectangles
 from s2s_map.imagery.source import open_source
 from s2s_map.tiling.patches import PatchLayout
@@ -142,7 +142,11 @@ def test_a_file_that_changes_is_read_anew(make_raster: MakeRaster) -> None:
     assert source.read(bounds, (90, 90), "EPSG:32621").pixels.max() == 50
     make_raster(values=np.full((3, 200, 200), 90))
     os.utime(path, ns=(1, 1))
-    assert source.read(bounds, (90, 90), "EPSG:32621").pixels.max() == 90
+    with pytest.raises(ImageryChangedError, match="replaced or changed"):
+        source.read(bounds, (90, 90), "EPSG:32621")
+    # Who opens it now reads what is there, and not the chunks that were kept of the other.
+    anew = open_source(make_entry(str(path)))
+    assert anew.read(bounds, (90, 90), "EPSG:32621").pixels.max() == 90
     path.unlink()
     with pytest.raises(ImageryError, match="no file"):
         source.read(bounds, (90, 90), "EPSG:32621")
