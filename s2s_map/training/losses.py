@@ -36,9 +36,18 @@ def info_nce(scores: Tensor) -> Tensor:
     return 0.5 * (F.cross_entropy(scores, truth) + F.cross_entropy(scores.T, truth))
 
 
+_ROUNDINGS = 32
+"""The root of a thousand dimensions: how far sums of so many products are apart by rounding."""
+
+
 def pseudo_positives(scores: Tensor) -> Tensor:
-    """The 0/1 target (n, n): the true pair, and whatever in its row scores at least as high."""
-    target = (scores >= scores.diagonal()[:, None]).to(scores.dtype)
+    """The 0/1 target (n, n): the true pair, and whatever in its row scores at least as high.
+
+    Scores that rounding alone keeps below that of the true pair, as those of equal captions, count
+    as equal: else the target would hang on the order in which a processor sums.
+    """
+    rounding = _ROUNDINGS * torch.finfo(scores.dtype).eps * scores.detach().abs().max()
+    target = (scores >= scores.diagonal()[:, None] - rounding).to(scores.dtype)
     return target.fill_diagonal_(1).detach()
 
 
