@@ -150,7 +150,8 @@ def _check_transform(dataset: rasterio.DatasetReader, uri: str) -> None:
     numbers = [t.a, t.b, t.c, t.d, t.e, t.f]
     ends = [t.c, t.f, *(step * reach for step in (t.a, t.b, t.d, t.e))]
     area = t.a * t.e - t.b * t.d
-    whole = math.hypot(t.a, t.d) * math.hypot(t.b, t.e)
+    longer = max(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
+    whole = longer * longer
     # What is nearly a line has no inverse: its pixels cannot be told apart.
     if (
         not all(abs(end) < _FARTHEST for end in ends)

@@ -17,7 +17,7 @@ from s2s_map.config.model import ModelCard, Precision, VitConfig
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
-from s2s_map.errors import ConfigError
+from s2s_map.errors import ConfigError, RegionError
 from s2s_map.imagery.source import Source, open_source
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
@@ -25,6 +25,7 @@ from s2s_map.pipeline.worker import resolve_device
 from s2s_map.redaction import cleaned
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
+from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.patches import PatchLayout
 
 MOST_BLOCKS = 1_000_000
@@ -145,6 +146,12 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             f"grid.cell_m {grid.cell_m} and patches.stride_m {layout.stride_m:g}",
             expected="the same length at level: patch, where one cell is one patch",
             remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
+        )
+    if next(iter(needed_blocks(grid, region).counted()), None) is None:
+        raise RegionError(
+            f"a region in which no cell of {grid.cell_m} m has its centre",
+            expected="a region of some cells at least",
+            remedy="take smaller grid: {cell_m: ...}, or a larger region",
         )
     metadata = metadata_for(config.metadata, card.config.metadata, card.name, str(grid.crs))
     return Job(

@@ -22,7 +22,7 @@ from fixtures_hostile_files import (
     write_hostile_raster,
     write_hostile_sound,
 )
-from fixtures_job import write_job
+from fixtures_job import write_job, write_scene
 from fixtures_models import TINY_META
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,6 +162,7 @@ def test_recordings(told: Told, folder: Path, spec: SoundSpec, harm: Damage | No
 @pytest.fixture(scope="module")
 def finished(folder: Path) -> Path:
     """A finished run."""
+    write_scene(folder / "scene.tif")  # Other tests left theirs there.
     (folder / "done.yaml").write_text((folder / "noise.yaml").read_text())
     assert call("run", "done.yaml", "-o", "done") == 0
     return folder / "done"
