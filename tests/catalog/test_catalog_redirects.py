@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fixtures_proxies import without_proxies
 from fixtures_redirects import Redirecting, serve_redirects
 
 from s2s_map.catalog import egress as way_out
@@ -189,9 +190,7 @@ def test_no_proxy_does_not_open_a_way_out(
     servers: Callable[[str], Redirecting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = servers("127.0.0.1"), servers("127.0.0.2")
-    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    without_proxies(monkeypatch)
     monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,localhost")
     with pytest.raises(ImageryError, match="another host"):
         scenes(raster_at(here.to(f"{there.url}/a.tif")))
