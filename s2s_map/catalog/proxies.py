@@ -31,13 +31,10 @@ def take_over_no_proxy(proxy_of: Callable[[Route], str]) -> None:
     found = urllib.request.getproxies_environment()
     if not found.get("no"):
         return
-    before = dict(_said)
+    # What stands for another proxy since an earlier call is still that.
+    said = {s: _said.get(s, "") if given in _ours else given for s, given in found.items()}
     _said.clear()
-    for scheme, given in found.items():
-        # What stands for another proxy since an earlier call is still that.
-        given = before.get(scheme, "") if given in _ours else given
-        if given:
-            _said[scheme] = given
+    _said.update({scheme: given for scheme, given in said.items() if given})
     for name in [n for n in os.environ if n.lower() == "no_proxy"]:
         os.environ.pop(name, None)
     for scheme in {"http", "https", "all"} & set(_said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,6 +196,26 @@ def test_no_proxy_does_not_open_a_way_out(
     with pytest.raises(ImageryError, match="another host"):
         scenes(raster_at(here.to(f"{there.url}/a.tif")))
     assert not there.requests
+
+
+def test_the_proxy_is_never_its_own_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    from s2s_map.catalog.proxies import environment_proxy
+
+    without_proxies(monkeypatch)
+    monkeypatch.setenv("http_proxy", "http://user.test:3128")
+    host = Host.of("http://maps.test/a.tif")
+    for names in ("a.test", "b.test"):
+        # The second time, http_proxy stands for this process.
+        monkeypatch.setenv("no_proxy", names)
+        way_out.egress().proxy(Route(host))
+        assert "127.0.0.1" in os.environ["http_proxy"]
+        upstream = environment_proxy(host)
+        assert upstream is not None
+        assert upstream.hostname == "user.test"
+        assert environment_proxy(Host.of(f"http://{names}/a.tif")) is None
+    # Whoever forgets what stood there before asks directly.
+    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
+    assert environment_proxy(host) is None
 
 
 def zarr_at(uri: str, **more: Any) -> ZarrEntry:
