@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,7 +79,7 @@ def remote_environment(route: Route | None = None) -> Iterator[None]:
     Credentials are GDAL's business: it takes them from the environment
     (AWS_ACCESS_KEY_ID, AZURE_STORAGE_SAS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS, ...).
     """
-    options = dict(_REMOTE_OPTIONS)
+    options, others = dict(_REMOTE_OPTIONS), dict[str, str]()
     if route is not None:
         proxy = egress().proxy(route)
         options |= {"GDAL_HTTP_PROXY": proxy, "GDAL_HTTPS_PROXY": proxy}
@@ -87,8 +87,9 @@ def remote_environment(route: Route | None = None) -> Iterator[None]:
         if headers and route.others:
             # libcurl keeps these back from another host, and no others.
             kept = [h for h in re.split(r"[\r\n,]+", headers) if _KEPT_BACK.match(h)]
-            options["GDAL_HTTP_HEADERS"] = ",".join(kept)
-    with rasterio.Env(**options):
+            others["GDAL_HTTP_HEADERS"] = ",".join(kept)
+    # Within the other: what the outermost finds in the environment, it sets for good at its end.
+    with rasterio.Env(**options), rasterio.Env(**others) if others else nullcontext():
         yield
 
 

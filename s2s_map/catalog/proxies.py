@@ -12,6 +12,8 @@ from s2s_map.catalog.redirects import HTTPS, Host, Route
 
 # What the environment said of proxies before `take_over_no_proxy`.
 _said: dict[str, str] = {}
+# Addresses of this process's proxy that it put into the environment: never where it asks in turn.
+_ours: set[str] = set()
 _OPEN = Route(Host("", 0), is_open=True)
 
 
@@ -29,12 +31,15 @@ def take_over_no_proxy(proxy_of: Callable[[Route], str]) -> None:
     found = urllib.request.getproxies_environment()
     if not found.get("no"):
         return
+    # What stands for another proxy since an earlier call is still that.
+    said = {s: _said.get(s, "") if given in _ours else given for s, given in found.items()}
     _said.clear()
-    _said.update(found)
+    _said.update({scheme: given for scheme, given in said.items() if given})
     for name in [n for n in os.environ if n.lower() == "no_proxy"]:
-        del os.environ[name]
-    for scheme in {"http", "https", "all"} & set(found):
-        os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = proxy_of(_OPEN)
+        os.environ.pop(name, None)
+    for scheme in {"http", "https", "all"} & set(_said):
+        _ours.add(own := proxy_of(_OPEN))
+        os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = own
 
 
 def environment_proxy(host: Host) -> SplitResult | None:
@@ -45,7 +50,7 @@ def environment_proxy(host: Host) -> SplitResult | None:
         return None
     scheme = "https" if host.port == HTTPS else "http"
     given = os.environ.get(f"GDAL_{scheme.upper()}_PROXY") or found.get(scheme) or found.get("all")
-    if not given:
+    if not given or given in _ours:
         return None
     parts = urlsplit(given if "://" in given else f"http://{given}")
     return parts if parts.hostname else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import shapely
@@ -54,7 +54,8 @@ def check_source(
         source = source.measured(sample, seen)
         if isinstance(source.scale, MeasuredScale):
             yield True, f"scale: measured as {written(source.scale)}"
-        yield from _read(source, lon, lat)
+        if not (yield from _read(source, lon, lat)):
+            return
         remarks = [*source.remarks, *judge(sample, source.scale, seen)]
         for remark in remarks:
             yield True, f"colours: {remark}"
@@ -64,7 +65,8 @@ def check_source(
         yield False, str(error)
 
 
-def _read(source: Source, lon: float, lat: float) -> Iterator[Check]:
+def _read(source: Source, lon: float, lat: float) -> Generator[Check, None, bool]:
+    """Yield what is read there; returns whether anything was seen."""
     crs = CRS.utm(lon, lat)
     there = project(shapely.Point(lon, lat), LONLAT, crs).centroid
     pixel = source.entry.sensor.gsd_m
@@ -81,7 +83,7 @@ def _read(source: Source, lon: float, lat: float) -> Iterator[Check]:
         + ("" if seen.size else "; give --at LON,LAT within the imagery"),
     )
     if not seen.size:
-        return
+        return False
     low, high = (np.percentile(seen, p, axis=1).round().astype(int) for p in (2, 98))
     colours = ("red", "green", "blue")
     ranges = ", ".join(f"{c} {a} to {b}" for c, a, b in zip(colours, low, high, strict=True))
@@ -92,6 +94,7 @@ def _read(source: Source, lon: float, lat: float) -> Iterator[Check]:
         f"values: {ranges} of 0 to 255 (2nd to 98th percentile)"
         + ("; correct scale: in the entry" if extreme else "; all one colour" if flat else ""),
     )
+    return True
 
 
 def _middle(source: Source) -> tuple[float, float]:

@@ -19,7 +19,8 @@ _FIELD = re.compile(
 )
 _HEADER = re.compile(
     r"(?i)(?<![\w-])((?:proxy-)?authorization|(?:set-)?cookie|ocp-apim-subscription-key|x-api-key"
-    r"|x-amz-security-token|x-ms-copy-source)(\\?[\"']?\s*[:=]\s*\\?[\"']?)"
+    # Possessive: what is hidden already is not passed over by giving up the blank before it.
+    r"|x-amz-security-token|x-ms-copy-source)(\\?[\"']?\s*[:=]\s*+\\?+[\"']?+)"
     r"(?!\\?\[hidden\])[^\r\n\"'<>]+"
 )
 _ELEMENT = re.compile(

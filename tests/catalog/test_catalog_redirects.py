@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fixtures_proxies import without_proxies
 from fixtures_redirects import Redirecting, serve_redirects
 
 from s2s_map.catalog import egress as way_out
@@ -189,13 +191,31 @@ def test_no_proxy_does_not_open_a_way_out(
     servers: Callable[[str], Redirecting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = servers("127.0.0.1"), servers("127.0.0.2")
-    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    without_proxies(monkeypatch)
     monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,localhost")
     with pytest.raises(ImageryError, match="another host"):
         scenes(raster_at(here.to(f"{there.url}/a.tif")))
     assert not there.requests
+
+
+def test_the_proxy_is_never_its_own_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    from s2s_map.catalog.proxies import environment_proxy
+
+    without_proxies(monkeypatch)
+    monkeypatch.setenv("http_proxy", "http://user.test:3128")
+    host = Host.of("http://maps.test/a.tif")
+    for names in ("a.test", "b.test"):
+        # The second time, http_proxy stands for this process.
+        monkeypatch.setenv("no_proxy", names)
+        way_out.egress().proxy(Route(host))
+        assert "127.0.0.1" in os.environ["http_proxy"]
+        upstream = environment_proxy(host)
+        assert upstream is not None
+        assert upstream.hostname == "user.test"
+        assert environment_proxy(Host.of(f"http://{names}/a.tif")) is None
+    # Whoever forgets what stood there before asks directly.
+    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
+    assert environment_proxy(host) is None
 
 
 def zarr_at(uri: str, **more: Any) -> ZarrEntry:

@@ -19,6 +19,7 @@ from fixtures_cli import call
 from fixtures_echo import CUT, WAYS, Echo, serve_echo
 from fixtures_job import write_job
 from fixtures_models import TINY
+from fixtures_proxies import without_proxies
 
 from s2s_map.redaction.forms import forms
 
@@ -233,11 +234,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(found.inputs / "config"))
     monkeypatch.setenv("S2S_MAP_CACHE", str(found.cache))
     monkeypatch.setenv("COLUMNS", "100")
-    # What changes with the environment's NO_PROXY is put back.
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr("s2s_map.catalog.proxies._said", {})
+    without_proxies(monkeypatch)
     # Of other tests; what this one needs it finds by itself.
     monkeypatch.setattr("s2s_map.redaction.known._values", {})
     return found

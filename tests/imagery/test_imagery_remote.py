@@ -32,7 +32,8 @@ def test_a_file_over_http_reads_as_the_local_one(make_raster: MakeRaster) -> Non
     path = make_raster(shape=(1200, 1200), profile={"compress": "deflate"})
     here = open_source(make_entry(str(path))).read(BOUNDS, (200, 200), UTM)
     with serve_folder(path.parent) as files:
-        source = open_source(make_entry(f"{files.url}/{path.name}"))
+        # Without looking for a collar: its 48 rows touch every block of so small a file.
+        source = open_source(make_entry(f"{files.url}/{path.name}", collar="keep"))
         there = source.read(BOUNDS, (200, 200), UTM)
         # Ranges: not the whole file.
         assert files.sent < path.stat().st_size
