@@ -146,6 +146,8 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             expected="the same length at level: patch, where one cell is one patch",
             remedy=f"set grid.cell_m to {layout.stride_m:g}, or level: token",
         )
+    if config.patches.level == "token":
+        layout.check_touching()
     metadata = metadata_for(config.metadata, card.config.metadata, card.name, str(grid.crs))
     return Job(
         config,
