@@ -153,6 +153,8 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
             expected="a region of some cells at least",
             remedy="take smaller grid: {cell_m: ...}, or a larger region",
         )
+    if config.patches.level == "token":
+        layout.check_touching()
     metadata = metadata_for(config.metadata, card.config.metadata, card.name, str(grid.crs))
     return Job(
         config,

@@ -57,6 +57,7 @@ def write_quicklook(job: Job, out: OutputPath, reporter: Reporter) -> None:
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
+        ImageryChangedError: For imagery that is another than the run was planned with.
     """
     geobox = imagery_geobox(job.grid)
     ny, nx = (int(n) for n in geobox.shape)

@@ -159,14 +159,22 @@ class PatchLayout:
         if level == "patch":
             ranges = [self._centred_in(low, high) for low, high in ((minx, maxx), (miny, maxy))]
         else:
-            if self.stride_m > self.patch_m:
-                raise ConfigError(
-                    f"a stride of {self.stride_m:g} m between patches of {self.patch_m:g} m",
-                    expected="patches that touch, at level token",
-                    remedy=f"take a stride of at most {self.patch_m:g} m, or level: patch",
-                )
+            self.check_touching()
             ranges = [self._overlapping(low, high) for low, high in ((minx, maxx), (miny, maxy))]
         return PatchSet(self, y_index=ranges[1][::-1], x_index=ranges[0])
+
+    def check_touching(self) -> None:
+        """Check that patches leave no gaps, as level "token" needs.
+
+        Raises:
+            ConfigError: For a stride longer than a patch.
+        """
+        if self.stride_m > self.patch_m:
+            raise ConfigError(
+                f"a stride of {self.stride_m:g} m between patches of {self.patch_m:g} m",
+                expected="patches that touch, at level token",
+                remedy=f"take a stride of at most {self.patch_m:g} m, or level: patch",
+            )
 
     def patch_near(self, x: float, y: float) -> PatchSet:
         """Return the one patch of the lattice whose centre is nearest to a point in metres."""

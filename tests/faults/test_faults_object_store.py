@@ -22,6 +22,7 @@ from fixtures_faults import (
     CountBlocks,
     KillAt,
     environment,
+    result_bytes,
 )
 from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
 from fixtures_processes import forked
@@ -50,6 +51,14 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def root(server: str) -> ObjectPath:
     return ObjectPath(f"s3://{new_bucket(server)}", "out")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
+    # What an object store has under the same names: links and metadata are its own.
+    folder = run(RunConfig(**job)).folder
+    assert isinstance(folder, Path)
+    return result_bytes(folder)
 
 
 def config_for(job: dict[str, Any], root: ObjectPath, **changes: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from fixtures_processes import forked
 from fixtures_waiting import free_port
 
 from s2s_map.config.cluster import ClusterConfig
+from s2s_map.config.making_time import VARIABLE
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.errors import ClusterError, ModelError, OutputError, OutputUnavailableError
@@ -77,6 +78,8 @@ def test_same_bytes_wherever_a_network_runs(
 ) -> None:
     import torch
 
+    # An item of imagery without a time has that of its making.
+    monkeypatch.setenv(VARIABLE, "1767312000")
     job = write_job(tmp_path / "job", batch_size=16, device="cpu")
     monkeypatch.chdir(job.parent)
     # Sums of a network depend on the number of threads: as many here as on each worker.

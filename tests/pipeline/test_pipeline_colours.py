@@ -133,7 +133,7 @@ def test_another_question_to_the_sample_is_measured_anew(tmp_path: Path) -> None
 def test_false_colour_is_kept_in_the_record_and_on_the_preview(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = job_of(tmp_path, {"uri": str(FALSE_COLOUR)}, **MINI)
+    config = job_of(tmp_path, {"uri": str(FALSE_COLOUR), "sensor": "landsat"}, **MINI)
     assert call("validate", str(config), "--catalog", str(tmp_path / "data_catalog.yaml")) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "imagery: looks like false colour: vegetation is red" in out

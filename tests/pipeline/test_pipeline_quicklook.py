@@ -9,6 +9,7 @@ from fixtures_job import write_job
 
 from s2s_map.catalog.handles import forget
 from s2s_map.config.run import load_run_config
+from s2s_map.errors import ImageryChangedError
 from s2s_map.pipeline import writing
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.progress import Reporter
@@ -30,7 +31,8 @@ def test_a_scene_that_breaks_after_it_was_embedded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    job = resolve(load_run_config(write_job(tmp_path)))
+    config = load_run_config(write_job(tmp_path))
+    job = resolve(config)
     assert job.entry.on_missing == "fail"
     out, notes = tmp_path / "out", Notes()
     out.mkdir()
@@ -42,7 +44,13 @@ def test_a_scene_that_breaks_after_it_was_embedded(
     scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
     forget(str(scene))
     monkeypatch.setattr(writing, "_READ_CELLS", 20)
-    write_quicklook(job, out, notes)
+    # While the run that was planned with it goes on it is changed imagery, as for any block.
+    with pytest.raises(ImageryChangedError, match=r"scene\.tif was replaced or changed"):
+        write_quicklook(job, out, notes)
+    assert notes.said == []
+    assert read_imagery(out / "imagery.tif").valid.any()
+    # Between two runs it is a picture that is lost.
+    write_quicklook(resolve(config), out, notes)
     assert not read_imagery(out / "imagery.tif").valid.any()
     (note,) = notes.said
     assert "no imagery in 4 parts, the maps are whole" in note
