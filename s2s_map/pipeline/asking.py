@@ -83,7 +83,8 @@ def query(
         raise QueryError("no question", expected="a text, or a recording with --audio")
     if text is not None and texts:
         # As a config has several: the record keeps the question, and reads it as one.
-        text, texts = None, (text, *texts)
+        texts = (text, *texts)
+        text = None
     question = QueryConfig.model_construct(
         name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
