@@ -81,6 +81,10 @@ def query(
     folder, watch = output_path(out), reporter or Reporter()
     if text is None and audio is None and not texts:
         raise QueryError("no question", expected="a text, or a recording with --audio")
+    if text is not None and texts:
+        # As a config has several: the record keeps the question, and reads it as one.
+        texts = (text, *texts)
+        text = None
     question = QueryConfig.model_construct(
         name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
     )
