@@ -202,6 +202,8 @@ def publish(
     if not isinstance(out, ObjectPath) or not isinstance(results, ObjectPath):
         return
     number, before = _number(results.name), _latest(out)
+    if before.number + 1 != number:
+        raise _overtaken(out)
     place = f"{GENERATIONS}/{results.name}"
     where = before.home
     if isinstance(home, ObjectPath):
@@ -221,8 +223,6 @@ def publish(
         "replaced": before.home if where != before.home else None,
     }
     data = (json.dumps(content, indent=2) + "\n").encode()
-    if before.number + 1 != number:
-        raise _overtaken(out)
     try:
         (out / LATEST).write_bytes(data, create=not before.number, over=before.e_tag)
     except (FileExistsError, FileNotFoundError):
