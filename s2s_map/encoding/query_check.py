@@ -72,10 +72,12 @@ def check_queries(
         others: Of layers that are there already, to name near-duplicates.
         cache_dir: Where vectors are kept for the next time; None: nowhere.
     """
+    texts = [part.content for query in queries for part in query.parts if part.kind == "text"]
+    # At once: what they are held against is read, and where nothing is kept embedded, only once.
+    every = iter(judge_texts(model, texts, cache_dir))
     found = []
     for i, query in enumerate(queries):
-        texts = [part.content for part in query.parts if part.kind == "text"]
-        judged = judge_texts(model, texts, cache_dir)
+        judged = [next(every) for part in query.parts if part.kind == "text"]
         warnings = [line for one in judged for line in _doubts(one)]
         asked = [part.content for part in query.parts if part.kind == "text" and not part.minus]
         warnings += [line for text in asked if (line := negation_advice(text))]
