@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import DTypeLike
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from s2s_map.embeddings.checksums import file_sha256
 from s2s_map.embeddings.georeference import (
     SPATIAL_REF,
     coordinate_attributes,
@@ -234,7 +235,7 @@ def damaged_files(where: OutputPath, attributes: Mapping[str, Any]) -> list[str]
 
 def _sha256(path: OutputPath) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""
 
