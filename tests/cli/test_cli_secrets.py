@@ -342,6 +342,7 @@ def test_every_verb_on_what_was_made(
         {**KEY, "GDAL_HTTP_HEADERS": f"Authorization: Bearer {PLAIN}"},
     )
     config = prepare(kind, "text", echo, place, made, monkeypatch)
+    shutil.copytree(made / "cache", place.cache, dirs_exist_ok=True)
     # Where every verb finds it.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(place.inputs))
     (place.inputs / "s2s-map").mkdir()
@@ -379,7 +380,8 @@ def test_every_verb_on_what_was_made(
             verb = " ".join(map(str, arguments[: 2 if arguments[0] == "batch" else 1]))
             more = ["--debug"] if number % 2 == is_well else []
             more += ["--log-json"] if not is_well and verb in takes_json else []
-            code = call(*arguments, *more)
+            with forked():  # a batch starts processes
+                code = call(*arguments, *more)
             out, err = capfd.readouterr()
             assert_no_trace(out + err, arguments)
             assert code in (0, 2, 3), f"{arguments} ended with {code}: {err[-2000:]}"
@@ -426,6 +428,7 @@ def test_processes_and_their_workers(
         config={"cluster": {"use": "local", "workers": 1}},
     )
     config = prepare(kind, "xml", echo, place, made, monkeypatch)
+    shutil.copytree(made / "cache", place.cache, dirs_exist_ok=True)
     scene = (made / "scene.tif").read_bytes()
     echo.content, echo.is_well = {"scene.tif": scene[: len(scene) // 2] + b"\0" * 999}, True
     told = {"CPL_DEBUG": "ON", "CPL_CURL_VERBOSE": "YES"}
