@@ -9,6 +9,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
+from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
 
@@ -67,7 +68,6 @@ def parted(outline: BaseGeometry, crs: CRS) -> BaseGeometry:
     earth = shapely.box(-half, south, half, north)
     first, last = math.ceil((west - half) / turn), math.floor((east + half) / turn)
     sides = [
-        shapely.transform(outline, lambda xy, by=turn * k: xy - (by, 0.0)).intersection(earth)
-        for k in range(first, last + 1)
+        affinity.translate(outline, -turn * k).intersection(earth) for k in range(first, last + 1)
     ]
     return shapely.unary_union([side for side in sides if side.area > 0.0])
