@@ -31,8 +31,8 @@ _ALL = "all of the imagery"
 _SEAM_M = 1000.0
 _GIVE = "give a region:"
 _EXPECTED = (
-    "a country or first-level unit; west, south, east, north in degrees; the path of a GeoJSON, "
-    "GeoPackage, Shapefile, FlatGeobuf, KML or KMZ; or WKT of a polygon"
+    "a country, first-level unit or island; west, south, east, north in degrees; the path of a "
+    "GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML or KMZ; or WKT of a polygon"
 )
 
 

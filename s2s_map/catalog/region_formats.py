@@ -215,7 +215,7 @@ def _polygons(path: Path, frame: GeoDataFrame) -> tuple[BaseGeometry, CRS]:
 def _looks_like(region: BaseGeometry) -> str:
     """Return what coordinates look like that are no degrees; empty for what may be."""
     west, south, east, north = region.bounds
-    span = f"({west:.6g} {south:.6g} to {east:.6g} {north:.6g})"
+    span = f"({west:.10g} {south:.10g} to {east:.10g} {north:.10g})"
     far_x, far_y = max(abs(west), abs(east)), max(abs(south), abs(north))
     if far_x <= _TURN and far_y <= _POLE:
         return ""

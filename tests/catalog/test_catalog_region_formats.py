@@ -132,7 +132,7 @@ def test_longitudes_of_a_file_may_go_on_beyond_180(tmp_path: Path) -> None:
         ("absent.gpkg:parks", r"no region file .*absent.gpkg"),
         (
             "utm_nocrs.geojson",
-            r"look like UTM metres \(740000 7.18e\+06 to 760000 7.195e\+06\).*give the CRS",
+            r"look like UTM metres \(740000 7180000 to 760000 7195000\).*give the CRS",
         ),
     ],
 )
