@@ -179,9 +179,9 @@ class RunConfig(Checked):
     region: str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
         description="Where: a country, first-level unit or island by name or ISO code (Kenya, KE, "
-        "CH-ZH, Corsica); [west, south, east, north] in degrees; the path of a GeoJSON, GeoPackage, "
-        "Shapefile, FlatGeobuf, KML or KMZ, with the layer after a colon where it has several "
-        "(file.gpkg:layer); or WKT in degrees. Left out: all that the imagery covers.",
+        "CH-ZH, Corsica); [west, south, east, north] in degrees; the path of a GeoJSON, "
+        "GeoPackage, Shapefile, FlatGeobuf, KML or KMZ, with the layer after a colon where it has "
+        "several (file.gpkg:layer); or WKT in degrees. Left out: all that the imagery covers.",
     )
     model: str = Field(
         default="s2s-mini",
