@@ -57,7 +57,6 @@ def gdal_environment() -> Iterator[None]:
 _REMOTE_OPTIONS: dict[str, Any] = {
     # No listing of the bucket or folder beside a file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_MULTIPLEX": "YES",
     "GDAL_HTTP_VERSION": "2",
@@ -82,6 +81,7 @@ def remote_environment(route: Route | None = None) -> Iterator[None]:
     options, others = dict(_REMOTE_OPTIONS), dict[str, str]()
     for name in ("GDAL_HTTP_TIMEOUT", "GDAL_HTTP_CONNECTTIMEOUT", "GDAL_HTTP_MAX_RETRY"):
         options[name] = math.ceil(waits(name))
+    options["GDAL_HTTP_RETRY_DELAY"] = waits("GDAL_HTTP_RETRY_DELAY")
     if route is not None:
         proxy = egress().proxy(route)
         options |= {"GDAL_HTTP_PROXY": proxy, "GDAL_HTTPS_PROXY": proxy}

@@ -14,7 +14,12 @@ type Connection = tuple[Route, object]
 
 # A tunnel is heard where it says more than it takes to agree on a secret connection.
 _AGREED_BYTES = 10_000
-_DEFAULTS = {"GDAL_HTTP_CONNECTTIMEOUT": 15.0, "GDAL_HTTP_TIMEOUT": 60.0, "GDAL_HTTP_MAX_RETRY": 4}
+_DEFAULTS = {
+    "GDAL_HTTP_CONNECTTIMEOUT": 15.0,
+    "GDAL_HTTP_TIMEOUT": 60.0,
+    "GDAL_HTTP_MAX_RETRY": 4,
+    "GDAL_HTTP_RETRY_DELAY": 0.5,
+}
 # Timeouts of several layers end about together.
 _NEARLY = 0.9
 
