@@ -1,14 +1,14 @@
-"""How far the map of a cut-out is from the map of the scene it was cut from, by distance to its border.
+"""How far the map of a cut-out is from that of its scene, by distance to its border.
 
     python benchmarks/borders.py [--scene FILE] [--pieces 12] [--stride 640] [--all]
 
-Pieces of the demo scene are written as files of their own and embedded with s2s-mini; the truth are
+Pieces of the demo scene are written as files of their own and embedded with s2s-mini; the truth is
 the same cells with the imagery around them. Per way of filling what a patch lacks: the mean
-absolute difference of the similarity of four concepts, in standard deviations of the truth; the mean
-signed one (a ring that can be seen); Spearman's rank correlation. Cells are counted from the
-border: 1 is the outermost ring. The first row is the whole scene with patches at half the stride: what
-the choice of the lattice alone changes. `--all`: patches are also weighted by powers of their valid
-share.
+absolute difference of the similarity of four concepts, in standard deviations of the truth; the
+mean signed one (a ring that can be seen); Spearman's rank correlation. Cells are counted from the
+border: 1 is the outermost ring. The first row is the whole scene with patches at half the stride:
+what the choice of the lattice alone changes. `--all`: patches are also weighted by powers of their
+valid share.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class Read:
 
     @classmethod
     def of(cls, source: Source, bounds: tuple[float, ...], stride: float) -> Read:
+        """Read the cells within bounds, with patches every so many metres."""
         layout = PatchLayout(PATCH_M, 112, stride, 14)
         west, south, east, north = bounds
         grid = MapGrid.from_bounds((west, south, east, north), source.crs, CELL_M, 1000)
@@ -101,11 +102,12 @@ class Mapper:
 
     def __init__(self) -> None:
         loaded = load_model("s2s-mini")
-        assert isinstance(loaded, LoadedModel)
+        assert isinstance(loaded, LoadedModel)  # noqa: S101
         self.model = loaded
         self.queries = np.stack([loaded.embed_text(text) for text in QUERIES.values()], axis=1)
 
     def tokens(self, pixels: Pixels) -> Values:
+        """Return similarities of patches' tokens, (B, 196, concepts)."""
         resolution, parts = self.model.resolution_for(PATCH_M), []
         for start in range(0, len(pixels), 64):
             batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + 64]))
@@ -124,6 +126,7 @@ class Mapper:
         return np.asarray(values[..., :-1] / values[..., -1:])
 
     def whole(self, read: Read) -> Values:
+        """Return the map of a block without missing pixels."""
         index = np.arange(read.patches.count)
         counted = np.ones((len(index), 196), dtype=np.bool_)
         tokens = self.tokens(cut(read.pixels, read.patches, index))
@@ -239,7 +242,10 @@ def main() -> None:
             windows = [Window(int(x), int(y), side, side) for x, y in corners]
             what = f"{name}, half of it no data along a slant" if slanted else name
             print(f"\n{what}: mean difference, its largest mean with sign, rank correlation\n")
-            heads = [f"ring {a}" if a == b else f"{a} to {b}" if b < 999 else f"{a} and more" for a, b in RINGS]
+            heads = [
+                f"ring {a}" if a == b else f"{a} to {b}" if b < 999 else f"{a} and more"
+                for a, b in RINGS
+            ]
             print(f"| filled with | {' | '.join(heads)} |\n|---|{'---|' * len(RINGS)}")
             measure(mapper, given.scene, windows, given.stride, powers, slanted=slanted)
 

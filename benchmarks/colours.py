@@ -98,7 +98,10 @@ def alarms(paths: list[Path]) -> None:
                     noticed += any("exchanged" in remark for remark in exchanged)
             if count:
                 what = f"{side} px" if side else "whole"
-                print(f"{path.name}, {what}: {said.pop('any')} of {count} {dict(said)}; red and blue exchanged: {noticed}")
+                print(
+                    f"{path.name}, {what}: {said.pop('any')} of {count} {dict(said)}; red and blue "
+                    f"exchanged: {noticed}"
+                )
 
 
 def pictures(folder: Path) -> None:

@@ -73,8 +73,8 @@ def read_points(path: Path, most_uncertain_m: float = MOST_UNCERTAIN_M) -> Point
     CSV (commas, semicolons or tabs) with the columns lon and lat in degrees (or longitude and
     latitude, or decimalLongitude and decimalLatitude), and, if absences are known, present: 1 or 0
     (or heard, detected, observed; or occurrenceStatus: PRESENT or ABSENT). Rows whose place is
-    uncertain by more than a limit (coordinateUncertaintyInMeters), or was obscured, are left out and
-    counted; several species are refused. Or points in any file that GDAL reads, such as
+    uncertain by more than a limit (coordinateUncertaintyInMeters), or was obscured, are left out
+    and counted; several species are refused. Or points in any file that GDAL reads, such as
     GeoPackage and GeoParquet.
 
     Args:

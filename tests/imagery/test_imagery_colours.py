@@ -179,6 +179,12 @@ def test_exchanged_red_and_blue_are_said(demo: Levels, tmp_path: Path) -> None:
     assert remarks(source(NUMBERS, nodata=0, bands=[3, 2, 1], scale="auto")) == [line]
 
 
+def test_blue_haze_is_not_called_exchanged(demo: Levels) -> None:
+    airlight = np.array([[0.0], [20.0], [50.0]], dtype=np.float32)
+    (said,) = judge(Sample(np.clip(demo + airlight, 0, 255)), None, mini())
+    assert said.startswith("is bluer than what the model saw: of haze, set scale: auto; or")
+
+
 def test_false_colour_is_said_however_it_is_stretched() -> None:
     for scale in (None, "auto", "match", {"min": 0, "max": 200}):
         said = remarks(source(FALSE_COLOUR, scale=scale))

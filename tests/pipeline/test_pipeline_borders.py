@@ -1,4 +1,4 @@
-"""The border of the imagery leaves no ring in a map: a cut-out is mapped as the scene it is from."""
+"""The border of imagery leaves no ring in a map: a cut-out is mapped as the scene it is from."""
 
 from __future__ import annotations
 
