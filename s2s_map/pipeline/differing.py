@@ -216,7 +216,7 @@ def _against(
     how: ObservedSettings,
 ) -> tuple[list[Table], list[str], dict[str, Any]]:
     points = read_points(observations, how.max_uncertainty_m)
-    looked = None if effort is None else read_points(effort)
+    looked = None if effort is None else read_points(effort, how.max_uncertainty_m)
     trained = None if training_points is None else read_points(training_points)
     sides, counts, notes = compare_observed(a.values_at, b.values_at, points, looked, trained, how)
     rows = [

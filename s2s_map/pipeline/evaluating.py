@@ -52,7 +52,7 @@ def evaluate_map(
     check_report_folder(output)
     where = open_layer(out, layer, slot, values)
     points = read_points(observations, how.max_uncertainty_m)
-    looked = None if effort is None else read_points(effort)
+    looked = None if effort is None else read_points(effort, how.max_uncertainty_m)
     trained = None if training_points is None else read_points(training_points)
     used = use_points(points, where.values_at, trained, how)
     found = evaluate_observed(

@@ -43,7 +43,7 @@ MaxUncertainty = Annotated[
     typer.Option(
         "--max-uncertainty",
         min=0,
-        help="Leave out observations whose place is known less well than this, metres.",
+        help="Leave out observations, and effort, known less well than this, metres.",
     ),
 ]
 Background = Annotated[
