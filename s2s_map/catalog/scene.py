@@ -222,6 +222,13 @@ def _check_georeferencing(dataset: rasterio.DatasetReader, uri: str) -> None:
 def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) -> None:
     colours = [i for i, c in enumerate(dataset.colorinterp, 1) if c != ColorInterp.alpha]
     missing = [band for band in entry.bands if band not in colours]
+    used = [dataset.colorinterp[band - 1] for band in entry.bands if band not in missing]
+    if ColorInterp.palette in (dataset.colorinterp if missing else used):
+        raise ImageryError(
+            f"{uri} has colours by number, in a palette",
+            expected=f"bands {', '.join(map(str, entry.bands))} as red, green and blue",
+            remedy="expand it, for example with gdal_translate -expand rgb",
+        )
     if missing:
         raise ImageryError(
             f"{uri} has {len(colours)} colour band{'s' * (len(colours) != 1)}",
@@ -237,12 +244,6 @@ def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) 
             f"{uri} has {odd[0]} values",
             expected="real ones, as of red, green and blue",
             remedy="use another product; radar's complex numbers are no picture",
-        )
-    if ColorInterp.palette in [dataset.colorinterp[band - 1] for band in entry.bands]:
-        raise ImageryError(
-            f"{uri} has colours by number, in a palette",
-            expected=f"bands {', '.join(map(str, entry.bands))} as red, green and blue",
-            remedy="expand it, for example with gdal_translate -expand rgb",
         )
     if entry.scale is None and types != {"uint8"}:
         raise ImageryError(

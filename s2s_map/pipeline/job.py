@@ -16,6 +16,7 @@ from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard, Precision, VitConfig
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import OutputPath, output_path
+from s2s_map.encoding.filling import METHOD as FILLED
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError, RegionError
 from s2s_map.imagery.source import Source, open_source
@@ -107,6 +108,7 @@ class Job:
                     "stride_m": self.layout.stride_m,
                     "level": config.patches.level,
                     "resampling": config.patches.resampling,
+                    "no_data": FILLED,
                 },
                 "metadata": None if self.metadata is None else self.metadata.describe(),
             }
