@@ -14,6 +14,7 @@ from s2s_map.config.files import is_file, is_folder, usable_path
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.metadata import MetadataConfig
 from s2s_map.config.model import Precision
+from s2s_map.config.region_path import file_and_layer
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -177,9 +178,10 @@ class RunConfig(Checked):
     )
     region: str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
-        description="Where: a country or first-level unit by name or ISO code (Kenya, KE, CH-ZH); "
-        "[west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile path; or WKT in "
-        "degrees. Left out: all that the imagery covers.",
+        description="Where: a country, first-level unit or island by name or ISO code (Kenya, KE, "
+        "CH-ZH, Corsica); [west, south, east, north] in degrees; the path of a GeoJSON, GeoPackage, "
+        "Shapefile, FlatGeobuf, KML or KMZ, with the layer after a colon where it has several "
+        "(file.gpkg:layer); or WKT in degrees. Left out: all that the imagery covers.",
     )
     model: str = Field(
         default="s2s-mini",
@@ -269,7 +271,9 @@ def anchored_config(config: RunConfig, folder: Path) -> RunConfig:
         for query in config.queries
     )
     region = config.region
-    if isinstance(region, str) and is_file(folder / region):
+    if isinstance(region, str) and any(
+        is_file(folder / path) for path in (region, file_and_layer(region)[0])
+    ):
         region = str(folder / region)
     model = str(folder / config.model) if is_folder(folder / config.model) else config.model
     catalog = folder / (config.catalog or CATALOG_FILE)
