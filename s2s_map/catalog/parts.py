@@ -14,7 +14,8 @@ EARTH_KM = 6371.0072
 """Radius of the sphere with the surface of WGS 84."""
 
 LINKED_KM = 400.0
-"""Polygons with gaps below this are one part."""
+"""Polygons with gaps below this are one part: Svalbard, 406 km from Norway by way of Bear Island, is
+another one."""
 
 _KIN_KM = 1000.0
 """So far may another part be that is no appendage: the two halves of Malaysia are 590 km apart."""
@@ -22,8 +23,10 @@ _KIN_KM = 1000.0
 _KIN_SHARE = 1.0 / 3.0
 """From which share of the main part's area on it is none."""
 
-# Along the edges, degrees: gaps are known to about this, 28 km at most.
+# Along the edges, degrees at most, and of the gap: gaps are known to about this, 28 km at most.
 _STEP = 0.25
+_OF_GAP = 16.0
+_KM_A_DEGREE = 111.2
 _PAIRS = 4_000_000
 
 
@@ -58,7 +61,8 @@ def split_by_gaps(geometry: BaseGeometry, linked_km: float = LINKED_KM) -> list[
     area = sphere_area(polygons)
     if len(polygons) == 1:
         return [Part(geometry, float(area[0]))]
-    vectors, owner = _edges(polygons)
+    step = min(_STEP, linked_km / _OF_GAP / _KM_A_DEGREE)
+    vectors, owner = _edges(polygons, step)
     label = _linked(vectors, owner, len(polygons), linked_km)
     parts = [
         Part(_joined(polygons[label == one]), float(area[label == one].sum()))
@@ -70,7 +74,7 @@ def split_by_gaps(geometry: BaseGeometry, linked_km: float = LINKED_KM) -> list[
 def main_and_others(geometry: BaseGeometry) -> list[Part]:
     """Return the parts of a place, its main part first, the others by size.
 
-    The main part is the largest of those linked by gaps below 500 km, together with any of a third
+    The main part is the largest of those linked by gaps below 400 km, together with any of a third
     of its size that lies within 1,000 km.
     """
     main, *others = split_by_gaps(geometry)
@@ -106,13 +110,13 @@ def _joined(geometries: NDArray[np.object_] | list[BaseGeometry]) -> BaseGeometr
 
 
 def _edges(
-    polygons: NDArray[np.object_],
+    polygons: NDArray[np.object_], step: float
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return unit vectors of points along the edges, and whose each is."""
     points, owner = shapely.get_coordinates(
-        shapely.segmentize(polygons, _STEP), return_index=True
+        shapely.segmentize(polygons, step), return_index=True
     )
-    squares = np.column_stack([np.round(points / _STEP), owner]).astype(np.int64)
+    squares = np.column_stack([np.round(points / step), owner]).astype(np.int64)
     _, first = np.unique(squares, axis=0, return_index=True)
     lon, lat = np.radians(points[first]).T
     vectors = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
