@@ -113,9 +113,7 @@ def _edges(
     polygons: NDArray[np.object_], step: float
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return unit vectors of points along the edges, and whose each is."""
-    points, owner = shapely.get_coordinates(
-        shapely.segmentize(polygons, step), return_index=True
-    )
+    points, owner = shapely.get_coordinates(shapely.segmentize(polygons, step), return_index=True)
     squares = np.column_stack([np.round(points / step), owner]).astype(np.int64)
     _, first = np.unique(squares, axis=0, return_index=True)
     lon, lat = np.radians(points[first]).T

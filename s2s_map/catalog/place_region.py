@@ -78,6 +78,14 @@ def parts_of(text: str) -> list[Outline] | None:
     return [_outline(place, name, number) for number in range(len(_parts(place)))]
 
 
+def whole_place(name: str) -> Outline:
+    """Return all parts of a place as one outline, however far they are from each other."""
+    place = find_place(name, shipped_places())
+    return Outline(
+        place_outline(place), LONLAT, place.label, border_note(place), place=name, region=name
+    )
+
+
 def others_note(outline: Outline) -> str:
     """Return a line about the parts of a place that are not mapped with it; empty for none."""
     if not outline.others:

@@ -154,4 +154,5 @@ def square_side(pixel_m: float, native_m: float, source_px: int, largest: int) -
         largest: The largest side.
     """
     ratio = max(pixel_m / native_m, 1.0)
-    return max(_LEAST_SIDE, min(largest, 1 << math.floor(math.log2(source_px / ratio))))
+    side = 1 << max(0, math.floor(math.log2(source_px / ratio)))
+    return max(_LEAST_SIDE, min(largest, side))

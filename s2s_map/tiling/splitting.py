@@ -16,7 +16,7 @@ from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.extent import Extent, sample_points
-from s2s_map.catalog.parts import split_by_gaps, sphere_area
+from s2s_map.catalog.parts import sphere_area, split_by_gaps
 from s2s_map.catalog.place_region import box_region
 from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.catalog.region import Outline
