@@ -14,8 +14,8 @@ EARTH_KM = 6371.0072
 """Radius of the sphere with the surface of WGS 84."""
 
 LINKED_KM = 400.0
-"""Polygons with gaps below this are one part: Svalbard, 406 km from Norway by way of Bear Island, is
-another one."""
+"""Polygons with gaps below this are one part: Svalbard, 406 km from Norway by way of Bear Island,
+is another one."""
 
 _KIN_KM = 1000.0
 """So far may another part be that is no appendage: the two halves of Malaysia are 590 km apart."""
@@ -105,8 +105,8 @@ def sphere_area(geometry: NDArray[np.object_] | BaseGeometry) -> NDArray[np.floa
 
 
 def _joined(geometries: NDArray[np.object_] | list[BaseGeometry]) -> BaseGeometry:
-    polygons = shapely.get_parts(np.asarray(geometries, dtype=object))
-    return polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
+    polygons = list(shapely.get_parts(np.asarray(geometries, dtype=object)))
+    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
 
 
 def _edges(

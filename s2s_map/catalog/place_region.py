@@ -133,7 +133,7 @@ def _parts(place: Place) -> tuple[Part, ...]:
 def _outline(place: Place, written: str, number: int) -> Outline:
     parts = _parts(place)
     named = _named(place)
-    labels = [_label(place, part, named) for part in parts]
+    labels = [_label(part, named) for part in parts]
     others = tuple(
         OtherPart(label, part.area_km2, f"{written} ({label})")
         for label, part in list(zip(labels, parts, strict=True))[1:]
@@ -150,7 +150,7 @@ def _outline(place: Place, written: str, number: int) -> Outline:
     )
 
 
-def _label(place: Place, part: Part, named: Sequence[tuple[str, shapely.Point]]) -> str:
+def _label(part: Part, named: Sequence[tuple[str, shapely.Point]]) -> str:
     for name, point in named:
         if part.geometry.distance(point) < _NEAR:
             return name
@@ -174,7 +174,7 @@ def _part_names() -> tuple[tuple[str, str, shapely.Point], ...]:
 def _chosen(text: str, place: Place, parts: Sequence[Part]) -> int:
     """Return the number of the part that is meant by name, or by a point in or near it."""
     named = _named(place)
-    labels = [_label(place, part, named) for part in parts]
+    labels = [_label(part, named) for part in parts]
     for number, label in enumerate(labels):
         if number and plain(label) == plain(text):
             return number

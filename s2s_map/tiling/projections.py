@@ -201,7 +201,7 @@ def lattice(step: int) -> tuple[tuple[int, int], ...]:
 
 
 def _nearest(lonlat: NDArray[np.float64], step: int) -> Projection:
-    """Return the azimuthal projection of a lattice whose centre is nearest to the farthest point."""
+    """Return the projection of a lattice whose centre is nearest to the farthest point."""
     farthest = (_centres(step) @ unit_vectors(lonlat).T).min(axis=1)
     angle = np.round(np.arccos(np.clip(farthest, -1.0, 1.0)) / _SAME_ANGLE)
     return laea(*lattice(step)[int(np.argmin(angle))])

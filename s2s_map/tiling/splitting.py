@@ -75,12 +75,14 @@ def split_region(outline: Outline) -> list[Piece]:
     Args:
         outline: The region.
     """
-    geometry = unwrapped(outline.lonlat, outline.extent.west)
-    whole = _piece(geometry, outline)
-    if whole.is_shown_well:
-        return [_as_given(whole, outline)]
+    geometry = _unwrapped(outline)
     pieces = list(_pieces(geometry, outline, _MOST_CUTS))
     return pieces if len(pieces) > 1 else [_as_given(pieces[0], outline)]
+
+
+def shown(outline: Outline) -> Piece:
+    """Return a region as one map, in the CRS that it gets by itself."""
+    return _as_given(_piece(_unwrapped(outline), outline), outline)
 
 
 def land_share(polygon: BaseGeometry, bounds: tuple[float, float, float, float]) -> float:
@@ -89,10 +91,11 @@ def land_share(polygon: BaseGeometry, bounds: tuple[float, float, float, float])
     return float(polygon.area / ((east - west) * (north - south)))
 
 
-def unwrapped(lonlat: BaseGeometry, west: float) -> BaseGeometry:
-    """Return a geometry with longitudes that rise from its west, beyond 180 if need be."""
+def _unwrapped(outline: Outline) -> BaseGeometry:
+    """Return an outline with longitudes that rise from its west, beyond 180 if need be."""
+    west = outline.extent.west
     parts = []
-    for part in shapely.get_parts(lonlat):
+    for part in shapely.get_parts(outline.lonlat):
         shift = 360.0 if part.bounds[0] < west - 1e-9 else 0.0
         parts.append(shapely.affinity.translate(part, shift) if shift else part)
     return shapely.make_valid(shapely.union_all(parts))
