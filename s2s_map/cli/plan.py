@@ -35,6 +35,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.pipeline.expected import source_hint
     from s2s_map.pipeline.job import resolve
     from s2s_map.pipeline.plan import duration, make_plan
+    from s2s_map.tiling.splitting import crs_name
 
     settings = load_run_config(config)
     out = output_path(settings.output)
@@ -57,7 +58,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
         ("model", f"{job.card.name}: {job.card.title}"),
         (
             "map",
-            f"{nx} x {ny} cells of {cell} m in {plan.crs}, "
+            f"{nx} x {ny} cells of {cell} m in {crs_name(job.grid.crs)}, "
             f"{nx * cell / 1000:.1f} x {ny * cell / 1000:.1f} km",
         ),
         ("region", f"{job.outline.name}: {plan.cells:,} cells, {plan.land_share:.1%} of the map"),

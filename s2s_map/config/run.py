@@ -180,8 +180,9 @@ class RunConfig(Checked):
         default=None,
         description="Where: a country, first-level unit or island by name or ISO code (Kenya, KE, "
         "CH-ZH, Corsica), its main part; France (French Guiana) for another; [west, south, east, "
-        "north] in degrees; the path of a GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML or KMZ, with the layer after a colon where it has several "
-        "(file.gpkg:layer); or WKT in degrees. Left out: all that the imagery covers.",
+        "north] in degrees; the path of a GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML or KMZ, "
+        "with the layer after a colon where it has several (file.gpkg:layer); or WKT in degrees. "
+        "Left out: all that the imagery covers.",
     )
     model: str = Field(
         default="s2s-mini",
