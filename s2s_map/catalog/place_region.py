@@ -12,7 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.parts import Part, main_and_others
-from s2s_map.catalog.place_names import border_note, find_place, plain
+from s2s_map.catalog.place_names import border_note, find_place, is_name, plain
 from s2s_map.catalog.places import Place, place_outline, shipped_places
 from s2s_map.catalog.projecting import LONLAT
 from s2s_map.catalog.region import OtherPart, Outline
@@ -116,13 +116,9 @@ def _parsed(text: str) -> tuple[str, str | None, tuple[float, ...] | None]:
         return within["name"], None, tuple(float(edge) for edge in within.groups()[1:])
     found = _IN_BRACKETS.fullmatch(text)
     # Some names have brackets of their own: the Cocos (Keeling) Islands.
-    if found is None or _is_name(text):
+    if found is None or is_name(text, shipped_places()):
         return text, None, None
     return found["name"], found["part"].strip(), None
-
-
-def _is_name(text: str) -> bool:
-    return any(plain(text) == plain(name) for place in shipped_places() for name in place.names)
 
 
 @lru_cache(maxsize=8)

@@ -22,6 +22,7 @@ type EveryMap = Callable[[str, RegionSpec], dict[str, RegionSpec]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.IGNORECASE)
 _PREFIX = re.compile(r"s3://[^/@]+/+[^/].*", re.IGNORECASE)
+_ALL = " (all)"
 _OF_THE_BATCH = ("output", "title", "region", "source", "model", "queries")
 
 
@@ -139,7 +140,7 @@ def _every_region(batch: BatchConfig, every_map: EveryMap) -> dict[str, RegionSp
     found: dict[str, RegionSpec] = {}
     for region, spec in batch.regions.items():
         listed: dict[str, RegionSpec] = (
-            {f"{region}-{_short(name).lower()}": name for name in spec}
+            {f"{region}-{_short(name.removesuffix(_ALL)).lower()}": name for name in spec}
             if isinstance(spec, tuple)
             else {region: spec}
         )

@@ -74,7 +74,7 @@ def old(job: Path) -> Path:
 def test_by_itself_it_is_mapped_in_another_crs_now(job: Path) -> None:
     anew = resolve(load_run_config(job))
     assert str(anew.grid.crs) == NEW_CRS
-    assert len(anew.outline.others) == 2
+    assert len(anew.outline.others) == 3
 
 
 def test_what_was_begun_is_gone_on_with(job: Path, old: Path) -> None:
