@@ -3,8 +3,8 @@
     python benchmarks/plans.py
     python benchmarks/plans.py --regions Kenya   # smoke
 
-At 1,280 m by web tiles (workflows/kenya_eox.yaml), whose tiles are counted, and at 640 m by a search
-(workflows/denmark_planetary_computer.yaml).
+At 1,280 m by web tiles (workflows/kenya_eox.yaml), whose tiles are counted, and at 640 m by a
+search (workflows/denmark_planetary_computer.yaml).
 """
 
 from __future__ import annotations
