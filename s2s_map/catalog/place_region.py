@@ -29,6 +29,8 @@ _AT = re.compile(
     re.IGNORECASE,
 )
 _ALL = "all"
+# No name of a place is longer, and what is takes the patterns long.
+_LONGEST = 300
 # So far, in degrees, may a place that is written differ from the part that is meant.
 _NEAR = 2.0
 _SHOWN = 8
@@ -111,6 +113,8 @@ def box_region(name: str, bounds: Sequence[float]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, str | None, tuple[float, ...] | None]:
+    if len(text) > _LONGEST:
+        return text, None, None
     within = _WITHIN.fullmatch(text)
     if within is not None:
         return within["name"], None, tuple(float(edge) for edge in within.groups()[1:])

@@ -60,35 +60,30 @@ def expected_scenes(job: Job, needed: Sequence[CountedBlock], read_bytes: int) -
 
 
 def nearest_sources(
-    card: ModelCard, entries: Mapping[str, CatalogEntry], chosen: str
+    card: ModelCard, entries: Mapping[str, CatalogEntry], chosen: str, *, keys: bool = False
 ) -> tuple[str, ...]:
     """Return the sources whose pixels are nearest to those a model saw, the chosen one first.
 
-    Only those that cover any region and need no key: scenes of a search and web tiles without
-    bounds.
+    Only those that cover any region: scenes of a search and web tiles without bounds.
 
     Args:
         card: The model's card.
         entries: The catalog.
         chosen: The source of the config.
+        keys: Also those that need a key.
     """
     if card.gsd_m is None:
         return ()
     low, high = card.gsd_m
-
-    def away(entry: CatalogEntry) -> float:
-        size = entry.sensor.gsd_m
-        return max(low / size, size / high, _SAME_GSD)
-
-    free = {
-        name: round(away(entry), 3)
+    away = {
+        name: round(_away(entry.sensor.gsd_m, low, high), 3)
         for name, entry in entries.items()
-        if not entry.env and entry.type in ("stac", "xyz") and not getattr(entry, "bounds", None)
+        if entry.type in ("stac", "xyz")
+        and not getattr(entry, "bounds", None)
+        and (keys or not entry.env)
     }
-    if not free:
-        return ()
-    nearest = min(free.values())
-    names = sorted(name for name, far in free.items() if far == nearest)
+    nearest = min(away.values(), default=0.0)
+    names = sorted(name for name, far in away.items() if far == nearest)
     return tuple(sorted(names, key=lambda name: name != chosen))
 
 
@@ -96,13 +91,23 @@ def source_hint(
     card: ModelCard, entries: Mapping[str, CatalogEntry], chosen: str, chosen_gsd: float
 ) -> str:
     """Return a line about which source is nearest to what a model saw; empty if that is unknown."""
-    nearest = nearest_sources(card, entries, chosen)
-    if not nearest or card.gsd_m is None:
+    if card.gsd_m is None:
         return ""
+    free = nearest_sources(card, entries, chosen)
+    every = nearest_sources(card, entries, chosen, keys=True)
     low, high = card.gsd_m
     saw = f"{low:g} m" if low == high else f"{low:g} to {high:g} m"
-    sizes = ", ".join(f"{name} ({entries[name].sensor.gsd_m:g} m)" for name in nearest[:3])
-    seen = f"{card.name} saw pixels of {saw}"
-    if nearest[0] == chosen:
-        return f"{seen}: of the sources without a key {chosen} is among the nearest"
-    return f"{seen}, {chosen} has {chosen_gsd:g} m; nearest without a key: {sizes}"
+    said = f"{card.name} saw pixels of {saw}, {chosen} has {chosen_gsd:g} m"
+    if chosen in every or _away(chosen_gsd, low, high) <= _SAME_GSD:
+        return f"{said}: no source of the catalog is nearer"
+    near = [f"without a key {_sizes(free, entries)}"] if free and chosen not in free else []
+    near += [f"with a key {_sizes(every, entries)}"] if not set(every) & set(free) else []
+    return f"{said}; nearest {', '.join(near)}" if near else said
+
+
+def _away(size: float, low: float, high: float) -> float:
+    return max(low / size, size / high, _SAME_GSD)
+
+
+def _sizes(names: Sequence[str], entries: Mapping[str, CatalogEntry]) -> str:
+    return " or ".join(f"{name} ({entries[name].sensor.gsd_m:g} m)" for name in names[:3])

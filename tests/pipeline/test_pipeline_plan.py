@@ -89,6 +89,7 @@ def test_a_country_of_each_kind_is_valid_and_says_its_parts(
             assert part in shown
         assert ("not mapped:" in shown) == bool(parts)
     assert "s2s-mini saw pixels of 10 to 30 m" in shown
+    assert "no source of the catalog is nearer" in shown
     plan = make_plan(resolve(load_run_config(path)))
     assert crs in plan.crs
     assert [other.name for other in plan.others][: len(parts)] == parts
