@@ -54,7 +54,16 @@ def read_outline(spec: RegionSpec, coverage: Sequence[Covers]) -> Outline:
         parts = [project(part.footprint, part.crs, LONLAT) for part in coverage]
         return Outline(shapely.unary_union(parts), LONLAT, _ALL)
     outline = _read(spec)
-    _check_overlap(outline.geometry, outline.crs, coverage)
+    try:
+        _check_overlap(outline.geometry, outline.crs, coverage)
+    except RegionError as error:
+        for other in outline.others:
+            part = place_region(other.region)
+            if any(_overlaps(part.geometry, part.crs, scene) for scene in coverage):
+                raise RegionError(
+                    error.found, remedy=f"it covers another part: region: {other.region}"
+                ) from None
+        raise
     return outline
 
 

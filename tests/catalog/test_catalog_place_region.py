@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2s_map.catalog import place_region as module
+from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.parts import LINKED_KM, main_and_others, sphere_area, split_by_gaps
 from s2s_map.catalog.place_region import others_note, parts_of, place_label, place_region
 from s2s_map.catalog.places import place_outline, shipped_places
+from s2s_map.catalog.projecting import LONLAT
 from s2s_map.catalog.region_file import read_outline
 from s2s_map.errors import RegionError
 
@@ -124,6 +126,15 @@ def test_what_is_no_part_is_answered_in_one_line(text: str, message: str) -> Non
     with pytest.raises(RegionError, match=message) as raised:
         place_region(text)
     assert "\n" not in str(raised.value)
+
+
+def test_imagery_of_another_part_names_it() -> None:
+    svalbard = [Coverage(shapely.box(15.0, 78.0, 17.0, 79.0), LONLAT)]
+    with pytest.raises(RegionError, match=r"it covers another part: region: Norway \(Svalbard\)"):
+        read_outline("Norway", svalbard)
+    assert read_outline("Norway (Svalbard)", svalbard).name == "Svalbard (Norway)"
+    with pytest.raises(RegionError, match="the order is west"):
+        read_outline("Norway", [Coverage(shapely.box(100.0, 0.0, 101.0, 1.0), LONLAT)])
 
 
 def test_names_with_brackets_of_their_own_are_names() -> None:
