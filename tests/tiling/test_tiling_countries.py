@@ -1,4 +1,4 @@
-"""Every shipped country, and the regions that are hard: loaded, projected, gridded, masked."""
+"""Shipped countries, and the regions that are hard: loaded, projected, gridded, masked."""
 
 from __future__ import annotations
 
@@ -48,8 +48,16 @@ def centres_lonlat(region: Region, grid: MapGrid) -> np.ndarray:
     return np.column_stack([lon, lat])
 
 
-@pytest.mark.parametrize("place", COUNTRIES, ids=lambda place: place.name)
-def test_every_country(place) -> None:  # type: ignore[no-untyped-def]
+# All of them are in test_tiling_table.py; here every third, and those that are hard.
+HARD = {"Antarctica", "Fiji", "Kiribati", "New Zealand", "United States of America"}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [place for n, place in enumerate(COUNTRIES) if n % 3 == 0 or place.name in HARD],
+    ids=lambda place: place.name,
+)
+def test_cells_of_countries(place) -> None:  # type: ignore[no-untyped-def]
     """Areas are true to 1 %, on the map and cell by cell, and no cell lies elsewhere."""
     outline = place_region(place.codes[0] if place.codes else place.name)
     crs = choose_crs(None, outline)
