@@ -20,12 +20,23 @@ from s2s_map.pipeline.explaining import explain
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.opening import open_run
 from s2s_map.pipeline.plan import make_plan
+from s2s_map.pipeline.progress import Reporter
 from s2s_map.pipeline.run import run
 from s2s_map.tiling.projections import named_projection
 
 # By which the whole of Saint Helena, three islands, was mapped before version 0.2.
 OLD = "Africa"
 NEW_CRS = "EPSG:32730"
+
+
+class Notes(Reporter):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +116,9 @@ def test_another_crs_by_name_is_refused_in_one_line(job: Path, old: Path) -> Non
 
 
 def test_started_anew_it_gets_todays(job: Path, old: Path) -> None:
-    finished = run(job, overwrite=True)
+    notes = Notes()
+    finished = run(job, overwrite=True, reporter=notes)
+    assert any("not mapped: Ascension Island" in text for text in notes.said)
     assert finished.embeddings.grid.crs == CRS(NEW_CRS)
     # And goes on in that.
     assert run(job).record.counts["patches_embedded_now"] == 0
