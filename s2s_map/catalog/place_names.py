@@ -112,6 +112,11 @@ def find_place(text: str, places: Sequence[Place]) -> Place:
     )
 
 
+def is_name(text: str, places: Iterable[Place]) -> bool:
+    """Return whether a text, as it is, is the name of a place or of several."""
+    return bool(_named(text, places))
+
+
 def border_note(place: Place) -> str:
     """Return what is to be known about the borders of a place; empty if they are not disputed."""
     what = DISPUTED.get(place.country, "") or _DISPUTED_NAMES.get(place.name, "")

@@ -12,8 +12,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.coverage import Covers
-from s2s_map.catalog.place_names import border_note, find_place
-from s2s_map.catalog.places import place_outline, shipped_places
+from s2s_map.catalog.place_region import place_region
 from s2s_map.catalog.projecting import LONLAT, is_finite, project, survives
 from s2s_map.catalog.region import Outline, Region
 from s2s_map.catalog.region_formats import read_polygons
@@ -55,7 +54,16 @@ def read_outline(spec: RegionSpec, coverage: Sequence[Covers]) -> Outline:
         parts = [project(part.footprint, part.crs, LONLAT) for part in coverage]
         return Outline(shapely.unary_union(parts), LONLAT, _ALL)
     outline = _read(spec)
-    _check_overlap(outline.geometry, outline.crs, coverage)
+    try:
+        _check_overlap(outline.geometry, outline.crs, coverage)
+    except RegionError as error:
+        for other in outline.others:
+            part = place_region(other.region)
+            if any(_overlaps(part.geometry, part.crs, scene) for scene in coverage):
+                raise RegionError(
+                    error.found, remedy=f"it covers another part: region: {other.region}"
+                ) from None
+        raise
     return outline
 
 
@@ -138,8 +146,7 @@ def _read(spec: str | Path | Sequence[float]) -> Outline:
         path, layer = (spec, None) if Path(spec).is_file() else file_and_layer(str(spec))
         outline = Outline(*read_polygons(Path(path), layer), name=Path(spec).name)
     else:
-        place = find_place(spec, shipped_places())
-        return Outline(place_outline(place), LONLAT, place.label, border_note(place))
+        return place_region(spec)
     geometry = outline.geometry
     if geometry.is_empty or not is_finite(geometry) or geometry.area <= 0.0:
         raise RegionError("a region without area", expected=_EXPECTED)

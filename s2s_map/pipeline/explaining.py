@@ -114,7 +114,7 @@ def explain(
     cell = cell_at(store, lon, lat)
     # Where it was opened, not where it was made: it may have been moved.
     config = record.config.model_copy(update={"output": str(folder)})
-    job = thaw(resolve(config, catalogs), home)
+    job = thaw(resolve(config, catalogs, home), home)
     _check_unchanged(store, job)
     model = load_model(record.config.model)
     if not isinstance(model, LoadedModel):
