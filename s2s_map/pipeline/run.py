@@ -114,7 +114,8 @@ def run(
     if overwrite:
         check_environment(job.entry)
         begun = begun_before(job)
-    job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
+    there = None if overwrite else finished_home(out)
+    job = begun[0] if begun else freeze(job, there, watch, retry_holes=retry_holes)
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
     record = _begun(job, watch)
     with record.timed("prepare"):
