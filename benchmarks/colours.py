@@ -6,7 +6,8 @@
 
 `agree` maps every encoding of tests/fixtures_encodings.py with s2s-mini and prints Spearman's rank
 correlation of each concept with the map of the stretched picture. `alarms` judges whole true-colour
-images and squares of them. `pictures` draws those of docs/colours.md.
+images and squares of them, and counts in how many of these exchanged red and blue are noticed.
+`pictures` draws those of docs/colours.md.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def alarms(paths: list[Path]) -> None:
         for side in (0, *SQUARES):
             high, wide = (side, side) if side else valid.shape
             said: Counter[str] = Counter()
-            count = 0
+            count = noticed = 0
             for top in range(0, valid.shape[0] - high + 1, high):
                 for left in range(0, valid.shape[1] - wide + 1, wide):
                     part = np.s_[top : top + high, left : left + wide]
@@ -93,9 +94,14 @@ def alarms(paths: list[Path]) -> None:
                     remarks = judge(Sample(thinned(pixels)), None, seen)
                     said["any"] += bool(remarks)
                     said.update(remark.split(":")[0] for remark in remarks)
+                    exchanged = judge(Sample(thinned(pixels[::-1])), None, seen)
+                    noticed += any("exchanged" in remark for remark in exchanged)
             if count:
                 what = f"{side} px" if side else "whole"
-                print(f"{path.name}, {what}: {said.pop('any')} of {count} {dict(said)}")
+                print(
+                    f"{path.name}, {what}: {said.pop('any')} of {count} {dict(said)}; red and blue "
+                    f"exchanged: {noticed}"
+                )
 
 
 def pictures(folder: Path) -> None:

@@ -101,6 +101,12 @@ class ImageryError(S2SMapError):
     """Imagery that cannot be read as its catalog entry declares."""
 
 
+class SearchIncompleteError(ImageryError):
+    """A search of which parts were not answered: a retry asks for these alone."""
+
+    exit_code: ClassVar[int] = TEMPORARY
+
+
 class ImageryChangedError(S2SMapError):
     """Imagery that was replaced during a run: no hole to go on without."""
 

@@ -13,6 +13,7 @@ from affine import Affine
 
 from s2s_map.catalog.cube_crs import crs_of
 from s2s_map.catalog.cube_times import chosen_times, sensed, time_index, time_text
+from s2s_map.catalog.longitudes import by_whole_turns, full_turn
 from s2s_map.catalog.scene import Scene
 from s2s_map.catalog.zarr_group import group_names, open_dataset, open_group, zarr_errors
 from s2s_map.config.cube import Band, ZarrEntry
@@ -231,19 +232,20 @@ def _scene(
     south_up = dy > 0
     top = y0 + dy * (rows - 0.5) if south_up else y0 - dy * 0.5
     left, dy = x0 - dx * 0.5, abs(dy)
-    bounds = (left, top - dy * rows, left + dx * cols, top)
-    if crs.geographic and (bounds[0] < -180.0 - dx or bounds[2] > 180.0 + dx):
+    turn = full_turn(crs)
+    if turn is not None and dx * cols > turn + 2.0 * dx:
         raise ImageryError(
-            f"{x_dim} of {redacted(uri)} reaches from {bounds[0]:g} to {bounds[2]:g}",
-            expected="longitudes from -180 to 180",
-            remedy="write it anew with these",
+            f"{x_dim} of {redacted(uri)} reaches from {left:g} to {left + dx * cols:g}",
+            expected=f"longitudes once around the Earth, {turn:g}, at most",
+            remedy="write it again with these",
         )
+    t = by_whole_turns(Affine(dx, 0.0, left, 0.0, -dy, top), (rows, cols), crs)
     scene = Scene(
         uri=uri,
-        bounds=bounds,
+        bounds=(t.c, top - dy * rows, t.c + dx * cols, top),
         crs=crs,
         shape=(rows, cols),
-        transform=Affine(dx, 0.0, left, 0.0, -dy, top),
+        transform=t,
         band_count=3,
         dtype=_stored_type(values),
         valid="nodata",

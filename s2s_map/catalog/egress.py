@@ -18,27 +18,23 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from s2s_map.catalog.carrying import Streams, authority, passed_on, pump_both, refuse
 from s2s_map.catalog.proxies import environment_proxy, proxy_login, take_over_no_proxy
 from s2s_map.catalog.redirects import (
-    HTTPS,
     Host,
     IpAddress,
     Route,
-    canonical,
     is_public,
     is_refused,
     literal,
 )
+from s2s_map.catalog.signs import Connection, SignBook, waits
 from s2s_map.errors import ImageryError
 from s2s_map.redaction.logs import redact_logs
 
-_PIECE = 1 << 16
-_CONNECT_S = 15.0
 _UNREACHABLE = "cannot reach"
-
-type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def resolve(name: str) -> list[IpAddress]:
@@ -97,6 +93,7 @@ class Egress:
         self._ports: dict[Route, int] = {}
         self._servers: list[object] = []
         self._refusals: dict[Route, str] = {}
+        self.signs = SignBook()
         self._was_public: set[str] = set()
         self._tasks: set[object] = set()
         self._lock, self._listening = threading.Lock(), threading.Lock()
@@ -151,15 +148,31 @@ class Egress:
     ) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip("\r\n").split("\r\n")
-        method, target, version = first.split(" ")
+        method, target, _ = first.split(" ")
         tunnel = method == "CONNECT"
-        host = _authority(target) if tunnel else Host.of(target)
+        host = authority(target) if tunnel else Host.of(target)
         # obstore does not say the word again when it is led to another host. Whoever else asks on
         # this machine gets no further than to such a host, by no proxy that needs a password.
         led = host != route.origin and not route.is_open and environment_proxy(host) is None
         if not self._has_word(lines) and (tunnel or not led):
-            await _refuse(writer, "407 Proxy Authentication Required", "the word is missing")
+            await refuse(writer, "407 Proxy Authentication Required", "the word is missing")
             return
+        connection = self.signs.begin(route)
+        try:
+            await self._carry((reader, writer), connection, host, first, lines)
+        finally:
+            self.signs.end(connection)
+
+    async def _carry(
+        self,
+        here: Streams,
+        connection: Connection,
+        host: Host,
+        first: str,
+        lines: Iterable[str],
+    ) -> None:
+        method, target, version = first.split(" ")
+        route, tunnel = connection[0], method == "CONNECT"
         try:
             there, passed = await self._open(host, route, tunnel=tunnel)
         except EgressError as error:
@@ -168,13 +181,13 @@ class Egress:
             if isinstance(error, UnreachableError) and not tunnel:
                 # As if there were no proxy: an answer would be tried again for long.
                 return
-            await _refuse(writer, error.status, str(error))
+            await refuse(here[1], error.status, str(error))
             return
         if tunnel:
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            here[1].write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
-            there[1].write(_passed_on(method, target, version, lines, passed))
-        await _pump_both((reader, writer), there)
+            there[1].write(passed_on(method, target, version, lines, passed))
+        await pump_both(here, there, partial(self.signs.hear, connection, tunnel=tunnel))
 
     def _has_word(self, lines: Iterable[str]) -> bool:
         for line in lines:
@@ -198,7 +211,7 @@ class Egress:
         for address in addresses:
             try:
                 return await asyncio.wait_for(
-                    self._network.connect(address, host.port), _CONNECT_S
+                    self._network.connect(address, host.port), waits("GDAL_HTTP_CONNECTTIMEOUT")
                 ), None
             except (OSError, TimeoutError):
                 continue
@@ -237,7 +250,7 @@ class Egress:
         for address in await self._network.resolve(where.name):
             try:
                 there = await asyncio.wait_for(
-                    self._network.connect(address, where.port), _CONNECT_S
+                    self._network.connect(address, where.port), waits("GDAL_HTTP_CONNECTTIMEOUT")
                 )
                 break
             except (OSError, TimeoutError):
@@ -289,48 +302,3 @@ def refused(name: str, route: Route) -> str | None:
         if inward
         else "list that host in redirects_to: of the entry if you trust it",
     )
-
-
-def _authority(target: str) -> Host:
-    parts = urlsplit(f"//{target}")
-    return Host(canonical(parts.hostname or ""), parts.port or HTTPS)
-
-
-def _passed_on(
-    method: str, target: str, version: str, lines: Iterable[str], proxy: SplitResult | None
-) -> bytes:
-    """Return the head of a request as it goes on: one to a connection, without what is ours."""
-    parts = urlsplit(target)
-    path = target if proxy else (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    own = ("proxy-authorization", "proxy-connection", "connection", "keep-alive")
-    kept = [line for line in lines if line.partition(":")[0].lower() not in own]
-    head = "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close"])
-    return f"{head}\r\n{proxy_login(proxy) if proxy else ''}\r\n".encode("latin-1")
-
-
-async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:
-    body = why.encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    writer.write(head.encode("latin-1") + body)
-    await writer.drain()
-
-
-async def _pump_both(here: Streams, there: Streams) -> None:
-    """Carry bytes both ways until a side ends: who has enough closes, and no more is fetched."""
-    ways = [
-        asyncio.create_task(_pump(here[0], there[1])),
-        asyncio.create_task(_pump(there[0], here[1])),
-    ]
-    try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        there[1].close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_PIECE):
-        writer.write(data)
-        await writer.drain()

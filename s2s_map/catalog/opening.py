@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from s2s_map.catalog.away_hosts import away_hosts
 from s2s_map.catalog.egress import egress, refused
 from s2s_map.catalog.redirects import Route
-from s2s_map.catalog.routes import route_to
+from s2s_map.catalog.routes import host_of, route_to
+from s2s_map.catalog.signs import waits
 from s2s_map.catalog.uris import gdal_path, is_remote
 from s2s_map.catalog.vrt import check_vrt, is_vrt
 from s2s_map.errors import CatalogError, ImageryError
@@ -54,10 +57,6 @@ def gdal_environment() -> Iterator[None]:
 _REMOTE_OPTIONS: dict[str, Any] = {
     # No listing of the bucket or folder beside a file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_MAX_RETRY": 4,
-    "GDAL_HTTP_RETRY_DELAY": 0.5,
-    "GDAL_HTTP_TIMEOUT": 60,
-    "GDAL_HTTP_CONNECTTIMEOUT": 15,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_MULTIPLEX": "YES",
     "GDAL_HTTP_VERSION": "2",
@@ -80,6 +79,9 @@ def remote_environment(route: Route | None = None) -> Iterator[None]:
     (AWS_ACCESS_KEY_ID, AZURE_STORAGE_SAS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS, ...).
     """
     options, others = dict(_REMOTE_OPTIONS), dict[str, str]()
+    for name in ("GDAL_HTTP_TIMEOUT", "GDAL_HTTP_CONNECTTIMEOUT", "GDAL_HTTP_MAX_RETRY"):
+        options[name] = math.ceil(waits(name))
+    options["GDAL_HTTP_RETRY_DELAY"] = waits("GDAL_HTTP_RETRY_DELAY")
     if route is not None:
         proxy = egress().proxy(route)
         options |= {"GDAL_HTTP_PROXY": proxy, "GDAL_HTTPS_PROXY": proxy}
@@ -120,6 +122,7 @@ class Settings:
         drivers: Formats it may be of.
         environment: Sets GDAL up while in the context.
         route: Which hosts may be asked for it; None for a local file.
+        host: Which host is asked for it first, or the bucket; empty for a local file.
     """
 
     path: str
@@ -127,6 +130,7 @@ class Settings:
     drivers: tuple[str, ...]
     environment: Callable[[], AbstractContextManager[None]]
     route: Route | None = None
+    host: str = ""
 
 
 def settings_of(uri: str) -> Settings:
@@ -166,7 +170,7 @@ def remote_settings(
     except ValueError:
         raise CatalogError(f"the address {redacted(uri)}", expected="one with a host") from None
     way = partial(remote_environment, route)
-    return Settings(path, redacted(uri), REMOTE_DRIVERS, way, route)
+    return Settings(path, redacted(uri), REMOTE_DRIVERS, way, route, host_of(uri))
 
 
 def no_file(uri: str) -> ImageryError:
@@ -185,20 +189,21 @@ def open_dataset(settings: Settings, overview: int | None = None) -> DatasetRead
 
     Raises:
         ImageryError: For one that is not a raster of a known format, or whose overviews are
-            elsewhere.
+            elsewhere; for one whose host is away, at once.
     """
     level = {} if overview is None else {"overview_level": overview}
-    try:
-        # rasterio.open takes one driver only; the class takes a list.
-        dataset = DatasetReader(
-            settings.path, driver=list(settings.drivers), sharing=False, **level
-        )
-    except RasterioError as error:
-        reason = _refused(settings) or _first_line(error)
-        raise ImageryError(
-            f"{settings.name} does not open as a raster ({reason})",
-            expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
-        ) from _cause(error)
+    with _asking(settings):
+        try:
+            # rasterio.open takes one driver only; the class takes a list.
+            dataset = DatasetReader(
+                settings.path, driver=list(settings.drivers), sharing=False, **level
+            )
+        except RasterioError as error:
+            reason = _refused(settings) or _first_line(error)
+            raise ImageryError(
+                f"{settings.name} does not open as a raster ({reason})",
+                expected="a GeoTIFF, COG, JPEG 2000 or other georeferenced image",
+            ) from _cause(error)
     # GDAL would open what is named there, by any driver and wherever it is.
     elsewhere = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
     if elsewhere is not None:
@@ -215,16 +220,24 @@ def reading(settings: Settings) -> Iterator[None]:
     """Turn what GDAL says while a file is read into an error of ours.
 
     Raises:
-        ImageryError: For a file that breaks.
+        ImageryError: For a file that breaks; for one whose host is away, at once.
     """
-    try:
-        yield
-    except RasterioError as error:
-        reason = _refused(settings) or _first_line(error)
-        raise ImageryError(
-            f"{settings.name} cannot be read ({reason})",
-            remedy="check that the file is whole; fetch it again if not",
-        ) from _cause(error)
+    with _asking(settings):
+        try:
+            yield
+        except RasterioError as error:
+            reason = _refused(settings) or _first_line(error)
+            raise ImageryError(
+                f"{settings.name} cannot be read ({reason})",
+                remedy="check that the file is whole; fetch it again if not",
+            ) from _cause(error)
+
+
+def _asking(settings: Settings) -> AbstractContextManager[None]:
+    route = settings.route
+    if route is None:
+        return nullcontext()
+    return away_hosts().asking(settings.host, settings.name, lambda: egress().signs.of(route))
 
 
 def _refused(settings: Settings) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from s2s_map.catalog.places import Place
+from s2s_map.catalog.places import Place, place_outline
 from s2s_map.errors import RegionError
 
 _CUTOFF = 0.75
@@ -55,13 +56,26 @@ _NOT_DRAWN = {
     "west bank": "within Palestine",
     "kurdistan": "within Turkey, Iraq, Iran and Syria",
 }
+# What means one of several, though none of them, or one alone, is called just so: their codes.
+_ASKED = {
+    "congo": ("CD", "CG"),
+    "guiana": ("GY", "GF"),
+    "korea": ("KP", "KR"),
+    "virgin islands": ("VG", "VI"),
+}
+_LETTERS = str.maketrans(
+    {"ı": "i", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "æ": "ae", "œ": "oe"}
+)
+_IN_FULL = {"st": "saint", "is": "islands", "n": "northern", "ter": "territory"}
+_SAME_AREA = 0.5
 
 
 def find_place(text: str, places: Sequence[Place]) -> Place:
     """Return the one place that a person means.
 
     A code (``CH``, ``CHE``, ``CH-ZH``) in capitals comes first; then names, in any case and
-    without regard to accents and punctuation; then a unit with its country, ``Georgia, US``.
+    without regard to accents, spaces and punctuation; then a unit or island with its country,
+    ``Georgia, US``.
 
     Args:
         text: A name or code.
@@ -81,18 +95,26 @@ def find_place(text: str, places: Sequence[Place]) -> Place:
             "who holds what",
             remedy="give a polygon of your own as GeoJSON, GPKG or WKT",
         )
-    found = _named(plain(wanted), places)
+    asked = [p for p in places for code in _ASKED.get(plain(wanted), ()) if code in p.codes]
+    if asked:
+        raise _several(wanted, asked, places)
+    found = _named(wanted, places)
     name, _, country = wanted.rpartition(",")
     if not found and name:
         owners = {p.country for p in _countries(country.strip(), places)}
-        found = [p for p in _named(plain(name), places) if p.is_unit and p.country in owners]
+        found = [p for p in _named(name, places) if p.is_unit and p.country in owners]
     if found:
         return _only(wanted, found, places)
     raise RegionError(
         f"no place named {wanted!r}",
-        expected="a country or first-level unit by name or ISO code",
+        expected="a country, first-level unit or island by name or ISO code",
         remedy=_suggestion(wanted, places),
     )
+
+
+def is_name(text: str, places: Iterable[Place]) -> bool:
+    """Return whether a text, as it is, is the name of a place or of several."""
+    return bool(_named(text, places))
 
 
 def border_note(place: Place) -> str:
@@ -108,36 +130,59 @@ def border_note(place: Place) -> str:
 
 def plain(name: str) -> str:
     """Return a name in lower case without accents, punctuation and a leading "the"."""
-    text = unicodedata.normalize("NFKD", name.replace("ı", "i").replace("ø", "o").replace("Ø", "O"))
+    text = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
     kept = "".join(c for c in text if not unicodedata.combining(c)).casefold()
     kept = kept.replace("&", " and ").replace("'", "").replace("’", "")
-    words = "".join(c if c.isalnum() else " " for c in kept).split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] == "the" else words)
+    # Vowels of Indian scripts are marks.
+    words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in kept)
+    several = words.split()
+    return " ".join(several[1:] if len(several) > 1 and several[0] == "the" else several)
+
+
+@lru_cache(maxsize=100_000)
+def _key(name: str) -> str:
+    """What names are compared by: "St. Lucia" in full, "Cote d Ivoire" and "U.S.A." in one."""
+    return "".join(_IN_FULL.get(word, word) for word in plain(name).split())
 
 
 def _named(name: str, places: Iterable[Place]) -> list[Place]:
     """Places of this name; if some have it as their usual name, these alone."""
-    also = [place for place in places if any(plain(n) == name for n in place.names)]
-    first = [place for place in also if plain(place.name) == name]
+    key = _key(name)
+    also = [place for place in places if any(_key(n) == key for n in place.names)]
+    first = [place for place in also if _key(place.name) == key]
     # A country is meant by any of its names, whatever else is called so.
     return [p for p in also if p in first or not p.is_unit] or also
 
 
 def _countries(text: str, places: Sequence[Place]) -> list[Place]:
     states = [p for p in places if not p.is_unit]
-    return [p for p in states if text in p.codes] or _named(plain(text), states)
+    return [p for p in states if text in p.codes] or _named(text, states)
 
 
 def _only(text: str, found: Sequence[Place], places: Sequence[Place]) -> Place:
     # An island state that is one unit of itself is one place: the country.
     countries = [p for p in found if not p.is_unit]
     rest = [p for p in found if p.is_unit and not any(p.country == c.country for c in countries)]
-    several = [*countries, *rest]
+    several: list[Place] = []
+    for place in (*countries, *rest):
+        if not any(_same_ground(place, other) for other in several):
+            several.append(place)
     if len(several) == 1:
         return several[0]
+    raise _several(text, several, places)
+
+
+def _same_ground(place: Place, other: Place) -> bool:
+    """Whether two outlines are of the same place: Puerto Rico as a country and as a unit."""
+    one, two = place_outline(place), place_outline(other)
+    shared = one.intersection(two).area
+    return bool(shared > _SAME_AREA * max(one.area, two.area))
+
+
+def _several(text: str, several: Sequence[Place], places: Sequence[Place]) -> RegionError:
     names = {p.country: p.name for p in places if not p.is_unit and p.country}
     ways = [_unambiguous(p, names) for p in several]
-    raise RegionError(
+    return RegionError(
         f"{text!r} is the name of {len(several)} places",
         expected=f"one of {', '.join(ways[:12])}{' ...' if len(ways) > 12 else ''}",
     )
@@ -151,6 +196,8 @@ def _unambiguous(place: Place, countries: dict[str, str]) -> str:
 
 
 def _suggestion(wanted: str, places: Sequence[Place]) -> str:
+    if any(wanted.upper() in place.codes for place in places):
+        return f"did you mean {wanted.upper()!r}? codes are in capitals"
     known: dict[str, str] = {}
     for place in places:
         for name in place.names:

@@ -17,6 +17,26 @@ from s2s_map.catalog.projecting import LONLAT, dense, project
 
 
 @dataclass(frozen=True)
+class OtherPart:
+    """A part of a place that is not mapped with it.
+
+    Attributes:
+        name: What it is called, or where it lies.
+        area_km2: Square kilometres.
+        region: What to write as `region:` to map it.
+    """
+
+    name: str
+    area_km2: float
+    region: str
+
+    @property
+    def label(self) -> str:
+        """Name and size, such as ``Svalbard, 61,555 km2``."""
+        return f"{self.name}, {self.area_km2:,.0f} km2"
+
+
+@dataclass(frozen=True)
 class Outline:
     """The area of interest as it was given.
 
@@ -26,12 +46,18 @@ class Outline:
         crs: CRS it came in.
         name: What it is called, for people.
         note: What is to be known about its borders; empty if nothing.
+        place: The shipped place that it is of, as it was written; empty for none.
+        region: What to write as `region:` for it, if it is of a place.
+        others: The parts of that place that are not in it, by size.
     """
 
     geometry: BaseGeometry
     crs: CRS
     name: str = ""
     note: str = ""
+    place: str = ""
+    region: str = ""
+    others: tuple[OtherPart, ...] = ()
 
     @cached_property
     def lonlat(self) -> BaseGeometry:

@@ -12,26 +12,26 @@ from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.coverage import Covers
-from s2s_map.catalog.place_names import border_note, find_place
-from s2s_map.catalog.places import place_outline, shipped_places
+from s2s_map.catalog.place_region import place_region
 from s2s_map.catalog.projecting import LONLAT, is_finite, project, survives
 from s2s_map.catalog.region import Outline, Region
+from s2s_map.catalog.region_formats import read_polygons
+from s2s_map.config.region_path import FORMATS, file_and_layer
 from s2s_map.errors import RegionError
 
 RegionSpec = str | Path | Sequence[float] | None
 """None for the whole imagery; a place by name or code; (west, south, east, north) in degrees; a
-path; or WKT in degrees."""
+path, with a layer after a colon if need be; or WKT in degrees."""
 
 LonLatBounds = tuple[float, float, float, float]
 
-_FORMATS = {".geojson", ".json", ".gpkg", ".shp"}
 _WKT = re.compile(r"\s*(MULTI)?POLYGON\b", re.IGNORECASE)
 _ALL = "all of the imagery"
 _SEAM_M = 1000.0
 _GIVE = "give a region:"
 _EXPECTED = (
-    "a country or first-level unit; west, south, east, north in degrees; a GeoJSON, GPKG or "
-    "Shapefile path; or WKT of a polygon"
+    "a country, first-level unit or island; west, south, east, north in degrees; the path of a "
+    "GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML or KMZ; or WKT of a polygon"
 )
 
 
@@ -54,7 +54,16 @@ def read_outline(spec: RegionSpec, coverage: Sequence[Covers]) -> Outline:
         parts = [project(part.footprint, part.crs, LONLAT) for part in coverage]
         return Outline(shapely.unary_union(parts), LONLAT, _ALL)
     outline = _read(spec)
-    _check_overlap(outline.geometry, outline.crs, coverage)
+    try:
+        _check_overlap(outline.geometry, outline.crs, coverage)
+    except RegionError as error:
+        for other in outline.others:
+            part = place_region(other.region)
+            if any(_overlaps(part.geometry, part.crs, scene) for scene in coverage):
+                raise RegionError(
+                    error.found, remedy=f"it covers another part: region: {other.region}"
+                ) from None
+        raise
     return outline
 
 
@@ -134,10 +143,10 @@ def _read(spec: str | Path | Sequence[float]) -> Outline:
     elif isinstance(spec, str) and _WKT.match(spec):
         outline = Outline(_from_wkt(spec), LONLAT, "a polygon")
     elif isinstance(spec, Path) or _is_path(spec):
-        outline = Outline(*_from_file(Path(spec)), name=Path(spec).name)
+        path, layer = (spec, None) if Path(spec).is_file() else file_and_layer(str(spec))
+        outline = Outline(*read_polygons(Path(path), layer), name=Path(spec).name)
     else:
-        place = find_place(spec, shipped_places())
-        return Outline(place_outline(place), LONLAT, place.label, border_note(place))
+        return place_region(spec)
     geometry = outline.geometry
     if geometry.is_empty or not is_finite(geometry) or geometry.area <= 0.0:
         raise RegionError("a region without area", expected=_EXPECTED)
@@ -145,8 +154,8 @@ def _read(spec: str | Path | Sequence[float]) -> Outline:
 
 
 def _is_path(text: str) -> bool:
-    path = Path(text)
-    return bool(path.suffix.lower() in _FORMATS or "/" in text or path.is_file())
+    path, _ = file_and_layer(text)
+    return bool(path.suffix.lower() in FORMATS or "/" in text or path.is_file())
 
 
 def _from_bounds(bounds: Sequence[float]) -> BaseGeometry:
@@ -200,30 +209,6 @@ def polygons(geometry: BaseGeometry) -> BaseGeometry:
     parts = shapely.get_parts(shapely.get_parts(geometry))
     kept = [part for part in parts if part.geom_type == "Polygon"]
     return kept[0] if len(kept) == 1 else shapely.MultiPolygon(kept)
-
-
-def _from_file(path: Path) -> tuple[BaseGeometry, CRS]:
-    if not path.is_file():
-        raise RegionError(f"no region file {path}", expected=_EXPECTED)
-    if path.suffix.lower() not in _FORMATS:
-        raise RegionError(f"a region file {path.name}", expected=_EXPECTED)
-    # geopandas takes half a second to import, and most regions are no files.
-    import geopandas
-    from pyogrio.errors import DataSourceError
-
-    try:
-        frame = geopandas.read_file(path)
-    except DataSourceError as error:
-        raise RegionError(f"{path} cannot be read ({error})", expected=_EXPECTED) from error
-    shapes = [shapely.make_valid(g) for g in frame.geometry if g is not None]
-    polygons = [g for g in shapes if g.area > 0.0]
-    if not polygons:
-        raise RegionError(f"{path} holds no polygon", expected="polygons of the region")
-    if frame.crs is None:
-        raise RegionError(
-            f"{path} has no CRS", remedy="assign one, or save the region as GeoJSON in lon/lat"
-        )
-    return shapely.unary_union(polygons), CRS(frame.crs)
 
 
 def _check_overlap(geometry: BaseGeometry, crs: CRS, scenes: Sequence[Covers]) -> None:

@@ -84,6 +84,18 @@ def route_to(uri: str, named_by: str | None = None, others: tuple[str, ...] = ()
     return Route(origin, others, naming, trusted)
 
 
+def host_of(uri: str) -> str:
+    """Return what is told apart as a host that may be away: a web server, or a bucket.
+
+    Args:
+        uri: http(s)://, s3://, gs:// or az://.
+    """
+    if is_web(uri):
+        return str(Host.of(uri))
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme.lower()}://{rest.partition('/')[0]}"
+
+
 def _endpoint(scheme: str) -> Host | None:
     given = next((os.environ[n] for n in _ENDPOINTS[scheme] if os.environ.get(n)), None)
     if given is None and scheme == "az":

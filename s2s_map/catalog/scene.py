@@ -7,16 +7,20 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import rasterio
 from affine import Affine
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from pyproj import Geod
 from pyproj.exceptions import CRSError, GeodError, ProjError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.handles import forget
+from s2s_map.catalog.longitudes import by_whole_turns, full_turn, parted, turned
 from s2s_map.catalog.opening import open_raster
 from s2s_map.catalog.unchanged import FileStamp, stamps_of
 from s2s_map.config.catalog import RasterEntry
@@ -36,7 +40,7 @@ class Scene:
 
     Attributes:
         uri: Path of the file.
-        bounds: (minx, miny, maxx, maxy) in units of `crs`.
+        bounds: (minx, miny, maxx, maxy) in units of `crs`; longitudes may go on beyond 180.
         crs: CRS of the file.
         shape: Pixels, rows and columns.
         transform: From (column, row) of pixel corners to `crs`.
@@ -63,9 +67,21 @@ class Scene:
         return math.hypot(t.a, t.d), math.hypot(t.b, t.e)
 
     @property
-    def footprint(self) -> Polygon:
-        """Outline of the image in `crs`."""
+    def outline(self) -> Polygon:
+        """Outline of the image in `crs`; longitudes may go on beyond 180."""
         return Polygon(_corners(self.transform, self.shape))
+
+    @property
+    def footprint(self) -> BaseGeometry:
+        """Outline of the image in `crs`; one across the antimeridian in degrees is parted there."""
+        return parted(self.outline, self.crs)
+
+    def own_x(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return x of `crs` as the image counts it: longitudes by whole turns nearest to it."""
+        turn = full_turn(self.crs)
+        if turn is None:
+            return x
+        return turned(x, (self.bounds[0] + self.bounds[2]) / 2.0, turn)
 
     @property
     def gsd_m(self) -> float:
@@ -105,14 +121,15 @@ def _inspect(uri: str, entry: RasterEntry) -> Scene:
         _check_georeferencing(dataset, uri)
         _check_bands(dataset, uri, entry)
         shape = (dataset.height, dataset.width)
-        corners = _corners(dataset.transform, shape)
-        xs, ys = zip(*corners, strict=True)
+        crs = _named(dataset.crs, uri)
+        transform = by_whole_turns(dataset.transform, shape, crs)
+        xs, ys = zip(*_corners(transform, shape), strict=True)
         scene = Scene(
             uri=uri,
             bounds=(min(xs), min(ys), max(xs), max(ys)),
-            crs=_named(dataset.crs, uri),
+            crs=crs,
             shape=shape,
-            transform=dataset.transform,
+            transform=transform,
             band_count=dataset.count,
             dtype=str(dataset.dtypes[entry.bands[0] - 1]),
             valid=_validity(dataset, entry),
@@ -205,6 +222,13 @@ def _check_georeferencing(dataset: rasterio.DatasetReader, uri: str) -> None:
 def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) -> None:
     colours = [i for i, c in enumerate(dataset.colorinterp, 1) if c != ColorInterp.alpha]
     missing = [band for band in entry.bands if band not in colours]
+    used = [dataset.colorinterp[band - 1] for band in entry.bands if band not in missing]
+    if ColorInterp.palette in (dataset.colorinterp if missing else used):
+        raise ImageryError(
+            f"{uri} has colours by number, in a palette",
+            expected=f"bands {', '.join(map(str, entry.bands))} as red, green and blue",
+            remedy="expand it, for example with gdal_translate -expand rgb",
+        )
     if missing:
         raise ImageryError(
             f"{uri} has {len(colours)} colour band{'s' * (len(colours) != 1)}",
@@ -220,12 +244,6 @@ def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) 
             f"{uri} has {odd[0]} values",
             expected="real ones, as of red, green and blue",
             remedy="use another product; radar's complex numbers are no picture",
-        )
-    if ColorInterp.palette in [dataset.colorinterp[band - 1] for band in entry.bands]:
-        raise ImageryError(
-            f"{uri} has colours by number, in a palette",
-            expected=f"bands {', '.join(map(str, entry.bands))} as red, green and blue",
-            remedy="expand it, for example with gdal_translate -expand rgb",
         )
     if entry.scale is None and types != {"uint8"}:
         raise ImageryError(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from s2s_map.catalog.away_hosts import away_hosts
 from s2s_map.catalog.egress import egress, refused
-from s2s_map.catalog.routes import route_to
+from s2s_map.catalog.routes import host_of, route_to
+from s2s_map.catalog.signs import waits
 from s2s_map.catalog.uris import is_remote, is_web
 from s2s_map.config.cloud import cloud_settings, s3_endpoint
 from s2s_map.errors import ImageryError
@@ -23,11 +25,6 @@ if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-TIMEOUT_S = 60.0
-"""How long a request may take before it is tried again."""
-
-RETRIES = 4
-_CONNECT_S = 15.0
 _NOT_FOUND = "check the entry's uri:; a store holds zarr.json, or .zgroup"
 
 
@@ -101,19 +98,28 @@ def zarr_errors(uri: str) -> Iterator[None]:
     """Turn what stores and codecs raise into one line.
 
     Raises:
-        ImageryError: For anything that goes wrong but what is an error of ours already.
+        ImageryError: For anything that goes wrong but what is an error of ours already; for a store
+            whose host is away, at once.
     """
-    try:
-        yield
-    except (ImageryError, MemoryError):
-        raise
-    except Exception as error:
-        reason = refused(redacted(uri), route_to(uri)) if is_remote(uri) else None
-        # Not chained: clients of object stores quote requests, and with them keys.
-        raise ImageryError(
-            f"{redacted(uri)} cannot be read ({reason or _reason(error)})",
-            remedy="check that the store is whole, and the network",
-        ) from None
+    with _asking(uri):
+        try:
+            yield
+        except (ImageryError, MemoryError):
+            raise
+        except Exception as error:
+            reason = refused(redacted(uri), route_to(uri)) if is_remote(uri) else None
+            # Not chained: clients of object stores quote requests, and with them keys.
+            raise ImageryError(
+                f"{redacted(uri)} cannot be read ({reason or _reason(error)})",
+                remedy="check that the store is whole, and the network",
+            ) from None
+
+
+def _asking(uri: str) -> AbstractContextManager[None]:
+    if not is_remote(uri):
+        return nullcontext()
+    route = route_to(uri)
+    return away_hosts().asking(host_of(uri), redacted(uri), lambda: egress().signs.of(route))
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +182,7 @@ def object_client(uri: str, settings: dict[str, str]) -> Any:
         # GDAL's name for it, which `raster` entries know.
         if settings.get("AWS_NO_SIGN_REQUEST", "").upper() in ("YES", "TRUE", "1"):
             options["skip_signature"] = True
+    whole = waits("GDAL_HTTP_TIMEOUT")
     plain = is_web(uri) or bool(options.get("endpoint"))
     return from_url(
         uri,
@@ -183,10 +190,13 @@ def object_client(uri: str, settings: dict[str, str]) -> Any:
             # An endpoint named as plain http is meant so.
             "proxy_url": egress().proxy(route_to(uri)),
             "allow_http": plain and not str(options.get("endpoint", uri)).startswith("https"),
-            "connect_timeout": timedelta(seconds=_CONNECT_S),
-            "timeout": timedelta(seconds=TIMEOUT_S),
+            "connect_timeout": timedelta(seconds=waits("GDAL_HTTP_CONNECTTIMEOUT")),
+            "timeout": timedelta(seconds=whole),
         },
-        retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=4 * TIMEOUT_S)},
+        retry_config={
+            "max_retries": round(waits("GDAL_HTTP_MAX_RETRY")),
+            "retry_timeout": timedelta(seconds=4.0 * whole),
+        },
         **options,
     )
 

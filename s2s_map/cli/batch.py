@@ -27,8 +27,9 @@ def plan_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
     """Plan all runs of a batch: what is up to date, what is to do, what cannot be done."""
     from s2s_map.config.batch import load_batch
     from s2s_map.pipeline.batch import plan_batch
+    from s2s_map.pipeline.batch_regions import every_map
 
-    _, runs = load_batch(batch)
+    _, runs = load_batch(batch, every_map)
     outcomes = [outcome for _, outcome in plan_batch(runs, catalog or [])]
     _print(Console(), outcomes)
     if any(outcome.exit_code for outcome in outcomes):
@@ -53,9 +54,10 @@ def run_command(
     from s2s_map.config.batch import load_batch
     from s2s_map.pipeline.batch import run_batch
     from s2s_map.pipeline.batch_folder import COLLECTION, REPORT
+    from s2s_map.pipeline.batch_regions import every_map
 
     console = Console()
-    config, runs = load_batch(batch)
+    config, runs = load_batch(batch, every_map)
     runs = [replace(run, config=with_cluster(run.config, cluster)) for run in runs]
 
     def told(one: Outcome) -> None:

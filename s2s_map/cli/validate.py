@@ -8,7 +8,9 @@ from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     """Check a run config and everything that it names: imagery, region, model, recordings."""
+    from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
+    from s2s_map.embeddings.objects import ObjectPath, output_path
     from s2s_map.pipeline.checking import check_settings
     from s2s_map.pipeline.folder import check_access, check_folder
     from s2s_map.pipeline.freezing import is_frozen, thaw
@@ -18,14 +20,20 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.pipeline.remarks import colour_remarks, unseen_note
 
     settings = load_run_config(config)
-    job = resolve(settings, catalog or [])
+    out = output_path(settings.output)
+    if isinstance(out, ObjectPath):
+        check_access(out)
+    home = finished_home(out)
+    job = resolve(settings, catalog or [], home)
     check_settings(settings)
-    check_access(job.output)
-    job = thaw(job, finished_home(job.output))
+    check_access(out)
+    job = thaw(job, home)
     # What is still to be searched or measured cannot be compared.
     if is_frozen(job):
         check_folder(job.output, job.identity())
     console = Console(soft_wrap=True)
+    if job.outline.others:
+        console.print(f"note: {others_note(job.outline)}", markup=False)
     for line in sample_distance_warnings(job):
         console.print(f"note: {line}")
     for remark in (*colour_remarks(job), *unseen_note(job)):

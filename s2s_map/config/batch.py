@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +17,12 @@ from s2s_map.errors import ConfigError
 
 RegionSpec = str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None
 
+type EveryMap = Callable[[str, RegionSpec], dict[str, RegionSpec]]
+"""Which regions, by name, one region of a batch stands for."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*", re.IGNORECASE)
 _PREFIX = re.compile(r"s3://[^/@]+/+[^/].*", re.IGNORECASE)
+_ALL = " (all)"
 _OF_THE_BATCH = ("output", "title", "region", "source", "model", "queries")
 
 
@@ -30,10 +35,10 @@ class BatchConfig(Checked):
         "s3://BUCKET/PREFIX; a folder, or prefix, per run.",
     )
     title: str | None = Field(default=None, description="Title of the collection of all runs.")
-    regions: dict[str, RegionSpec] = Field(
+    regions: dict[str, RegionSpec | tuple[str, ...]] = Field(
         min_length=1,
         description="Regions by name, each as `region:` of a run config; nothing for all that the "
-        "imagery covers.",
+        "imagery covers. Several maps: a list of places, or France (all) for every part of it.",
     )
     sources: tuple[str, ...] = Field(min_length=1, description="Imagery: names from the catalog.")
     models: tuple[str, ...] = Field(
@@ -60,8 +65,12 @@ class BatchConfig(Checked):
 
     @field_validator("regions")
     @classmethod
-    def _file_names(cls, value: dict[str, RegionSpec]) -> dict[str, RegionSpec]:
-        for name in value:
+    def _file_names(
+        cls, value: dict[str, RegionSpec | tuple[str, ...]]
+    ) -> dict[str, RegionSpec | tuple[str, ...]]:
+        for name, spec in value.items():
+            if isinstance(spec, tuple) and not spec:
+                raise ValueError(f"{name}: a list of no places")
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot name a folder; use letters, digits and - _ .")
         return value
@@ -90,8 +99,14 @@ class BatchRun:
     config: RunConfig
 
 
-def load_batch(path: str | Path) -> tuple[BatchConfig, list[BatchRun]]:
+def load_batch(
+    path: str | Path, every_map: EveryMap = lambda name, spec: {name: spec}
+) -> tuple[BatchConfig, list[BatchRun]]:
     """Read a batch file and the runs that it stands for, regions first.
+
+    Args:
+        path: A YAML file.
+        every_map: Which regions one stands for, see `pipeline.batch_regions`.
 
     Raises:
         ConfigError: For a missing file, anything that does not validate, or two runs of one name.
@@ -99,7 +114,7 @@ def load_batch(path: str | Path) -> tuple[BatchConfig, list[BatchRun]]:
     file = Path(path)
     batch = parse_model(BatchConfig, read_yaml(file), str(file))
     runs = []
-    for region, spec in batch.regions.items():
+    for region, spec in _every_region(batch, every_map).items():
         for source in batch.sources:
             for model in batch.models:
                 name = "-".join((region, _short(source), _short(model)))
@@ -119,6 +134,19 @@ def load_batch(path: str | Path) -> tuple[BatchConfig, list[BatchRun]]:
     if twice:
         raise ConfigError(f"{file}: two runs are named {twice[0]}", remedy="name one differently")
     return batch, runs
+
+
+def _every_region(batch: BatchConfig, every_map: EveryMap) -> dict[str, RegionSpec]:
+    found: dict[str, RegionSpec] = {}
+    for region, spec in batch.regions.items():
+        listed: dict[str, RegionSpec] = (
+            {f"{region}-{_short(name.removesuffix(_ALL)).lower()}": name for name in spec}
+            if isinstance(spec, tuple)
+            else {region: spec}
+        )
+        for name, one in listed.items():
+            found |= every_map(name, one)
+    return found
 
 
 def _short(model: str) -> str:

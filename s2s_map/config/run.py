@@ -14,6 +14,7 @@ from s2s_map.config.files import is_file, is_folder, usable_path
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.metadata import MetadataConfig
 from s2s_map.config.model import Precision
+from s2s_map.config.region_path import file_and_layer
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -87,9 +88,9 @@ class GridConfig(Checked):
     )
     crs: str | None = Field(
         default=None,
-        description="Projected CRS in metres, such as EPSG:32721. or one of the fixed list "
-        "by name, such as Africa (docs/regions.md). Left out: the imagery's own where it is in "
-        "metres, else the UTM zone if the region fits, else the best of the fixed list.",
+        description="Projected CRS in metres, such as EPSG:32721, or one by name, such as Africa "
+        "or LAEA 0N 20E (docs/regions.md). Left out: the imagery's own where it is in metres, else "
+        "the UTM zone if the region fits, else the best equal-area one of a lattice.",
     )
     block_cells: int = Field(
         default=128,
@@ -177,9 +178,11 @@ class RunConfig(Checked):
     )
     region: str | Annotated[list[Degrees], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
-        description="Where: a country or first-level unit by name or ISO code (Kenya, KE, CH-ZH); "
-        "[west, south, east, north] in degrees; a GeoJSON, GPKG or Shapefile path; or WKT in "
-        "degrees. Left out: all that the imagery covers.",
+        description="Where: a country, first-level unit or island by name or ISO code (Kenya, KE, "
+        "CH-ZH, Corsica), its main part; France (French Guiana) for another; [west, south, east, "
+        "north] in degrees; the path of a GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML or KMZ, "
+        "with the layer after a colon where it has several (file.gpkg:layer); or WKT in degrees. "
+        "Left out: all that the imagery covers.",
     )
     model: str = Field(
         default="s2s-mini",
@@ -226,6 +229,16 @@ class RunConfig(Checked):
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )
 
+    @field_validator("region", mode="before")
+    @classmethod
+    def _one_region(cls, value: object) -> object:
+        if isinstance(value, list) and any(isinstance(part, str) for part in value):
+            raise ValueError(
+                "a list of places is several maps: write it as regions: of a batch file, s2s-map "
+                "batch plan"
+            )
+        return value
+
     @field_validator("device")
     @classmethod
     def _known_device(cls, value: str) -> str:
@@ -269,7 +282,9 @@ def anchored_config(config: RunConfig, folder: Path) -> RunConfig:
         for query in config.queries
     )
     region = config.region
-    if isinstance(region, str) and is_file(folder / region):
+    if isinstance(region, str) and any(
+        is_file(folder / path) for path in (region, file_and_layer(region)[0])
+    ):
         region = str(folder / region)
     model = str(folder / config.model) if is_folder(folder / config.model) else config.model
     catalog = folder / (config.catalog or CATALOG_FILE)

@@ -12,6 +12,7 @@ from s2s_map.config.checked import Checked, Class
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.scale import PRESETS, SCALE_HELP, Scale, ValueScale
 from s2s_map.config.times import parse_time
+from s2s_map.config.webtiles import MannersConfig
 
 TRUE_COLOUR = ValueScale(min=0.0, max=0.5, gamma=1.5)
 """Surface reflectance to 8 bit, see docs/imagery.md for where it comes from."""
@@ -83,6 +84,16 @@ class StacEntry(Entry):
         default="nodata",
         description="What to do where a scene that was found cannot be read. nodata: go on with "
         "the others and list it; fail: stop.",
+    )
+
+    on_missing_search: OnMissing = Field(
+        default="fail",
+        description="What to do where the API does not answer a part of the search. fail: stop "
+        "before anything is mapped; nodata: go on without the scenes of that part and list it as a "
+        "hole.",
+    )
+    manners: MannersConfig = Field(
+        default_factory=MannersConfig, description="How the API is asked when it is searched."
     )
 
     @field_validator("scale", mode="before")

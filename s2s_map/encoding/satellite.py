@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.encoding.exact import resize_patches
+from s2s_map.encoding.filling import fill_invalid
 from s2s_map.encoding.patch_metadata import PatchMetadata, time_slots_of
 from s2s_map.errors import ModelError
 from s2s_map.tiling.blending import Blender
@@ -80,8 +81,7 @@ def embed_block(
 
     Patches that touch no cell inside the region are not encoded, nor are patches without a valid
     token (or, at level patch, with less than half of their pixels valid). Invalid pixels of the
-    others are filled with the mean colour of their valid pixels, which adds no edge that the model
-    could take for land cover.
+    others mirror their valid ones, see `filling`.
 
     Args:
         image: Imagery of `patchset.read_bounds`, shape `patchset.read_shape`.
@@ -230,20 +230,3 @@ def free_device_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.cuda.empty_cache()
-
-
-def fill_invalid(pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return patches whose invalid pixels have the mean colour of their valid ones.
-
-    Args:
-        pixels: (B, 3, y, x).
-        valid: (B, y, x); a patch without a valid pixel becomes mid-grey.
-    """
-    if valid.all():
-        return np.ascontiguousarray(pixels)
-    filled = np.array(pixels)
-    for i in np.flatnonzero(~valid.all(axis=(1, 2))):
-        seen = valid[i]
-        mean = pixels[i][:, seen].mean(axis=1) if seen.any() else np.full(3, 127.0)
-        filled[i][:, ~seen] = np.rint(mean).astype(np.uint8)[:, None]
-    return filled

@@ -21,7 +21,7 @@ PRESENT = ("present", "presence", "occurrencestatus", "heard", "detected", "obse
 
 UNCERTAINTY = ("coordinateuncertaintyinmeters", "positional_accuracy", "public_positional_accuracy")
 MOST_UNCERTAIN_M = 1000.0
-"""Places that are known less well than this, metres, are no points on a map."""
+"""Places that are known less well than this, metres, are no points on a map, by default."""
 _OBSCURED = ("coordinates_obscured", "obscured")
 _SPECIES = ("species", "scientificname", "scientific_name", "taxon_name")
 
@@ -67,15 +67,19 @@ class PointTable:
         return len(self.longitude)
 
 
-def read_points(path: Path) -> PointTable:
+def read_points(path: Path, most_uncertain_m: float = MOST_UNCERTAIN_M) -> PointTable:
     """Read observations.
 
     CSV (commas, semicolons or tabs) with the columns lon and lat in degrees (or longitude and
     latitude, or decimalLongitude and decimalLatitude), and, if absences are known, present: 1 or 0
     (or heard, detected, observed; or occurrenceStatus: PRESENT or ABSENT). Rows whose place is
-    uncertain by more than 1 km (coordinateUncertaintyInMeters), or was obscured, are left out and
-    counted; several species are refused. Or points in any file that GDAL reads, such as
+    uncertain by more than a limit (coordinateUncertaintyInMeters), or was obscured, are left out
+    and counted; several species are refused. Or points in any file that GDAL reads, such as
     GeoPackage and GeoParquet.
+
+    Args:
+        path: The table.
+        most_uncertain_m: The limit, metres. Rows that do not say how uncertain they are count.
 
     Raises:
         DataError: If it does not open, lacks a column, or no row of it is usable.
@@ -100,7 +104,7 @@ def read_points(path: Path) -> PointTable:
     with np.errstate(invalid="ignore"):
         off = (np.abs(latitude) > 90) | (np.abs(longitude) > 360)
     reasons[off] = "lon and lat are not on Earth"
-    _leave_out_vague(frame, names, reasons)
+    _leave_out_vague(frame, names, reasons, most_uncertain_m)
     _check_one_species(frame, names, path)
     present_name = next((names[n] for n in PRESENT if n in names), None)
     present = None
@@ -129,7 +133,7 @@ def read_points(path: Path) -> PointTable:
 
 
 def _leave_out_vague(
-    frame: pd.DataFrame, names: dict[str, str], reasons: NDArray[np.object_]
+    frame: pd.DataFrame, names: dict[str, str], reasons: NDArray[np.object_], limit_m: float
 ) -> None:
     """Name what is wrong with rows whose place is known only roughly, or was moved on purpose."""
     import pandas as pd
@@ -137,8 +141,8 @@ def _leave_out_vague(
     for name in (names[n] for n in UNCERTAINTY if n in names):
         metres = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
         with np.errstate(invalid="ignore"):
-            vague = (metres > MOST_UNCERTAIN_M) & (reasons == "")
-        reasons[vague] = f"{name} is above {MOST_UNCERTAIN_M:,.0f} m"
+            vague = (metres > limit_m) & (reasons == "")
+        reasons[vague] = f"{name} is above {limit_m:,.10g} m"
     for name in (names[n] for n in _OBSCURED if n in names):
         moved = frame[name].astype(str).str.strip().str.lower().isin(_TRUE).to_numpy()
         reasons[moved & (reasons == "")] = f"its place was made vague on purpose ({name})"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from s2s_map.errors import DataError
 from s2s_map.evaluation.places import ValuesAt, near
-from s2s_map.evaluation.point_table import PointTable
+from s2s_map.evaluation.point_table import MOST_UNCERTAIN_M, PointTable
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class ObservedSettings:
         seed: Of background and bootstrap.
         unique: Whether observations that repeat the place and outcome of an earlier one are
             dropped.
+        max_uncertainty_m: Observations whose place is known less well than this are left out.
     """
 
     background: int = 10_000
@@ -35,6 +36,7 @@ class ObservedSettings:
     samples: int = 1000
     seed: int = 0
     unique: bool = False
+    max_uncertainty_m: float = MOST_UNCERTAIN_M
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from odc.geo.crs import CRS
+from shapely.geometry.base import BaseGeometry
 
 from s2s_map.arrays import Hole, ImageBlock
 from s2s_map.catalog.cube import Cube, at_times, inspect_cube
@@ -28,6 +29,7 @@ from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.sample import Sample, squares, thinned
+from s2s_map.imagery.search.watching import Watch
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.redaction import redacted
 
@@ -150,7 +152,9 @@ class ZarrSource(Source):
         """Whether which time is the latest is still to be decided for good."""
         return self.asks_latest and not self.is_frozen
 
-    def freeze(self, area: LonLatBounds) -> ZarrSource:
+    def freeze(
+        self, area: LonLatBounds, outline: BaseGeometry | None = None, watch: Watch | None = None
+    ) -> ZarrSource:
         """Keep to the times that are the latest now."""
         return replace(self, is_frozen=True)
 

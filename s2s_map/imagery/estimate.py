@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.catalog.projecting import is_finite, project
@@ -29,9 +31,15 @@ def bytes_estimate(scenes: Sequence[Scene], bounds: Bounds, crs: CRS | str) -> i
     total = 0.0
     for scene in scenes:
         there = project(wanted, target, scene.crs)
-        area = scene.footprint.area
+        area = scene.outline.area
         if is_finite(there):
-            area = scene.footprint.intersection(shapely.make_valid(there)).area
+            # On one side of the antimeridian: that on which the scene lies.
+            there = shapely.transform(there, partial(_own, scene))
+            area = scene.outline.intersection(shapely.make_valid(there)).area
         pixel_area = scene.res[0] * scene.res[1]
         total += area / pixel_area * _BANDS * np.dtype(scene.dtype).itemsize
     return round(total)
+
+
+def _own(scene: Scene, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack([scene.own_x(points[:, 0]), points[:, 1]])

@@ -31,6 +31,8 @@ AGREEMENT = 0.2
 """Least correlation of two bands of true colour."""
 INVERTED = 0.5
 """How much likelier a negative is, natural logarithm a pixel."""
+EXCHANGED = 0.3
+"""How much likelier a picture with red and blue exchanged is, natural logarithm a pixel."""
 CLIPPED = 0.2
 """Share of a band at 255 that is no longer snow or cloud."""
 INNER_ZEROS = 0.02
@@ -130,7 +132,8 @@ def _compared(levels: NDArray[np.uint8], seen: SeenImagery, advice: str) -> Iter
     spread = np.array([band.deviation for band in seen.bands])
     contrast = deviation / spread
     bright = float(mean.mean()) > _BRIGHT
-    if bright and contrast.min() > INVERTED and _inverted(levels, seen) > INVERTED:
+    inverted = _likelier(np.uint8(255) - levels, levels, seen)
+    if bright and contrast.min() > INVERTED and inverted > INVERTED:
         yield "looks like a negative: bright and dark are exchanged; check the file"
         return
     brighter = (mean - known) / spread
@@ -148,6 +151,20 @@ def _compared(levels: NDArray[np.uint8], seen: SeenImagery, advice: str) -> Iter
                 f"model saw: haze, or another scale; {advice}"
             )
             return
+    if _likelier(levels[::-1], levels, seen) > EXCHANGED:
+        # Haze is blue, too: then it goes away when each band is stretched.
+        apart = _stretched(levels)
+        if _likelier(apart[::-1], apart, seen) > EXCHANGED:
+            yield (
+                "looks as if red and blue were exchanged: exchange the first and the third of "
+                "bands:"
+            )
+        else:
+            yield (
+                f"is bluer than what the model saw: of haze, {advice}; or red and blue are "
+                "exchanged, check bands:"
+            )
+        return
     worst = int(contrast.argmin())
     if contrast[worst] < CONTRAST:
         yield (
@@ -162,6 +179,14 @@ def _together(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     shares = (values - low) / max(float(high - low), 1e-12)
     levels: NDArray[np.uint8] = np.rint(255.0 * np.clip(shares, 0.0, 1.0)).astype(np.uint8)
     return levels
+
+
+def _stretched(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture with each band stretched by itself, about as by `scale: auto`."""
+    low, high = np.percentile(levels, (0.5, 99.7), axis=1)[:, :, None]
+    shares = np.clip((levels - low) / np.maximum(high - low, 1.0), 0.0, 1.0)
+    stretched: NDArray[np.uint8] = np.rint(255.0 * shares ** (1 / 1.3)).astype(np.uint8)
+    return stretched
 
 
 def _bands(levels: NDArray[np.uint8]) -> Iterator[str]:
@@ -197,14 +222,13 @@ def _bands(levels: NDArray[np.uint8]) -> Iterator[str]:
         )
 
 
-def _inverted(levels: NDArray[np.uint8], seen: SeenImagery) -> float:
-    """Return how much likelier the negative is, by the joint histogram, a pixel."""
+def _likelier(other: NDArray[np.uint8], levels: NDArray[np.uint8], seen: SeenImagery) -> float:
+    """Return how much likelier another picture is, by the joint histogram, a pixel."""
     shares = np.full(JOINT_LEVELS**3, _SMOOTH)
     for key, count in seen.joint.items():
         shares[int(key, 8)] += count
     likelihood = np.log(shares / shares.sum())
-    negative = joint_histogram(np.uint8(255) - levels)
-    return float(((negative - joint_histogram(levels)) * likelihood).sum())
+    return float(((joint_histogram(other) - joint_histogram(levels)) * likelihood).sum())
 
 
 def _range(sample: Sample) -> str:

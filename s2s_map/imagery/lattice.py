@@ -143,15 +143,19 @@ def squares_of(window: PixelWindow, side: int) -> Iterator[tuple[PixelWindow, Pi
                 yield square, inside
 
 
-def square_side(pixel_m: float, native_m: float, source_px: int, largest: int) -> int:
+def square_side(
+    pixel_m: float, native_m: float, source_px: int, largest: int, least: int = _LEAST_SIDE
+) -> int:
     """Return the side of squares to read at a time, in pixels of the lattice; a power of two.
 
     Args:
         pixel_m: Pixel of the lattice.
         native_m: Pixel of the source.
         source_px: Pixels of the source along a side, at most, so that memory stays bounded; but for
-            sides of 16 pixels, the least.
+            sides of the least.
         largest: The largest side.
+        least: The least side.
     """
     ratio = max(pixel_m / native_m, 1.0)
-    return max(_LEAST_SIDE, min(largest, 1 << math.floor(math.log2(source_px / ratio))))
+    side = 1 << max(0, math.floor(math.log2(source_px / ratio)))
+    return max(least, min(largest, side))

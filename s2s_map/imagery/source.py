@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import shapely
 from odc.geo.crs import CRS
+from shapely.geometry.base import BaseGeometry
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.catalog.coverage import Covers
@@ -24,6 +25,7 @@ from s2s_map.imagery.colours import measured_scale
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.requests import Requests
 from s2s_map.imagery.sample import Sample, thinned
+from s2s_map.imagery.search.watching import Watch
 
 LonLatBounds = tuple[float, float, float, float]
 
@@ -192,14 +194,32 @@ class Source(ABC):
         """Whether what it reads is still to be decided, by a search for example."""
         return False
 
-    def freeze(self, area: LonLatBounds) -> Source:
+    def freeze(
+        self, area: LonLatBounds, outline: BaseGeometry | None = None, watch: Watch | None = None
+    ) -> Source:
         """Return the source with what it reads over an area decided once and for all.
 
         Args:
             area: (west, south, east, north) in degrees; west > east across the antimeridian.
+            outline: The region's own outline in degrees, where that is less than the area.
+            watch: Told how far a search is.
 
         Raises:
             ImageryError: If nothing is found, or the search cannot be made.
+            SearchIncompleteError: If a part of the search was not answered.
+        """
+        return self
+
+    @property
+    def has_search_holes(self) -> bool:
+        """Whether parts of its search were not answered."""
+        return False
+
+    def search_again(self) -> Source:
+        """Return the source with the parts of its search asked for that were not answered.
+
+        Raises:
+            ImageryError: If the API does not answer as one.
         """
         return self
 

@@ -112,6 +112,7 @@ def _source_places(
     known = np.isfinite(there[0]) & np.isfinite(there[1])
     inverse = ~scene.transform
     x, y = (np.where(known, axis, np.nan) for axis in there)
+    x = scene.own_x(x)
     return inverse.d * x + inverse.e * y + inverse.f, inverse.a * x + inverse.b * y + inverse.c
 
 

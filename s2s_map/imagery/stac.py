@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +13,10 @@ import shapely
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
-from s2s_map.arrays import ImageBlock
+from s2s_map.arrays import ImageBlock, merge_holes
 from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT, is_finite, project
-from s2s_map.catalog.stac_items import Item, digest, epsg
-from s2s_map.catalog.stac_search import search_items
+from s2s_map.catalog.stac_items import Item, choose, digest, epsg
 from s2s_map.catalog.uris import is_remote
 from s2s_map.config.scale import dumped
 from s2s_map.config.stac import StacEntry
@@ -26,6 +25,10 @@ from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.offsets import with_offsets
 from s2s_map.imagery.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sample import Sample, squares, thinned
+from s2s_map.imagery.search.asking import SearchHole
+from s2s_map.imagery.search.holes import holes_over, holes_record, read_holes
+from s2s_map.imagery.search.walking import search, search_again
+from s2s_map.imagery.search.watching import Watch
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.imagery.stac_zone import StacZone, window_of
 from s2s_map.redaction import redacted
@@ -49,12 +52,14 @@ class StacSource(Source):
         items: The scenes, the least cloudy first; None before the search.
         area: (west, south, east, north) in degrees, where was searched.
         asked: What the entry said, for comparison with a search kept in a file.
+        search_holes: Parts of the search that were not answered.
     """
 
     entry: StacEntry
     items: tuple[Item, ...] | None = None
     area: LonLatBounds | None = None
     asked: Mapping[str, Any] | None = None
+    search_holes: tuple[SearchHole, ...] = ()
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
@@ -72,7 +77,9 @@ class StacSource(Source):
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
         if self.items is None:
             raise RuntimeError("a STAC source is read after it is frozen")
-        return read_zones(self.zones, bounds, shape, crs)
+        block = read_zones(self.zones, bounds, shape, crs)
+        missing = holes_over(self.search_holes, bounds, crs)
+        return replace(block, holes=merge_holes([*block.holes, *missing])) if missing else block
 
     def sample(self, area: LonLatBounds) -> Sample:
         """Return reflectance of four squares of the area in each zone, composited."""
@@ -132,6 +139,7 @@ class StacSource(Source):
             "composite": entry.composite,
             "scale": dumped(entry.scale),
             "pixel_m": entry.pixel_m,
+            **({"search_holes": list(map(str, self.search_holes))} if self.search_holes else {}),
         }
 
     def describe(self) -> str:
@@ -149,23 +157,49 @@ class StacSource(Source):
         """Whether the search is still to be made."""
         return self.items is None
 
-    def freeze(self, area: LonLatBounds) -> StacSource:
+    def freeze(
+        self, area: LonLatBounds, outline: BaseGeometry | None = None, watch: Watch | None = None
+    ) -> StacSource:
         """Search, and keep what was found, with offsets checked against the pixels."""
-        interval, items = search_items(self.entry, area)
-        return self._with(interval, with_offsets(items, self.entry), area)
+        found = search(self.entry, area, outline, watch)
+        items = with_offsets(found.items, self.entry)
+        if not found.holes:
+            found.parts.forget()
+        return self._with(found.interval, items, area, found.holes)
+
+    @property
+    def has_search_holes(self) -> bool:
+        """Whether parts of its search were not answered."""
+        return bool(self.search_holes)
+
+    def search_again(self) -> StacSource:
+        """Ask for the parts of the search that were not answered, and choose among all scenes."""
+        if self.items is None or self.area is None or not self.search_holes:
+            return self
+        items, left = search_again(self.entry, self.search_holes)
+        known = {item["id"]: item for item in items} | {item["id"]: item for item in self.items}
+        chosen = with_offsets(choose(known.values(), self.entry), self.entry)
+        return replace(self, items=tuple(chosen), search_holes=left)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Of how many scenes the pixels decide the offset, against their metadata."""
+        """What the pixels say against the metadata, and what the search did not answer."""
+        said = []
+        if self.search_holes:
+            first = self.search_holes[0]
+            said.append(
+                f"{len(self.search_holes)} parts of the search were not answered, and scenes there "
+                f"are missing, such as {first}: {first.reason}; --retry-holes asks for them again"
+            )
         wrong = [item for item in self.items or () if OWN_OFFSET in item["properties"]]
-        if not wrong:
-            return ()
-        first = wrong[0]["properties"][OWN_OFFSET]
-        return (
-            f"the metadata of {len(wrong)} of {len(self.items or ())} scenes are wrong about the "
-            f"offset of 1,000, such as {wrong[0]['id']}: by its pixels it is {first}, which is "
-            "used",
-        )
+        if wrong:
+            offset = wrong[0]["properties"][OWN_OFFSET]
+            said.append(
+                f"the metadata of {len(wrong)} of {len(self.items or ())} scenes are wrong about "
+                f"the offset of 1,000, such as {wrong[0]['id']}: by its pixels it is {offset}, "
+                "which is used"
+            )
+        return tuple(said)
 
     def frozen(self) -> dict[str, Any] | None:
         """Return a STAC item collection with what was asked."""
@@ -179,31 +213,42 @@ class StacSource(Source):
                 "interval": self.entry.time,
                 "area": list(self.area),
                 "items_sha256": digest(self.items),
+                **holes_record(self.search_holes),
             },
             "features": list(self.items),
         }
 
     def thaw(self, record: Mapping[str, Any], area: LonLatBounds) -> StacSource | None:
         """Return the source with what `frozen` kept, if that is of the same search."""
-        search, items = record.get("s2s_map:search"), record.get("features")
-        if not isinstance(search, Mapping) or not isinstance(items, list):
+        kept, items = record.get("s2s_map:search"), record.get("features")
+        if not isinstance(kept, Mapping) or not isinstance(items, list):
             return None
         asked = {"schema": SCHEMA, **_request(self.entry)}
-        if any(search.get(key) != value for key, value in asked.items()):
-            return None
-        there = search.get("area", [])
-        if len(there) != 4 or not all(map(math.isclose, there, area)):
-            return None
-        if digest(items) != search.get("items_sha256"):
+        there = kept.get("area", [])
+        if (
+            any(kept.get(key) != value for key, value in asked.items())
+            or len(there) != 4
+            or not all(map(math.isclose, there, area))
+            or digest(items) != kept.get("items_sha256")
+        ):
             return None
         hrefs = [str(asset["href"]) for item in items for asset in item["assets"].values()]
-        if not all(map(is_remote, hrefs)):
+        holes = read_holes(kept)
+        # With `fail`, a search with holes that was good enough before no longer is.
+        refused = bool(holes) and self.entry.on_missing_search == "fail"
+        if holes is None or refused or not all(map(is_remote, hrefs)):
             return None
-        return self._with(str(search["interval"]), items, area)
+        return self._with(str(kept["interval"]), items, area, holes)
 
-    def _with(self, interval: str, items: list[Item], area: LonLatBounds) -> StacSource:
+    def _with(
+        self,
+        interval: str,
+        items: list[Item],
+        area: LonLatBounds,
+        holes: tuple[SearchHole, ...] = (),
+    ) -> StacSource:
         entry = self.entry.model_copy(update={"time": interval})
-        return StacSource(entry, tuple(items), area, _request(self.entry))
+        return StacSource(entry, tuple(items), area, _request(self.entry), holes)
 
 
 def _request(entry: StacEntry) -> dict[str, Any]:

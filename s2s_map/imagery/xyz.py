@@ -40,6 +40,8 @@ from s2s_map.redaction import redacted
 _BANDS = 3
 # Pixels of the lattice, and of web tiles under them, along a side of what is read in one go.
 _PART_PX, _SOURCE_PX = 2048, 4096
+# Squares to count web tiles by, at most; those of a large country at full size are millions.
+_MOST_COUNTED = 100_000
 # JPEG of imagery in high quality; roughly, for the plan.
 _FILE_BYTES_A_PIXEL = 0.3
 
@@ -110,7 +112,7 @@ class XyzSource(Source):
             _, south, _, north = self.area or self.entry.bounds or (0.0, -60.0, 0.0, 60.0)
             farthest = min(max(abs(south), abs(north)), 85.0)
         native_m = pixel_size(self.level, farthest, self.entry.tile_px)
-        return square_side(pixel_m, native_m, _SOURCE_PX, _PART_PX)
+        return square_side(pixel_m, native_m, _SOURCE_PX, _PART_PX, least=1)
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the decoded bytes of the web tiles under bounds."""
@@ -145,7 +147,7 @@ class XyzSource(Source):
             group = list(alike)
             lattice, _ = Lattice.of(*group[0])
             pixel = float(lattice.pixel_m)
-            side = self._part_side(group[0][0], pixel, crs)
+            side = _counted_side(group, self._part_side(group[0][0], pixel, crs))
             windows = []
             for bounds, shape in group:
                 west, north = float(lattice.west), float(lattice.north)
@@ -175,6 +177,17 @@ class XyzSource(Source):
         _, south, _, north = self.area or entry.bounds or (0.0, 0.0, 0.0, 0.0)
         size = pixel_size(self.level, (south + north) / 2.0, entry.tile_px)
         return f"web tiles of level {self.level}, pixels of {size:.2g} m"
+
+
+def _counted_side(reads: Sequence[Read], side: int) -> int:
+    """Return the side of squares to count by: those that are read, or larger ones if too many.
+
+    The box around a larger square holds some more web tiles, where the region ends or the map is
+    turned against the tiles.
+    """
+    while sum(-(-rows // side) * -(-cols // side) for _, (rows, cols) in reads) > _MOST_COUNTED:
+        side *= 2
+    return side
 
 
 def _holes(missing: Mapping[WebTile, str], where: str) -> tuple[Hole, ...]:

@@ -99,7 +99,7 @@ def plan_batch(
         config = run.config
         outcome = Outcome(run.name, run.region, config.source, config.model, config.output)
         try:
-            job = resolve(config, catalogs)
+            job = resolve(config, catalogs, finished_home(output_path(config.output)))
             outcome.patches = make_plan(job).patches
             if is_up_to_date(job):
                 outcome.state = "up to date"

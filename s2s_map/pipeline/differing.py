@@ -215,8 +215,8 @@ def _against(
     training_points: Path | None,
     how: ObservedSettings,
 ) -> tuple[list[Table], list[str], dict[str, Any]]:
-    points = read_points(observations)
-    looked = None if effort is None else read_points(effort)
+    points = read_points(observations, how.max_uncertainty_m)
+    looked = None if effort is None else read_points(effort, how.max_uncertainty_m)
     trained = None if training_points is None else read_points(training_points)
     sides, counts, notes = compare_observed(a.values_at, b.values_at, points, looked, trained, how)
     rows = [

@@ -51,8 +51,8 @@ def evaluate_map(
     how = settings or ObservedSettings()
     check_report_folder(output)
     where = open_layer(out, layer, slot, values)
-    points = read_points(observations)
-    looked = None if effort is None else read_points(effort)
+    points = read_points(observations, how.max_uncertainty_m)
+    looked = None if effort is None else read_points(effort, how.max_uncertainty_m)
     trained = None if training_points is None else read_points(training_points)
     used = use_points(points, where.values_at, trained, how)
     found = evaluate_observed(

@@ -114,7 +114,7 @@ def explain(
     cell = cell_at(store, lon, lat)
     # Where it was opened, not where it was made: it may have been moved.
     config = record.config.model_copy(update={"output": str(folder)})
-    job = thaw(resolve(config, catalogs), home)
+    job = thaw(resolve(config, catalogs, home), home)
     _check_unchanged(store, job)
     model = load_model(record.config.model)
     if not isinstance(model, LoadedModel):
@@ -266,6 +266,8 @@ def _check_unchanged(store: EmbeddingsStore, job: Job) -> None:
     # Explained in float32, here as anywhere: what the run multiplied in does not matter.
     for identity in (there, here):
         identity["model"] = {**identity.get("model", {}), "precision": None}
+        # Nor how missing pixels were filled: what is explained is mostly a whole patch.
+        identity["patches"] = {**identity.get("patches", {}), "no_data": None}
     changed = names.differences(there, here)
     if changed:
         raise OutputMismatchError(

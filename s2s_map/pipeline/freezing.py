@@ -15,12 +15,19 @@ from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
 from s2s_map.pipeline import folder as names
 from s2s_map.pipeline.job import Job
+from s2s_map.pipeline.progress import Reporter
 from s2s_map.redaction import cleaned
 
 _SCALE = "s2s_map:scale"
 
 
-def freeze(job: Job, home: OutputPath | None) -> Job:
+def freeze(
+    job: Job,
+    home: OutputPath | None,
+    watch: Reporter | None = None,
+    *,
+    retry_holes: bool = False,
+) -> Job:
     """Return the job with its source frozen, by the `search.json` kept with embeddings, if any.
 
     So a run that goes on, or is asked again later, uses the same scenes and the same scale,
@@ -29,6 +36,8 @@ def freeze(job: Job, home: OutputPath | None) -> Job:
     Args:
         job: The job.
         home: Where the embeddings lie; None: search and measure anew.
+        watch: Told how far the search is.
+        retry_holes: Ask again for the parts of a kept search that were not answered.
 
     Raises:
         CatalogError: For an environment variable the source needs.
@@ -40,7 +49,11 @@ def freeze(job: Job, home: OutputPath | None) -> Job:
     if home is not None:
         job = thaw(job, home)
     if job.source.needs_freezing:
-        job = replace(job, source=job.source.freeze(job.outline.extent.bounds))
+        outline = job.outline
+        source = job.source.freeze(outline.extent.bounds, outline.lonlat, watch)
+        job = replace(job, source=source)
+    elif retry_holes and job.source.has_search_holes:
+        job = replace(job, source=job.source.search_again())
     return measured(job)
 
 

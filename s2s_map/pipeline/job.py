@@ -16,11 +16,13 @@ from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard, Precision, VitConfig
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.objects import OutputPath, output_path
+from s2s_map.encoding.filling import METHOD as FILLED
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError, RegionError
 from s2s_map.imagery.source import Source, open_source
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
+from s2s_map.pipeline.recorded_grid import recorded_crs, recorded_identity, recorded_outline
 from s2s_map.pipeline.worker import resolve_device
 from s2s_map.redaction import cleaned
 from s2s_map.tiling.crs import choose_crs
@@ -107,6 +109,7 @@ class Job:
                     "stride_m": self.layout.stride_m,
                     "level": config.patches.level,
                     "resampling": config.patches.resampling,
+                    "no_data": FILLED,
                 },
                 "metadata": None if self.metadata is None else self.metadata.describe(),
             }
@@ -114,12 +117,16 @@ class Job:
         return identity
 
 
-def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
+def resolve(
+    config: RunConfig, catalogs: Sequence[str | Path] = (), home: OutputPath | None = None
+) -> Job:
     """Look up everything that a config names; reads headers and cards only.
 
     Args:
         config: The run config.
         catalogs: Catalog files that come before the usual ones.
+        home: Where the embeddings lie, or will, that the job may go on with: in their CRS, unless
+            the config names one. None: anew.
 
     Raises:
         S2SMapError: Whatever is missing, unknown or does not fit together.
@@ -135,8 +142,11 @@ def resolve(config: RunConfig, catalogs: Sequence[str | Path] = ()) -> Job:
     card = model_card(config.model)
     source = open_source(entry)
     outline = read_outline(config.region, source.coverage)
+    recorded = recorded_identity(home)
+    own = source.over(outline.extent.bounds).crs
+    crs = choose_crs(own, outline, recorded_crs(config, recorded))
+    outline = recorded_outline(outline, crs, recorded)
     source = source.over(outline.extent.bounds)
-    crs = choose_crs(source.crs, outline, config.grid.crs)
     region = load_region(config.region, source.coverage, crs, outline)
     grid = MapGrid.from_bounds(region.bounds, crs, config.grid.cell_m, config.grid.block_cells)
     layout = _layout(config, entry, card)

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2s_map.catalog.extent import sample_points
+from s2s_map.catalog.region import OtherPart
 from s2s_map.config.model import ModelCard
 from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.block_task import count_patches, patches_of
+from s2s_map.pipeline.expected import Scenes, expected_scenes
 from s2s_map.pipeline.job import Job, usable_cores
 from s2s_map.pipeline.mapping import scoring_bytes
 from s2s_map.pipeline.plan_warnings import plan_warnings, proposed_split
 from s2s_map.rasters.quicklook import imagery_reads
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
-from s2s_map.tiling.splitting import SplitBox
+from s2s_map.tiling.splitting import Piece, land_share
 
 _RATES = {"mini": 100.0, "vit": 1.5}
 """Patches per second and CPU core by kind of image encoder; benchmarks/RESULTS.md has the runs."""
@@ -67,7 +69,10 @@ class Plan:
         licence: Of the imagery.
         attribution: Of the imagery, to print with every map.
         warnings: What to think about before starting.
-        split: Boxes to map instead, where distances are more than 3 % off.
+        land_share: Share of the grid's cells that are in the region.
+        scenes: What a search is expected to find; None where none is to be made.
+        others: The parts of the place that are not mapped with it.
+        split: Pieces to map instead, where distances are more than 3 % off or islands scattered.
     """
 
     crs: str
@@ -89,7 +94,10 @@ class Plan:
     licence: str
     attribution: str
     warnings: tuple[str, ...]
-    split: tuple[SplitBox, ...] = ()
+    land_share: float = 1.0
+    scenes: Scenes | None = None
+    others: tuple[OtherPart, ...] = ()
+    split: tuple[Piece, ...] = ()
 
 
 def make_plan(job: Job) -> Plan:
@@ -120,6 +128,8 @@ def make_plan(job: Job) -> Plan:
     block_cells = max(counted.block.cells for counted in needed)
     error = distance_error(job.grid.crs, sample_points(job.outline.lonlat))
     rate = encoding_rate(job.card)
+    polygon = job.region.polygon
+    land = 1.0 if polygon is None else land_share(polygon, job.region.bounds)
     return Plan(
         crs=str(job.grid.crs),
         shape=job.grid.shape,
@@ -151,8 +161,11 @@ def make_plan(job: Job) -> Plan:
         distance_error=error,
         licence=job.entry.licence,
         attribution=job.entry.attribution,
-        warnings=(*plan_warnings(job, error), *(requests.warnings if requests else ())),
-        split=proposed_split(job, error),
+        warnings=(*plan_warnings(job, error, land), *(requests.warnings if requests else ())),
+        land_share=land,
+        scenes=expected_scenes(job, needed, read),
+        others=job.outline.others,
+        split=proposed_split(job, error, land),
     )
 
 

@@ -21,11 +21,8 @@ from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.pipeline.job import Job
 from s2s_map.pipeline.names import RECORD
 from s2s_map.pipeline.remarks import colour_remarks, unseen_note
-from s2s_map.tiling.projections import TRUE_AREA, area_error
-from s2s_map.tiling.splitting import SplitBox, split_boxes
-
-FAR = 0.03
-"""Distance error from which a region should be split."""
+from s2s_map.tiling.projections import FAR, TRUE_AREA, area_error
+from s2s_map.tiling.splitting import LAND, Piece, split_region
 
 # Ground sample distances that differ less than this are those of one sensor.
 _SAME_GSD = 1.2
@@ -34,28 +31,44 @@ _OUTSIDE = 0.001
 _LAYERS_AT_WORK = 2
 
 
-def proposed_split(job: Job, error: float) -> tuple[SplitBox, ...]:
-    """Return boxes to map instead of a region whose distances are too far off; none if they aren't.
+def proposed_split(job: Job, error: float, land: float) -> tuple[Piece, ...]:
+    """Return pieces to map instead of a region that one map does not show well; none if it does.
 
     Args:
         job: The job.
         error: By what share a distance on its map may be off.
+        land: Share of the grid's cells that are in the region.
     """
-    return tuple(split_boxes(job.outline, FAR)) if error > FAR else ()
+    if error <= FAR and not _scattered(job, land):
+        return ()
+    pieces = split_region(job.outline)
+    return tuple(pieces) if len(pieces) > 1 else ()
 
 
-def plan_warnings(job: Job, error: float) -> tuple[str, ...]:
+def _scattered(job: Job, land: float) -> bool:
+    # A polygon of one's own may be as thin as a river.
+    return bool(job.outline.place) and land < LAND
+
+
+def plan_warnings(job: Job, error: float, land: float) -> tuple[str, ...]:
     """Return warnings about a job, a line each.
 
     Args:
         job: The job.
         error: By what share a distance on its map may be off.
+        land: Share of the grid's cells that are in the region.
     """
     said = [job.outline.note] if job.outline.note else []
     if error > FAR:
         said.append(
             f"distances on the map are up to {error:.1%} off (areas are true): split the region, "
-            "by first-level units or boxes, for less"
+            "by first-level units or as below, for less"
+        )
+    if _scattered(job, land):
+        said.append(
+            f"{land:.2%} of the map's cells are land: what lies between is neither read nor "
+            f"stored, but shown; region: {job.outline.place} (all) in a batch makes maps of "
+            "islands that lie together"
         )
     area = area_error(job.grid.crs, sample_points(job.outline.lonlat))
     if area > TRUE_AREA:

@@ -30,7 +30,7 @@ def colour_remarks(job: Job, *, network: bool = False) -> tuple[str, ...]:
     # Files and cubes can be looked at by themselves.
     own = bool(source.coverage) and all(isinstance(part, Scene) for part in source.coverage)
     if source.needs_freezing or not (own or network):
-        return ()
+        return source.remarks
     try:
         if isinstance(source, XyzSource):
             sample = _within_blocks(job)

@@ -18,6 +18,8 @@ from s2s_map.pipeline.progress import Reporter
 # Lists of files in the identity of a source, and what names each.
 _FILES = {"scenes": "file", "cubes": "store"}
 _SAMPLED, _MISSING = "sampled_sha256", "missing"
+# What a search found, in the identity of a source; and what of it was not answered.
+_SEARCHED, _UNANSWERED = ("items", "items_sha256"), "search_holes"
 
 
 def holed_blocks(state: LedgerState) -> dict[str, BlockRecord]:
@@ -58,6 +60,9 @@ def is_mended(there: Mapping[str, Any], here: Mapping[str, Any], holes: Collecti
         here: What they are to be.
         holes: URIs of what could not be read.
     """
+    if there.get("source", {}).get(_UNANSWERED):
+        # Every block that a scene of such a part may reach is a hole, see `imagery.search.holes`.
+        return not names.differences(_without_search(there), _without_search(here))
     mended = {*holes, *(PurePosixPath(uri).name for uri in holes)}
     before, after = _files(there), _files(here)
     if not mended & (before.keys() | after.keys()):
@@ -95,6 +100,12 @@ def _files(identity: Mapping[str, Any]) -> dict[str, list[Any]]:
         for file in source.get(listed, ()):
             found.setdefault(str(file.get(name)), []).append(file)
     return found
+
+
+def _without_search(identity: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = {*_SEARCHED, _UNANSWERED}
+    source = {k: v for k, v in identity.get("source", {}).items() if k not in left_out}
+    return {**identity, "source": source}
 
 
 def _without_files(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from s2s_map.catalog.environment import check_environment
+from s2s_map.catalog.place_region import others_note
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.objects import OutputPath, output_path
 from s2s_map.embeddings.replacing import output_errors
@@ -109,11 +110,12 @@ def run(
     out = output_path(config.output)
     check_settings(config)
     names.check_access(out, write=True)
-    job, begun = resolve(config, catalogs), None
+    job, begun = resolve(config, catalogs, None if overwrite else finished_home(out)), None
     if overwrite:
         check_environment(job.entry)
         begun = begun_before(job)
-    job = freeze(job, None if overwrite else finished_home(out)) if begun is None else begun[0]
+    there = None if overwrite else finished_home(out)
+    job = begun[0] if begun else freeze(job, there, watch, retry_holes=retry_holes)
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
     record = _begun(job, watch)
     with record.timed("prepare"):
@@ -248,7 +250,7 @@ def _say_outdated(
 
 def _begun(job: Job, watch: Reporter) -> RunRecord:
     """Begin the record of a job, and note what is to be known before an hour of encoding."""
-    for line in (*sample_distance_warnings(job), long_run(job)):
+    for line in (others_note(job.outline), *sample_distance_warnings(job), long_run(job)):
         if line:
             watch.note(line)
     record = RunRecord.of(job)

@@ -13,7 +13,12 @@ from pyproj.exceptions import CRSError, ProjError
 from s2s_map.catalog.extent import Extent, sample_points
 from s2s_map.catalog.region import Outline
 from s2s_map.errors import RegionError
-from s2s_map.tiling.projections import FIXED_LIST, distance_error
+from s2s_map.tiling.projections import (
+    EARTH,
+    best_projection,
+    distance_error,
+    named_projection,
+)
 
 # Areas of the source's own CRS must be true to this share for it to be taken without being asked
 # for: it keeps Web Mercator and plate carrée, in which cells shrink towards the poles, out.
@@ -39,8 +44,8 @@ def choose_crs(
 
     The requested CRS if there is one; else the imagery's own where it is in metres with areas
     true to 1 % at the region's centre, so that pixels are not warped; else the UTM zone of the
-    region's centre where the region fits in it; else the equal-area projection of the fixed list
-    that is meant for the region's part of the Earth and distorts it least.
+    region's centre where the region fits in it; else the equal-area projection of a lattice that
+    distorts it least, see `best_projection`.
 
     Args:
         scene_crs: CRS of the imagery, if it has one CRS.
@@ -62,35 +67,29 @@ def choose_crs(
 
 
 def fixed_crs(points: NDArray[np.float64], extent: Extent) -> CRS:
-    """Return the UTM zone of a region that fits in it, else the best of the fixed list.
+    """Return the UTM zone of a region that fits in it, else the best equal-area projection.
 
     Args:
         points: Points along the edges and inside, degrees, shape (n, 2).
         extent: Where the region lies.
 
     Raises:
-        RegionError: For a region that no projection of the list can show whole.
+        RegionError: For a region that none can show whole.
     """
     zone = _utm_zone(extent.centre[0])
     if _fits_utm(points, extent, zone):
         return CRS(f"EPSG:{(32700 if extent.centre[1] < 0 else 32600) + zone}")
-    errors = [
-        distance_error(entry.crs, points)
-        if entry.is_for(*extent.centre)
-        and (entry.cut is None or not extent.holds_longitude(entry.cut))
-        else math.inf
-        for entry in FIXED_LIST
-    ]
-    # What is drawn half as long again is beyond what an entry is meant for.
-    errors = [error if error <= _FAR_OFF else math.inf for error in errors]
-    best = int(np.argmin(errors))
-    if not math.isfinite(errors[best]) and not _whole_belt(extent):
+    best = best_projection(points, extent)
+    # What is drawn half as long again is beyond what an azimuthal map is meant for.
+    if distance_error(best.crs, points) <= _FAR_OFF:
+        return best.crs
+    if not _whole_belt(extent):
         raise RegionError(
             f"a region of {extent.width:.0f} degrees of longitude across the antimeridian that no "
-            "projection of the fixed list shows in one piece",
+            "equal-area projection shows in one piece",
             remedy="split it, or name a projected CRS with grid: {crs: ...}",
         )
-    return FIXED_LIST[best if math.isfinite(errors[best]) else -1].crs
+    return EARTH.crs
 
 
 def _whole_belt(extent: Extent) -> bool:
@@ -111,9 +110,9 @@ def _fits_utm(points: NDArray[np.float64], extent: Extent, zone: int) -> bool:
 
 def _requested(requested: CRS | str) -> CRS:
     remedy = "give one such as EPSG:32632 (UTM zone 32N), or leave it out"
-    named = [entry for entry in FIXED_LIST if entry.name == requested]
-    if named:
-        return named[0].crs
+    named = named_projection(requested) if isinstance(requested, str) else None
+    if named is not None:
+        return named.crs
     try:
         crs = CRS(requested)
     except CRSError:

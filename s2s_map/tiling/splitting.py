@@ -1,4 +1,8 @@
-"""Parting a region that no one projection shows well into boxes of which each has its own."""
+"""Parting a region that no one map shows well into pieces of which each is a region of its own.
+
+A map shows a region well where distances are off by at most 3 % and at least 15 % of its cells
+are land. Islands are parted by the gaps between them; what is one polygon, or too wide, is cut.
+"""
 
 from __future__ import annotations
 
@@ -8,59 +12,87 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
-from s2s_map.catalog.extent import Extent
+from s2s_map.catalog.extent import Extent, sample_points
+from s2s_map.catalog.parts import sphere_area, split_by_gaps
+from s2s_map.catalog.place_region import box_region
+from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.catalog.region import Outline
 from s2s_map.errors import RegionError
 from s2s_map.tiling.crs import fixed_crs
-from s2s_map.tiling.projections import distance_error, projection_of
+from s2s_map.tiling.projections import FAR, distance_error, projection_of
 
-_MOST_CUTS = 10
-_SAMPLES = 25
+LAND = 0.15
+"""Share of a grid's cells that should be in the region."""
+
+_MOST_CUTS = 12
 # Edges of boxes lie on hundredths of a degree.
 _STEP = 0.01
-# Share of a side from which a gap between parts is worth a cut.
+# Share of a side from which a gap between polygons is worth a cut.
 _GAP = 0.05
 # Places along a side at which cutting is tried.
 _PLACES = 3
-# Width of a zone of UTM, degrees.
-_ZONE = 6.0
+# A grid of less than this, 16 x 16 cells of 640 m, need not be parted: an atoll and its lagoon.
+_FEW_KM2 = 100.0
+# Gaps by which islands are parted, the widest first, kilometres.
+_GAPS_KM = (200.0, 100.0, 50.0, 25.0, 12.0, 6.0, 3.0, 1.5)
 
 
 @dataclass(frozen=True)
-class SplitBox:
+class Piece:
     """A part of a region, ready to be a region.
 
     Attributes:
-        region: (west, south, east, north) in degrees; west > east across the antimeridian.
+        region: What to write as `region:`; a box is (west, south, east, north) in degrees, west >
+            east across the antimeridian.
         crs: CRS it would be mapped in.
         distance_error: By what share a distance on its map may be off, at worst.
+        land_share: Share of its grid's cells that are in the region.
+        area_km2: Square kilometres of the region in it.
     """
 
-    region: tuple[float, float, float, float]
+    region: str | tuple[float, float, float, float]
     crs: str
     distance_error: float
+    land_share: float
+    area_km2: float
+
+    @property
+    def is_shown_well(self) -> bool:
+        """Whether a map shows it well; a grid of some hundred cells may be of any share of land."""
+        few = self.area_km2 < self.land_share * _FEW_KM2
+        return self.distance_error <= FAR and (self.land_share >= LAND or few)
 
 
-def split_boxes(outline: Outline, most: float) -> list[SplitBox]:
-    """Return boxes that hold a region, in each of which distances are true enough.
+def split_region(outline: Outline) -> list[Piece]:
+    """Return pieces that hold a region, in each of which distances are true and land is enough.
 
-    The region is cut in two where that takes fewest boxes, and into zones of UTM where no cut
-    helps; parts are shrunk to what of the region they hold.
+    A region that one map shows well is one piece. A piece of a shipped place is what of that place
+    lies in a box; of any other region it is a box, which also maps what lies beyond the border.
 
     Args:
         outline: The region.
-        most: Distance error to stay below, 0.03 for 3 %.
     """
     geometry = _unwrapped(outline)
-    return list(_parts(geometry, most, _MOST_CUTS))
+    pieces = list(_pieces(geometry, outline, _MOST_CUTS))
+    return pieces if len(pieces) > 1 else [_as_given(pieces[0], outline)]
+
+
+def shown(outline: Outline) -> Piece:
+    """Return a region as one map, in the CRS that it gets by itself."""
+    return _as_given(_piece(_unwrapped(outline), outline), outline)
+
+
+def land_share(polygon: BaseGeometry, bounds: tuple[float, float, float, float]) -> float:
+    """Return the share of a grid over bounds that a polygon fills; metres of one CRS."""
+    west, south, east, north = bounds
+    return float(polygon.area / ((east - west) * (north - south)))
 
 
 def _unwrapped(outline: Outline) -> BaseGeometry:
-    """Return the outline with longitudes that rise from its west, beyond 180 if need be."""
+    """Return an outline with longitudes that rise from its west, beyond 180 if need be."""
     west = outline.extent.west
     parts = []
     for part in shapely.get_parts(outline.lonlat):
@@ -69,45 +101,53 @@ def _unwrapped(outline: Outline) -> BaseGeometry:
     return shapely.make_valid(shapely.union_all(parts))
 
 
-def _parts(geometry: BaseGeometry, most: float, cuts: int) -> Iterator[SplitBox]:
-    west, south, east, north = _tight(geometry)
-    box = _box(west, south, east, north)
-    if box.distance_error <= most or not cuts:
-        yield box
+def _as_given(piece: Piece, outline: Outline) -> Piece:
+    region = outline.region or piece.region
+    return Piece(region, piece.crs, piece.distance_error, piece.land_share, piece.area_km2)
+
+
+def _pieces(geometry: BaseGeometry, outline: Outline, cuts: int) -> Iterator[Piece]:
+    piece = _piece(geometry, outline)
+    if piece.is_shown_well or not cuts:
+        yield piece
         return
-    sides = (
-        [part for part in (geometry.intersection(half) for half in pair) if part.area > 0.0]
-        for pair in _cuts(geometry, (west, south, east, north))
-    )
-    halves = min(sides, key=lambda parts: sum(_count(part, most) for part in parts))
-    if sum(_count(part, most) for part in halves) >= _count(geometry, most):
-        halves, cuts = _strips(geometry), 1
-    for part in halves:
-        yield from _parts(part, most, cuts - 1)
+    islands = _islands(geometry) if piece.distance_error <= FAR else []
+    for part in islands or _best_cut(geometry, outline):
+        yield from _pieces(part, outline, cuts - 1)
 
 
-def _count(geometry: BaseGeometry, most: float) -> int:
-    """Return how many boxes a part takes: one, or as many as it meets zones of UTM."""
-    west, south, east, north = _tight(geometry)
-    if _box(west, south, east, north).distance_error <= most:
-        return 1
-    return math.ceil(east / _ZONE) - math.floor(west / _ZONE)
+def _islands(geometry: BaseGeometry) -> list[BaseGeometry]:
+    """Return the groups of islands that the widest gaps part; none for one polygon."""
+    if len(shapely.get_parts(geometry)) == 1:
+        return []
+    for gap in _GAPS_KM:
+        groups = split_by_gaps(geometry, gap)
+        if len(groups) > 1:
+            return [group.geometry for group in groups]
+    return list(shapely.get_parts(geometry))
 
 
-def _strips(geometry: BaseGeometry) -> list[BaseGeometry]:
-    """Return what lies in each zone of UTM: distances are true to 0.1 % there."""
-    west, south, east, north = geometry.bounds
-    zones = range(math.floor(west / _ZONE), math.ceil(east / _ZONE))
-    strips = (shapely.box(z * _ZONE, south, (z + 1) * _ZONE, north) for z in zones)
-    parts = (geometry.intersection(strip) for strip in strips)
-    return [part for part in parts if part.area > 0.0]
+def _best_cut(geometry: BaseGeometry, outline: Outline) -> list[BaseGeometry]:
+    """Return the two sides of the cut that leaves least to be cut again."""
+
+    def left(sides: list[BaseGeometry]) -> tuple[int, float, float]:
+        pieces = [_piece(side, outline) for side in sides]
+        return (
+            sum(not piece.is_shown_well for piece in pieces),
+            round(max(piece.distance_error for piece in pieces), 6),
+            -round(min(piece.land_share for piece in pieces), 6),
+        )
+
+    sides = [
+        [part for part in (_polygons(geometry.intersection(half)) for half in pair) if part.area]
+        for pair in _cuts(geometry)
+    ]
+    return min((pair for pair in sides if len(pair) > 1), key=left, default=[geometry])
 
 
-def _cuts(
-    geometry: BaseGeometry, bounds: tuple[float, float, float, float]
-) -> Iterator[tuple[BaseGeometry, BaseGeometry]]:
+def _cuts(geometry: BaseGeometry) -> Iterator[tuple[BaseGeometry, BaseGeometry]]:
     """Yield the two sides of each cut worth trying."""
-    west, south, east, north = bounds
+    bounds = west, south, east, north = _tight(geometry)
     edges = np.array([part.bounds for part in shapely.get_parts(geometry)])
     for axis in (0, 1):
         places = list(np.linspace(bounds[axis], bounds[axis + 2], _PLACES + 2)[1:-1])
@@ -125,6 +165,11 @@ def _cuts(
                 yield shapely.box(west, south, east, at), shapely.box(west, at, east, north)
 
 
+def _polygons(geometry: BaseGeometry) -> BaseGeometry:
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return shapely.MultiPolygon([part for part in parts if part.geom_type == "Polygon"])
+
+
 def _tight(geometry: BaseGeometry) -> tuple[float, float, float, float]:
     west, south, east, north = geometry.bounds
     return (
@@ -135,16 +180,24 @@ def _tight(geometry: BaseGeometry) -> tuple[float, float, float, float]:
     )
 
 
-def _box(west: float, south: float, east: float, north: float) -> SplitBox:
-    bounds = (_longitude(west, -180.0), round(south, 2), _longitude(east, 180.0), round(north, 2))
+def _piece(geometry: BaseGeometry, outline: Outline) -> Piece:
+    west, south, east, north = _tight(geometry)
+    box = (_longitude(west, -180.0), round(south, 2), _longitude(east, 180.0), round(north, 2))
     if east - west >= 360.0:
-        bounds = (-180.0, bounds[1], 180.0, bounds[3])
-    points = _lattice(west, south, east, north)
+        box = (-180.0, box[1], 180.0, box[3])
+    # A box of no place is mapped whole.
+    mapped = geometry if outline.place else shapely.box(west, south, east, north)
+    region = box_region(outline.place, box) if outline.place else box
+    area = float(np.sum(sphere_area(geometry)))
+    points = sample_points(mapped)
+    points[:, 0] = (points[:, 0] + 180.0) % 360.0 - 180.0
     try:
-        crs = fixed_crs(points, Extent(*bounds))
+        crs = fixed_crs(points, Extent(*box))
     except RegionError:
-        return SplitBox(bounds, "none", math.inf)
-    return SplitBox(bounds, _name(crs), distance_error(crs, points))
+        return Piece(region, "none", math.inf, 0.0, area)
+    on_map = project(mapped, LONLAT, crs)
+    share = land_share(on_map, on_map.bounds) if is_finite(on_map) else 0.0
+    return Piece(region, crs_name(crs), distance_error(crs, points), share, area)
 
 
 def _longitude(lon: float, edge: float) -> float:
@@ -153,14 +206,10 @@ def _longitude(lon: float, edge: float) -> float:
     return edge if abs(wrapped) == 180.0 else wrapped
 
 
-def _lattice(west: float, south: float, east: float, north: float) -> NDArray[np.float64]:
-    lon, lat = np.meshgrid(np.linspace(west, east, _SAMPLES), np.linspace(south, north, _SAMPLES))
-    return np.column_stack([(lon.ravel() + 180.0) % 360.0 - 180.0, lat.ravel()])
-
-
-def _name(crs: CRS) -> str:
+def crs_name(crs: CRS) -> str:
+    """Return the shortest name of a CRS that `grid: {crs: ...}` takes."""
     code = crs.to_epsg()
     if code:
         return f"EPSG:{code}"
-    entry = projection_of(crs)
-    return str(crs) if entry is None else entry.name
+    named = projection_of(crs)
+    return str(crs) if named is None else named.name

@@ -94,6 +94,10 @@ def test_vague_and_obscured_places_are_left_out_and_named(tmp_path: Path) -> Non
         (1, "coordinateUncertaintyInMeters is above 1,000 m"),
         (3, "its place was made vague on purpose (obscured)"),
     ]
+    assert read_points(table, 25_000.0).longitude.tolist() == [10.0, 11.0, 13.0]
+    assert read_points(table, 29.5).bad[1].reason == (
+        "coordinateUncertaintyInMeters is above 29.5 m"
+    )
 
 
 def test_two_species_are_refused(tmp_path: Path) -> None:

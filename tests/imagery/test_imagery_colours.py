@@ -171,6 +171,20 @@ def test_what_is_off_is_said_in_one_line(demo: Levels, change: object, said: str
     assert re.search(said, found[0]), found
 
 
+def test_exchanged_red_and_blue_are_said(demo: Levels, tmp_path: Path) -> None:
+    line = "looks as if red and blue were exchanged: exchange the first and the third of bands:"
+    assert judge(Sample(demo[::-1].copy()), None, mini()) == [line]
+    path = write_encoding(tmp_path, encodings()[0])
+    assert remarks(source(path, bands=[3, 2, 1])) == [line]
+    assert remarks(source(NUMBERS, nodata=0, bands=[3, 2, 1], scale="auto")) == [line]
+
+
+def test_blue_haze_is_not_called_exchanged(demo: Levels) -> None:
+    airlight = np.array([[0.0], [20.0], [50.0]], dtype=np.float32)
+    (said,) = judge(Sample(np.clip(demo + airlight, 0, 255)), None, mini())
+    assert said.startswith("is bluer than what the model saw: of haze, set scale: auto; or")
+
+
 def test_false_colour_is_said_however_it_is_stretched() -> None:
     for scale in (None, "auto", "match", {"min": 0, "max": 200}):
         said = remarks(source(FALSE_COLOUR, scale=scale))

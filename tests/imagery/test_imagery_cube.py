@@ -32,7 +32,6 @@ from fixtures_servers import serve_folder
 from pydantic import ValidationError
 from pyproj import CRS
 
-from s2s_map.catalog import zarr_group
 from s2s_map.catalog.catalog import load_catalog
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.errors import CatalogError, ImageryError
@@ -312,7 +311,7 @@ def test_over_http_only_what_is_needed_is_fetched(tmp_path: Path, zarr_format: i
 def test_a_server_that_is_gone_or_fails_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zarr_group, "RETRIES", 0)
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
     with pytest.raises(ImageryError, match=r"http://127\.0\.0\.1:9/c\.zarr cannot be read"):
         opened("http://127.0.0.1:9/c.zarr")
     write_cube(plain_cube(), tmp_path / "c.zarr")

@@ -64,6 +64,48 @@ def test_a_run_is_explained_from_elsewhere(elsewhere: Path, tmp_path: Path) -> N
     assert explain(out, -55.9803, -25.3137, "waves on a shore").similarity
 
 
+def test_query_and_explain_of_a_run_elsewhere(
+    elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_job(tmp_path / "job")
+    assert call("run", "../job/job.yaml") == 0
+    out = str(tmp_path / "job" / "out")
+    assert call("query", out, "rain on a tin roof") == 0
+    assert call("explain", out, "--query", "rain", "--", "-55.9803", "-25.3137") == 0
+    capsys.readouterr()
+    (tmp_path / "job" / "data_catalog.yaml").unlink()
+    assert call("query", out, "wind") == 0
+    assert call("explain", out, "--query", "wind", "--", "-55.9803", "-25.3137") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "data_catalog.yaml" in said
+    assert "Traceback" not in said
+
+
+def test_a_palette_is_named_with_the_command_that_expands_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_plain_job(tmp_path / "job", blocks=1)
+    scene, plain = tmp_path / "job" / "scene.tif", tmp_path / "plain.tif"
+    scene.rename(plain)
+    # As of a map of land cover, or a scanned one: numbers, and a colour for each.
+    with rasterio.open(plain) as image:
+        profile = {**image.profile, "count": 1, "photometric": "palette"}
+        numbers = image.read(1) // 64
+    with rasterio.open(scene, "w", **profile) as image:
+        image.write(numbers, 1)
+        image.write_colormap(1, {i: (60 * i, 200 - 40 * i, 30, 255) for i in range(4)})
+    entry = yaml.safe_load((tmp_path / "job" / "data_catalog.yaml").read_text())
+    for bands in ([1, 2, 3], [1, 1, 1]):
+        entry["noise"]["bands"] = bands
+        (tmp_path / "job" / "data_catalog.yaml").write_text(yaml.safe_dump(entry))
+        monkeypatch.chdir(tmp_path / "job")
+        for verb in ("validate", "run"):
+            assert call(verb, "job.yaml") == 2
+            said = " ".join(capsys.readouterr().err.split())
+            assert "in a palette" in said
+            assert "gdal_translate -expand rgb" in said
+
+
 @pytest.mark.parametrize("place", ["Kenya", "Kazakhstan", "New Zealand", [30.0, -5.0, 42.0, 5.0]])
 def test_a_region_far_from_the_imagery_is_refused(
     tmp_path: Path,

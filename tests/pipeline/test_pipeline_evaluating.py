@@ -202,6 +202,23 @@ def test_metrics_by_hand(row: Path, tmp_path: Path) -> None:
     assert found["metrics"]["AUC"]["low"] < 8 / 9 < found["metrics"]["AUC"]["high"]
 
 
+def test_how_uncertain_a_place_may_be_is_an_option(row: Path, tmp_path: Path) -> None:
+    vague = [50.0, 900.0, 1500.0, 30_000.0]
+    rows = [
+        (*place, metres)
+        for place, metres in zip(on_row([0, 1, 2, 3], [1, 0, 1, 0]), vague, strict=True)
+    ]
+    heading = "lon,lat,present,coordinateUncertaintyInMeters"
+    points = write(tmp_path / "points.csv", rows, heading)
+    for asked, bad in ((), 2), (("--max-uncertainty", 1500), 1):
+        out = tmp_path / f"report-{bad}"
+        said = ("--observations", points, "--samples", 2, "-o", out, *asked)
+        assert call("evaluate", "map", row, *said) == 0
+        found = json.loads((out / "report.json").read_text())
+        assert found["points"]["bad rows"] == bad
+        assert found["settings"]["max_uncertainty_m"] == (asked[1] if asked else 1000)
+
+
 def test_boyce_by_hand(row: Path, tmp_path: Path) -> None:
     # Effort where no spread leaves the cells: the background has the effort's values, exactly.
     effort = write(tmp_path / "effort.csv", on_row([0, 1, 2, 3, 4, 5]))

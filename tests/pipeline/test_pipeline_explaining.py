@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from fixtures_models import TINY_META
 from PIL import Image
 from pyproj import Transformer
 
+from s2s_map.config.run import load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputMismatchError, QueryError, RegionError, StoreError
+from s2s_map.pipeline.asking import query
 from s2s_map.pipeline.explaining import explain
 from s2s_map.pipeline.run import run
 
@@ -127,6 +130,21 @@ def test_refuses_imagery_that_has_changed(job: Path, finished: Path) -> None:
             explain(finished, *CENTRE, "birds")
     finally:
         scene.write_bytes(kept)
+
+
+def test_embeddings_of_before_mirrored_borders_are_read_but_not_gone_on_with(
+    job: Path, finished: Path, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(finished, tmp_path / "old"))
+    store = EmbeddingsStore.open(old / "embeddings.zarr")
+    identity = json.loads(json.dumps(store.attributes["identity"]))
+    assert identity["patches"].pop("no_data") == "mirrored"
+    store.amend({"identity": identity})
+    assert explain(old, *CENTRE, "birds").codes
+    assert "a-dog-barking" in query(old, "a dog barking").concepts
+    config = load_run_config(job).model_copy(update={"output": str(old)})
+    with pytest.raises(OutputMismatchError, match=r"patches\.no_data: none -> mirrored"):
+        run(config)
 
 
 def test_the_store_is_left_alone(finished: Path) -> None:

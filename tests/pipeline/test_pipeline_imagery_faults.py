@@ -23,7 +23,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from s2s_map.catalog import opening
 from s2s_map.pipeline.run import run
 
 
@@ -36,7 +35,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         "GDAL_HTTP_TIMEOUT": 1,
         "GDAL_HTTP_CONNECTTIMEOUT": 1,
     }.items():
-        monkeypatch.setitem(opening._REMOTE_OPTIONS, name, value)
+        monkeypatch.setenv(name, str(value))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +148,7 @@ def test_a_raster_server_that_hangs_is_a_hole_or_stops_the_run(
     tmp_path: Path, alone: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(opening._REMOTE_OPTIONS, "GDAL_HTTP_MAX_RETRY", 0)
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
     job = write_job(tmp_path)
     with serve_nothing() as url:
         change_entry(tmp_path, uri=[f"{url}/a.tif", "scene.tif"], on_missing="nodata")
@@ -166,7 +165,7 @@ def test_a_raster_server_that_hangs_is_a_hole_or_stops_the_run(
 def test_a_scene_of_a_search_on_a_server_that_hangs_is_a_hole_or_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(opening._REMOTE_OPTIONS, "GDAL_HTTP_MAX_RETRY", 0)
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
     folder = tmp_path / "api"
     good = SceneSpec("good", "EPSG:32632", 267_400.0, 5_155_000.0, tile="32T")
     hung = replace(good, name="hung", tile="32S", day="2020-07-01T10:00:00Z")

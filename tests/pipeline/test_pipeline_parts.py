@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fixtures_job import write_job
 
 from s2s_map.config.run import load_run_config
-from s2s_map.encoding.satellite import fill_invalid
 from s2s_map.errors import ConfigError
 from s2s_map.pipeline.folder import differences
 from s2s_map.pipeline.job import resolve
@@ -21,16 +19,6 @@ def test_differences_name_nested_keys() -> None:
     new = {"grid": {"cell_m": 320, "crs": "a"}, "model": "x", "extra": 1}
     assert differences(old, new) == ["grid.cell_m: 160 -> 320", "extra: none -> 1"]
     assert differences(old, old) == []
-
-
-def test_invalid_pixels_take_the_mean_of_the_valid() -> None:
-    pixels = np.zeros((2, 3, 2, 2), dtype=np.uint8)
-    pixels[0, :, 0] = [[10, 20], [30, 40], [50, 60]]
-    valid = np.array([[[True, True], [False, False]], [[False] * 2] * 2])
-    filled = fill_invalid(pixels, valid)
-    assert filled[0, :, 1, 0].tolist() == [15, 35, 55]
-    assert filled[0, :, 0, 1].tolist() == [20, 40, 60]
-    assert (filled[1] == 127).all()
 
 
 def test_plan_counts_what_a_run_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,17 @@ import shapely
 from odc.geo.crs import CRS
 
 from s2s_map.catalog.extent import sample_points
+from s2s_map.catalog.place_region import whole_place
 from s2s_map.catalog.region_file import read_outline
 from s2s_map.cli.main import main
+from s2s_map.config.batch import load_batch
 from s2s_map.config.run import load_run_config
+from s2s_map.pipeline.batch import plan_batch
+from s2s_map.pipeline.batch_regions import every_map
 from s2s_map.pipeline.job import resolve
 from s2s_map.pipeline.plan import Plan, make_plan
 from s2s_map.tiling.projections import distance_error, projection_of
+from s2s_map.tiling.splitting import Piece
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster
@@ -26,12 +31,18 @@ WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 SWITZERLAND = WORKFLOWS / "switzerland_birdsong.yaml"
 
 
+def box_of(piece: Piece) -> list[float]:
+    assert isinstance(piece.region, str)
+    return [float(edge) for edge in piece.region.split("[")[1].rstrip("]").split(",")]
+
+
 def plan_of(region: str) -> Plan:
     config = load_run_config(SWITZERLAND).model_copy(update={"region": region})
     return make_plan(resolve(config))
 
 
-OTHER_SCHEMAS = {WORKFLOWS / "train_mini.yaml", WORKFLOWS / "batch.yaml"}
+BATCHES = [WORKFLOWS / "batch.yaml", WORKFLOWS / "france_batch.yaml"]
+OTHER_SCHEMAS = {WORKFLOWS / "train_mini.yaml", *BATCHES}
 
 
 @pytest.mark.parametrize("path", sorted(set(WORKFLOWS.glob("*.yaml")) - OTHER_SCHEMAS), ids=str)
@@ -39,6 +50,66 @@ def test_every_workflow_plans_offline(path: Path) -> None:
     plan = make_plan(resolve(load_run_config(path)))
     assert min(plan.blocks, plan.patches, plan.cells, plan.read_bytes, plan.seconds) > 0
     assert plan.attribution
+
+
+@pytest.mark.parametrize("path", BATCHES, ids=str)
+def test_every_batch_plans_offline(path: Path, tmp_path: Path) -> None:
+    _, runs = load_batch(path, every_map)
+    away = [
+        replace(run, config=run.config.model_copy(update={"output": str(tmp_path / run.name)}))
+        for run in runs
+    ]
+    outcomes = [outcome for _, outcome in plan_batch(away)]
+    assert {outcome.state for outcome in outcomes} == {"planned"}
+    assert min(outcome.patches for outcome in outcomes) > 0
+    if path.stem == "france_batch":
+        regions = [run.region for run in runs]
+        assert regions[:2] == ["france", "france-french-guiana"]
+        assert {"france-reunion", "france-mayotte"} < set(regions)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "parts", "crs"),
+    [
+        ("fiji_planetary_computer", ["Rotuma", "Ceva-i-Ra"], "+lat_0=-20 +lon_0=180"),
+        ("chile_eox", ["Easter Island"], "+lat_0=-40 +lon_0=-60"),
+        ("svalbard_planetary_computer", [], "EPSG:6931"),
+    ],
+)
+def test_a_country_of_each_kind_is_valid_and_says_its_parts(
+    capsys: pytest.CaptureFixture[str], workflow: str, parts: list[str], crs: str
+) -> None:
+    path = str(WORKFLOWS / f"{workflow}.yaml")
+    for verb in ("validate", "plan"):
+        with pytest.raises(SystemExit) as ended:
+            main([verb, path])
+        assert not ended.value.code
+        shown = " ".join(capsys.readouterr().out.split())
+        for part in parts:
+            assert part in shown
+        assert ("not mapped:" in shown) == bool(parts)
+    assert "s2s-mini saw pixels of 10 to 30 m" in shown
+    assert "no source of the catalog is nearer" in shown
+    plan = make_plan(resolve(load_run_config(path)))
+    assert crs in plan.crs
+    assert [other.name for other in plan.others][: len(parts)] == parts
+    assert plan.distance_error < 0.03
+    # Either web tiles or scenes of a search are reckoned, with their requests.
+    assert (plan.requests is None) != (plan.scenes is None)
+    assert plan.scenes is None or plan.scenes.requests > plan.scenes.most > plan.scenes.tiles > 10
+
+
+def test_norway_by_web_tiles_is_planned(tmp_path: Path) -> None:
+    """Bouvet Island made a map of 14,000 km, and pixels of its picture took 4,096 of the tiles."""
+    text = (WORKFLOWS / "kenya_eox.yaml").read_text()
+    (tmp_path / "norway.yaml").write_text(text.replace("region: Kenya", "region: Norway"))
+    plan = make_plan(resolve(load_run_config(tmp_path / "norway.yaml")))
+    assert [other.name for other in plan.others] == ["Svalbard", "Jan Mayen", "Bouvet Island"]
+    assert plan.distance_error < 0.01
+    assert plan.land_share > 0.15
+    # The map that went wrong, whole as it was.
+    whole = read_outline("Norway", ()), whole_place("Norway")
+    assert whole[0].extent.south > 57.0 > -54.0 > whole[1].extent.south
 
 
 def test_switzerland_is_planned_credibly() -> None:
@@ -56,18 +127,22 @@ def test_a_large_region_is_planned_by_its_needed_blocks() -> None:
     plan = plan_of("Chile")
     assert plan.blocks < 300
     assert plan.cells == pytest.approx(752_000e6 / 640**2, rel=0.05)
-    assert any("split the region" in warning for warning in plan.warnings)
+    assert [other.name for other in plan.others] == [
+        "Easter Island",
+        "Juan Fernández Islands",
+        "Desventuradas Islands",
+    ]
 
 
-@pytest.mark.parametrize("region", ["Russia", "Chile", "United States"])
-def test_a_split_is_proposed_as_boxes(region: str) -> None:
+@pytest.mark.parametrize("region", ["Russia", "Cabo Verde"])
+def test_a_split_is_proposed(region: str) -> None:
     plan = plan_of(region)
-    assert plan.distance_error > 0.03
+    assert plan.distance_error > 0.03 or plan.land_share < 0.15
     assert 2 <= len(plan.split) <= 40
     assert max(box.distance_error for box in plan.split) <= 0.03
-    # Ready to paste: each box is a region, of that CRS and error, and together they are the land.
+    # Ready to paste: each is a region, of that CRS and error, and together they are the land.
     for box in plan.split[:: max(1, len(plan.split) // 3)]:
-        config = load_run_config(SWITZERLAND).model_copy(update={"region": list(box.region)})
+        config = load_run_config(SWITZERLAND).model_copy(update={"region": box.region})
         job = resolve(config)
         named = projection_of(job.grid.crs)
         assert box.crs in (str(job.grid.crs), named.name if named else "")
@@ -78,19 +153,20 @@ def test_a_split_is_proposed_as_boxes(region: str) -> None:
     for lon, lat in points:
         assert any(
             (lon - west) % 360.0 <= (east - west) % 360.0 and south <= lat <= north
-            for west, south, east, north in (box.region for box in plan.split)
+            for west, south, east, north in map(box_of, plan.split)
         )
 
 
 def test_the_split_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    text = SWITZERLAND.read_text().replace("region: Switzerland", "region: Chile")
-    (tmp_path / "chile.yaml").write_text(text)
+    text = SWITZERLAND.read_text().replace("region: Switzerland", "region: Cabo Verde")
+    (tmp_path / "verde.yaml").write_text(text)
     with pytest.raises(SystemExit) as ended:
-        main(["plan", str(tmp_path / "chile.yaml")])
+        main(["plan", str(tmp_path / "verde.yaml")])
     assert not ended.value.code
     shown = capsys.readouterr().out
     assert "split" in shown
-    assert "region: [" in shown
+    assert "region: Cabo Verde within [" in shown
+    assert "regions: {NAME: Cabo Verde (all)}" in " ".join(shown.split())
 
 
 def test_imagery_that_is_not_as_said_or_does_not_reach(

@@ -143,11 +143,12 @@ def map_batch(
     from s2s_map.config.batch import load_batch
     from s2s_map.pipeline.batch import gravest, plan_batch
     from s2s_map.pipeline.batch_folder import locked_batch
+    from s2s_map.pipeline.batch_regions import every_map
     from s2s_map.redaction.logs import redact_logs
 
     redact_logs()
     logger = get_run_logger()
-    settings, runs = load_batch(batch)
+    settings, runs = load_batch(batch, every_map)
     failed: dict[str, int] = {}
     holes, submitted = [], {}
     with (

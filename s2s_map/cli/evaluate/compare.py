@@ -15,6 +15,7 @@ from s2s_map.cli.evaluate.options import (
     Device,
     Effort,
     EffortKm,
+    MaxUncertainty,
     ReportFolder,
     Samples,
     Seed,
@@ -86,6 +87,7 @@ def compare_command(
     training_points: TrainingPoints = None,
     training_km: TrainingKm = 10.0,
     unique: Unique = False,
+    max_uncertainty: MaxUncertainty = 1000.0,
     background: Background = 10_000,
     effort_km: EffortKm = 5.0,
     block_km: BlockKm = 50.0,
@@ -125,7 +127,14 @@ def compare_command(
             effort=effort,
             training_points=training_points,
             settings=ObservedSettings(
-                background, effort_km, training_km, block_km, samples, seed, unique
+                background,
+                effort_km,
+                training_km,
+                block_km,
+                samples,
+                seed,
+                unique,
+                max_uncertainty,
             ),
         )
     else:

@@ -13,6 +13,7 @@ from s2s_map.cli.evaluate.options import (
     BlockKm,
     Effort,
     EffortKm,
+    MaxUncertainty,
     ReportFolder,
     Samples,
     Seed,
@@ -44,6 +45,7 @@ def map_command(
     training_points: TrainingPoints = None,
     training_km: TrainingKm = 10.0,
     unique: Unique = False,
+    max_uncertainty: MaxUncertainty = 1000.0,
     background: Background = 10_000,
     effort_km: EffortKm = 5.0,
     block_km: BlockKm = 50.0,
@@ -61,7 +63,9 @@ def map_command(
     from s2s_map.pipeline.evaluating import evaluate_map
 
     folder = output or DEFAULT_FOLDER / f"map-{out.stem}-{observations.stem}"
-    settings = ObservedSettings(background, effort_km, training_km, block_km, samples, seed, unique)
+    settings = ObservedSettings(
+        background, effort_km, training_km, block_km, samples, seed, unique, max_uncertainty
+    )
     report = evaluate_map(
         out,
         observations,

@@ -38,6 +38,14 @@ TrainingKm = Annotated[
 Unique = Annotated[
     bool, typer.Option("--unique", help="Count observations of one place and outcome once.")
 ]
+MaxUncertainty = Annotated[
+    float,
+    typer.Option(
+        "--max-uncertainty",
+        min=0,
+        help="Leave out observations, and effort, known less well than this, metres.",
+    ),
+]
 Background = Annotated[
     int, typer.Option(min=100, help="Background points, where absences are not known.")
 ]

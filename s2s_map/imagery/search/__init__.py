@@ -1,0 +1,1 @@
+"""Searching a STAC API for the scenes of a region, in parts."""
