@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import fixtures_threads  # noqa: F401  (before whatever reads the numbers of threads)
+import kernels
 import pytest
 from fixtures_processes import forked_processes as forked_processes
 from fixtures_raster import MakeRaster, RasterSpec, write_raster
@@ -16,7 +18,9 @@ LONG = ("e2e", "faults", "parity", "qgis", "slow")
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
+# `make numerics` tries each property in several processes, under other kernels.
+settings.register_profile("kernels", deadline=None, max_examples=25)
+settings.load_profile("kernels" if kernels.ASKED in os.environ else "shared")
 
 
 # Started in the background, a shell's children ignore Ctrl-C, and so would those of the tests.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,13 +98,19 @@ def is_constant(key: str) -> bool:
     return key.endswith(".attn_mask") or ".audio_feats_extractor." in key
 
 
-def fill(network: nn.Module) -> None:
-    """Give a network the formula's weights, in place; its constants stay as built."""
+def fill(network: nn.Module, known: Mapping[str, Tensor] | None = None) -> None:
+    """Give a network the formula's weights, in place; its constants stay as built.
+
+    Those of `known`, by key and shape, are not drawn again.
+    """
     import torch
 
     filled: dict[str, Tensor] = {}
     for key, value in network.state_dict().items():
-        if value.is_floating_point() and not is_constant(key):
+        before = None if known is None else known.get(key)
+        if before is not None and before.shape == value.shape and before.dtype == value.dtype:
+            filled[key] = before
+        elif value.is_floating_point() and not is_constant(key):
             values = formula_weight(key, tuple(value.shape))
             filled[key] = torch.from_numpy(values.reshape(tuple(value.shape))).to(value.dtype)
         else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fixtures_models import TINY_HTSAT, fill
 
@@ -14,6 +15,9 @@ from s2s_map.config.model import (
     ModelConfig,
     VitConfig,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALL = ModelConfig(
     image=VitConfig(input_px=56, patch_px=4, dim=32, depth=1, heads=2, mlp_dim=64),
@@ -56,14 +60,23 @@ def options_of(config: ModelConfig, sat_type: str = "sentinel", **more: Any) -> 
     } | more
 
 
-def write_checkpoint(path: Path, config: ModelConfig, options: dict[str, Any], **more: Any) -> Path:
-    """Write a Lightning checkpoint with formula weights; `more` replaces its other parts."""
+def write_checkpoint(
+    path: Path,
+    config: ModelConfig,
+    options: dict[str, Any],
+    known: Mapping[str, Tensor] | None = None,
+    **more: Any,
+) -> Path:
+    """Write a Lightning checkpoint with formula weights; `more` replaces its other parts.
+
+    Values of `known`, another network's that was filled, are taken from there.
+    """
     import torch
 
     from s2s_map.models.build import build_model
 
     network = build_model(config)
-    fill(network)
+    fill(network, known)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(
         {

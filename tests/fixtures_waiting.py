@@ -10,25 +10,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-HANG_S = 300.0
-"""After which something hangs, seconds; below the timeout of a test, which says less."""
+HANG_S = 900.0
+"""For threads and libraries that need some limit: longer than a test may take, so that pytest's
+own timeout speaks first, and they end after it."""
 
 
 def wait_until(reached: Callable[[], object], process: subprocess.Popen[Any] | None = None) -> None:
-    """Return as soon as something is reached.
+    """Return as soon as something is reached; what hangs is found by pytest's own timeout.
 
     Args:
         reached: Asked again and again.
         process: What is waited for is its doing: once it has ended, no more can come.
 
     Raises:
-        AssertionError: If the process ends before, or all hangs.
+        AssertionError: If the process ends before.
     """
-    until = time.monotonic() + HANG_S
     while not reached():
         ended = process is not None and process.poll() is not None
         assert not ended or reached(), f"it ended before, with {process and process.returncode}"
-        assert time.monotonic() < until, "it hangs"
         time.sleep(0.02)
 
 

@@ -35,11 +35,12 @@ TESTS = {
     "models": "*",
     "encoding": "*",
     "training": "data losses parts train",
-    "imagery": "cube lattice parts read reflectance resampling scaling source source_windows",
+    "imagery": "lattice parts read reflectance resampling scaling source",
     "rasters": "cog maps style",
     "tiling": "blending",
 }
-"""Where numbers are computed, by room; not where servers, disks or command lines are tried."""
+"""Where numbers are computed, by room; not where servers, disks or command lines are tried, nor
+cubes and source windows: GDAL and PROJ compute those, and have no kernels to choose from."""
 
 SELECTED = "not (slow or parity or qgis or faults or e2e)"
 WITHOUT = ("test_models_hub.py", "test_models_convert.py")

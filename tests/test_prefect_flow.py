@@ -21,7 +21,11 @@ from fixtures_servers import answers
 from fixtures_waiting import free_port, wait_until
 
 # Not importorskip: importing Prefect makes a folder in the user's home.
-pytestmark = pytest.mark.skipif(find_spec("prefect") is None, reason="no extra prefect")
+# Slow for Prefect: its server and every flow are processes, and each imports it for seconds.
+pytestmark = [
+    pytest.mark.skipif(find_spec("prefect") is None, reason="no extra prefect"),
+    pytest.mark.slow,
+]
 
 FLOW = Path(__file__).parents[1] / "workflows" / "schedule" / "prefect_flow.py"
 

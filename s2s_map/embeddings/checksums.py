@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +106,9 @@ def sizes_and_tags(folder: OutputPath) -> dict[str, tuple[int, str, int]]:
         for path, info in folder.files().items():
             found[path.relative_to(folder).as_posix()] = (info.size, info.e_tag, 0)
     else:
-        for file in _files(folder):
+        for name, file in _files(folder):
             stat = file.stat()
-            found[file.relative_to(folder).as_posix()] = (stat.st_size, "", stat.st_mtime_ns)
+            found[name] = (stat.st_size, "", stat.st_mtime_ns)
     return {name: found[name] for name in sorted(found) if not name.startswith(".")}
 
 
@@ -150,14 +151,21 @@ def differing_files(
     def one(name: str) -> str:
         return _difference(folder, name, entries[name], there.get(name), read)
 
+    if read == "sizes":
+        return {name: how for name in entries if (how := one(name))}
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="checksums") as pool:
         return {name: how for name, how in zip(entries, pool.map(one, entries), strict=True) if how}
 
 
-def _files(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith("."):
-            continue
-        found += [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-    return found
+def _files(folder: str | Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield relative name and entry of the files below a folder; what is hidden in it left out."""
+    if not Path(folder).is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") and not prefix:
+                continue
+            if entry.is_dir(follow_symlinks=not prefix):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield f"{prefix}{entry.name}", entry

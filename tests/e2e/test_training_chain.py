@@ -29,7 +29,11 @@ PLACES = [(WEST + STEP * (i % 8), SOUTH + STEP * (i // 8)) for i in range(48)]
 """A grid of places on the demo scene: two or three in every block of 10 km."""
 
 # Slow for every verb from recordings to a map, one of them as a process of its own.
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("forked_processes"),
+]
 
 # The classes and spectrograms of the published model; only narrower and shallower.
 MODEL = {

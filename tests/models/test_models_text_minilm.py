@@ -35,6 +35,19 @@ def test_the_sentence_token_is_the_mean_of_the_others(encoder: MiniLMTextEncoder
     torch.testing.assert_close(more[:, 0], plain.mean(dim=1))
 
 
+def test_a_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_minilm, "_KEPT", 2)
+    reader = MiniLMTextEncoder.load(MiniLMConfig())
+    read: list[int] = []
+    reader._network.register_forward_pre_hook(lambda *_: read.append(1))
+    texts = ["waves", "owls", "rain"]
+    first = [reader.tokens(text) for text in texts]
+    again = [reader.tokens(text) for text in texts]
+    # No more are kept than is said.
+    assert len(read) == 3 + 1
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+
+
 def test_near_meanings_are_near(encoder: MiniLMTextEncoder) -> None:
     def sentence(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         vector = encoder.tokens(text).mean(dim=1)[0]

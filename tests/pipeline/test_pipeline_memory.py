@@ -27,7 +27,7 @@ def test_a_run_takes_no_more_memory_than_the_plan_says(tmp_path: Path) -> None:
     # ru_maxrss: that takes over, through fork and exec, the peak of the process that tests run in.
     grid = {"cell_m": 40, "block_cells": 64, "crs": "EPSG:32721"}
     patches = {"stride_m": 280}
-    write_plain_job(tmp_path, blocks=24, model="s2s-mini", grid=grid, patches=patches)
+    write_plain_job(tmp_path, blocks=16, model="s2s-mini", grid=grid, patches=patches)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, check=True
     )

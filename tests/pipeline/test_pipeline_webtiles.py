@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
+from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.imagery.web.fetcher import close_fetchers
 from s2s_map.imagery.web.webtile import WebTile
 from s2s_map.pipeline.job import resolve
@@ -63,6 +64,15 @@ def run_cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def use_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Keep web tiles in a folder of the test's own; embedded texts where all tests do."""
+    vectors = vectors_folder()
+    vectors.mkdir(parents=True, exist_ok=True)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "vectors").symlink_to(vectors)
+    patch.setenv("S2S_MAP_CACHE", str(folder / "cache"))
+
+
 def leaks(folder: Path) -> list[Path]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return [path for path in files if KEY.encode() in path.read_bytes()]
@@ -102,7 +112,7 @@ def test_an_expired_key_with_debug_says_so_without_the_key(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAP_KEY", KEY)
-    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
+    use_cache(monkeypatch, tmp_path)
     with serve_webtiles(lambda tile, request: Response(f"{KEY} has expired", 403)) as server:
         config = write_webtile_job(tmp_path, server.url, "fail")
         ended = run_cli(tmp_path, "run", str(config), "--debug")
@@ -131,7 +141,7 @@ def test_a_whole_run_asks_for_what_the_plan_says_each_once(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAP_KEY", KEY)
-    monkeypatch.setenv("S2S_MAP_CACHE", str(tmp_path / "cache"))
+    use_cache(monkeypatch, tmp_path)
     body = pattern_png(14, 8464, 5818)
     headers = {"cache-control": "max-age=86400"}
     with serve_webtiles(lambda tile, request: Response(body, headers=headers)) as server:

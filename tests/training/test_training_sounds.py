@@ -59,7 +59,7 @@ def test_a_small_real_set_is_learnt_by_heart(
     rows = sound_rows(6)
     data = write_parquet(tmp_path / "data" / "train.parquet", rows, GEOSOUND).parent
     changes: dict[str, Any] = {
-        "optimiser": {"steps": 150, "batch": 6, "rate": 3e-3, "weight_decay": 0.0, "clip": 5.0},
+        "optimiser": {"steps": 75, "batch": 6, "rate": 3e-3, "weight_decay": 0.0, "clip": 5.0},
         "check_every": 25,
         "log": {"every": 10},
         "metadata_drop": 0.0,
