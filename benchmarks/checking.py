@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from s2s_map.embeddings import schema
-from s2s_map.embeddings.sealed import BlockSeal, SealedEmbeddings
+from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.outputs.block_seal import BlockSeal
 from s2s_map.scoring.probability import SoftmaxMethod, score_concepts
 from s2s_map.tiling.grid import MapGrid
 

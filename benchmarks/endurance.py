@@ -96,8 +96,8 @@ def main() -> int:
 
 def endure(folder: Path, args: argparse.Namespace) -> int:
     """Run undisturbed, run disturbed, compare."""
-    from s2s_map.pipeline.cluster import open_executor
-    from s2s_map.pipeline.run import run
+    from s2s_map.pipeline.engine.dask_cluster import open_executor
+    from s2s_map.pipeline.verbs.run import run
 
     side = args.blocks * args.block_cells * STRIDE_M
     catalog = write_country(folder, side)
@@ -142,8 +142,8 @@ def endure(folder: Path, args: argparse.Namespace) -> int:
 
 def differing(calm: Any, done: Any) -> list[str]:
     """Return what differs: blocks by the checksums of what is on the disk, maps by their values."""
-    from s2s_map.pipeline.folder import LEDGER
-    from s2s_map.pipeline.ledger import JournalLedger
+    from s2s_map.outputs.ledger import JournalLedger
+    from s2s_map.pipeline.job.output_folder import LEDGER
 
     with JournalLedger(done.folder / LEDGER) as ledger:
         noted = ledger.state().records

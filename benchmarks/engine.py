@@ -39,7 +39,7 @@ class Region:
 
     def job(self, out: str, **changes: Any) -> Any:
         """Return its job, writing to a folder of this name."""
-        from s2s_map.pipeline.job import resolve
+        from s2s_map.pipeline.job.job import resolve
 
         output = self.folder / out
         shutil.rmtree(output, ignore_errors=True)
@@ -99,7 +99,7 @@ def measure(region: Region, workers: int) -> Measured:
 
 
 def _measure(region: Region, workers: int, sender: Any) -> None:
-    from s2s_map.pipeline.cluster import open_executor
+    from s2s_map.pipeline.engine.dask_cluster import open_executor
 
     began = time.perf_counter()
     job = region.job("engine", cluster={"use": "local", "workers": workers}, batch_size=BATCH)
@@ -127,9 +127,9 @@ def _measure(region: Region, workers: int, sender: Any) -> None:
 
 def _embed(job: Any, executor: Any) -> tuple[Any, list[Any], float]:
     from s2s_map.embeddings.store import EmbeddingsStore
-    from s2s_map.pipeline.embedding import embed_missing
-    from s2s_map.pipeline.ledger import JournalLedger
-    from s2s_map.pipeline.progress import Reporter
+    from s2s_map.outputs.ledger import JournalLedger
+    from s2s_map.pipeline.embed.embed_blocks import embed_missing
+    from s2s_map.reporter import Reporter
 
     job.output.mkdir(parents=True)
     store = EmbeddingsStore.create(
@@ -188,7 +188,7 @@ def _bare(region: Region, first: int, step: int, barrier: Any, queue: Any) -> No
     from s2s_map.encoding.satellite import embed_block
     from s2s_map.imagery.aligned import resample_aligned
     from s2s_map.imagery.lattice import Lattice
-    from s2s_map.pipeline.block_task import patches_of
+    from s2s_map.pipeline.job.patch_counts import patches_of
 
     job = region.job(f"bare-{first}")
     (scene,) = scenes(job.entry)

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from s2s_map.config.run import load_run_config
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.plan import make_plan
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.plan import make_plan
 
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
 CONFIGS = ("kenya_eox", "denmark_planetary_computer")

@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from s2s_map.config.run import RunConfig, load_run_config
     from s2s_map.errors import S2SMapError
     from s2s_map.models.registry import list_models, load_model
-    from s2s_map.pipeline.asking import query
-    from s2s_map.pipeline.explaining import Explanation, explain
-    from s2s_map.pipeline.job import resolve
-    from s2s_map.pipeline.opening import OpenRun, open_run
-    from s2s_map.pipeline.plan import make_plan
-    from s2s_map.pipeline.run import run
+    from s2s_map.pipeline.job.job import resolve
+    from s2s_map.pipeline.verbs.explain import Explanation, explain
+    from s2s_map.pipeline.verbs.open_run import OpenRun, open_run
+    from s2s_map.pipeline.verbs.plan import make_plan
+    from s2s_map.pipeline.verbs.query import query
+    from s2s_map.pipeline.verbs.run import run
 
 _HOMES = {
-    "Explanation": "s2s_map.pipeline.explaining",
-    "OpenRun": "s2s_map.pipeline.opening",
+    "Explanation": "s2s_map.pipeline.verbs.explain",
+    "OpenRun": "s2s_map.pipeline.verbs.open_run",
     "RunConfig": "s2s_map.config.run",
     "S2SMapError": "s2s_map.errors",
-    "explain": "s2s_map.pipeline.explaining",
+    "explain": "s2s_map.pipeline.verbs.explain",
     "list_models": "s2s_map.models.registry",
     "load_catalog": "s2s_map.catalog.catalog",
     "load_model": "s2s_map.models.registry",
     "load_run_config": "s2s_map.config.run",
-    "make_plan": "s2s_map.pipeline.plan",
-    "open_run": "s2s_map.pipeline.opening",
-    "query": "s2s_map.pipeline.asking",
-    "resolve": "s2s_map.pipeline.job",
-    "run": "s2s_map.pipeline.run",
+    "make_plan": "s2s_map.pipeline.verbs.plan",
+    "open_run": "s2s_map.pipeline.verbs.open_run",
+    "query": "s2s_map.pipeline.verbs.query",
+    "resolve": "s2s_map.pipeline.job.job",
+    "run": "s2s_map.pipeline.verbs.run",
 }
 
 __all__ = [

@@ -17,7 +17,7 @@ from threading import Event
 from typing import Any
 
 from s2s_map.errors import ImageryError, ModelError
-from s2s_map.pipeline.executor import Outcome, Task, ThreadsExecutor
+from s2s_map.pipeline.engine.executor import Outcome, Task, ThreadsExecutor
 from s2s_map.tiling.blocks import Block
 
 TIMES = int(os.environ.get("S2S_MAP_FAULTS", "1"))

@@ -138,7 +138,7 @@ def proxied(upstream: str) -> Iterator[Proxy]:
 
 def object_bytes(root: Any) -> dict[str, bytes]:
     """Every byte of the embeddings and of the published maps' values, as `result_bytes` has it."""
-    from s2s_map.pipeline.generations import finished_home, finished_results
+    from s2s_map.outputs.published import finished_home, finished_results
 
     results, home = finished_results(root), finished_home(root)
     found = {}

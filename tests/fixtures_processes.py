@@ -36,8 +36,8 @@ IMPORTED = [
     "distributed.cli.dask_worker",
     "s2s_map.cli.app",
     "s2s_map.cli.main",
-    "s2s_map.pipeline.run",
-    "s2s_map.pipeline.dask_executor",
+    "s2s_map.pipeline.verbs.run",
+    "s2s_map.pipeline.engine.dask_executor",
     "s2s_map.imagery.raster",
 ]
 PROGRAMS = (Path(sys.executable), Path(sys.executable).with_name("s2s-map"))

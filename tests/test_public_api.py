@@ -18,12 +18,12 @@ HOMES = sorted(
         "s2s_map.catalog.catalog",
         "s2s_map.config.run",
         "s2s_map.models.registry",
-        "s2s_map.pipeline.asking",
-        "s2s_map.pipeline.explaining",
-        "s2s_map.pipeline.job",
-        "s2s_map.pipeline.opening",
-        "s2s_map.pipeline.plan",
-        "s2s_map.pipeline.run",
+        "s2s_map.pipeline.verbs.query",
+        "s2s_map.pipeline.verbs.explain",
+        "s2s_map.pipeline.job.job",
+        "s2s_map.pipeline.verbs.open_run",
+        "s2s_map.pipeline.verbs.plan",
+        "s2s_map.pipeline.verbs.run",
     }
 )
 

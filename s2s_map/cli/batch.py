@@ -13,7 +13,7 @@ from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, Cluster, LogJson, RetryHoles, with_cluster
 
 if TYPE_CHECKING:
-    from s2s_map.pipeline.batch import Outcome
+    from s2s_map.pipeline.batch.run_batch import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: regions, sources, models.")
 
@@ -26,8 +26,8 @@ BatchFile = Annotated[
 def plan_command(batch: BatchFile, catalog: CatalogFiles = None) -> None:
     """Plan all runs of a batch: what is up to date, what is to do, what cannot be done."""
     from s2s_map.config.batch import load_batch
-    from s2s_map.pipeline.batch import plan_batch
-    from s2s_map.pipeline.batch_regions import every_map
+    from s2s_map.pipeline.batch.batch_regions import every_map
+    from s2s_map.pipeline.batch.run_batch import plan_batch
 
     _, runs = load_batch(batch, every_map)
     outcomes = [outcome for _, outcome in plan_batch(runs, catalog or [])]
@@ -52,9 +52,9 @@ def run_command(
     """
     from s2s_map.cli.json_log import write_event
     from s2s_map.config.batch import load_batch
-    from s2s_map.pipeline.batch import run_batch
-    from s2s_map.pipeline.batch_folder import COLLECTION, REPORT
-    from s2s_map.pipeline.batch_regions import every_map
+    from s2s_map.pipeline.batch.batch_folder import COLLECTION, REPORT
+    from s2s_map.pipeline.batch.batch_regions import every_map
+    from s2s_map.pipeline.batch.run_batch import run_batch
 
     console = Console()
     config, runs = load_batch(batch, every_map)

@@ -39,7 +39,7 @@ def explain_command(
 
     s2s-map explain OUT -54.6 -25.4 --query waves
     """
-    from s2s_map.pipeline.explaining import explain
+    from s2s_map.pipeline.verbs.explain import explain
 
     paths: list[str | Path] = list(catalog or ())
     found = explain(

@@ -176,7 +176,7 @@ def reference_command(
     """
     from s2s_map.models.checkpoints import write_card
     from s2s_map.models.registry import model_card, model_folder
-    from s2s_map.pipeline.reference import reference_of
+    from s2s_map.pipeline.verbs.model_reference import reference_of
 
     card = model_card(name)
     seen = reference_of(card, images or [], source, config, catalog or [], about)

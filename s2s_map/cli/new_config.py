@@ -17,7 +17,7 @@ def new_config_command(
 ) -> None:
     """Write a run config with every key, its meaning and its default."""
     from s2s_map.config.template import config_template
-    from s2s_map.embeddings.replacing import replacing_file
+    from s2s_map.outputs.atomic import replacing_file
 
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists", remedy="name another file, or use --overwrite")

@@ -17,7 +17,7 @@ from s2s_map.cli.options import CatalogFiles, ConfigFile
 if TYPE_CHECKING:
     from s2s_map.catalog.region import Outline
     from s2s_map.imagery.requests import Requests
-    from s2s_map.pipeline.expected import Scenes
+    from s2s_map.pipeline.verbs.expected_scenes import Scenes
     from s2s_map.tiling.splitting import Piece
 
 _SHOWN = 12
@@ -30,11 +30,11 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.catalog.catalog import load_catalog
     from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
-    from s2s_map.embeddings.objects import output_path
-    from s2s_map.pipeline.checking import check_settings
-    from s2s_map.pipeline.expected import source_hint
-    from s2s_map.pipeline.job import resolve
-    from s2s_map.pipeline.plan import duration, make_plan
+    from s2s_map.outputs.path import output_path
+    from s2s_map.pipeline.job.check_settings import check_settings
+    from s2s_map.pipeline.job.job import resolve
+    from s2s_map.pipeline.verbs.expected_scenes import source_hint
+    from s2s_map.pipeline.verbs.plan import duration, make_plan
     from s2s_map.tiling.splitting import crs_name
 
     settings = load_run_config(config)
@@ -119,7 +119,7 @@ def _about(piece: Piece) -> str:
 
 
 def _fetching(requests: Requests) -> str:
-    from s2s_map.pipeline.plan import duration
+    from s2s_map.pipeline.verbs.plan import duration
 
     return (
         f"about {requests.count:,} {requests.what}, {requests.per_day:,} a day at most: "

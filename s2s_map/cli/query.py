@@ -43,7 +43,7 @@ def query_command(
     Birds without traffic: s2s-map query OUT "birds singing" --minus traffic
     """
     from s2s_map.cli.reporting import reporter
-    from s2s_map.pipeline.asking import query
+    from s2s_map.pipeline.verbs.query import query
 
     console = Console()
     began = time.monotonic()

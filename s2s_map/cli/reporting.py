@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from s2s_map.cli.console import Console
-from s2s_map.pipeline.progress import Reporter
+from s2s_map.reporter import Reporter
 
 _LOG_EVERY_S = 10.0
 

@@ -23,7 +23,7 @@ from s2s_map.errors import IncompleteRunError
 _SHOWN = 20
 
 if TYPE_CHECKING:
-    from s2s_map.pipeline.opening import OpenRun
+    from s2s_map.pipeline.verbs.open_run import OpenRun
 
 
 def run_command(
@@ -74,7 +74,7 @@ def run_command(
     if output is not None:
         settings = settings.model_copy(update={"output": output})
     settings = with_cluster(settings, cluster)
-    from s2s_map.pipeline.run import run
+    from s2s_map.pipeline.verbs.run import run
 
     watch = reporter(console, log_json)
     finished = run(
@@ -106,7 +106,7 @@ def check_complete(finished: OpenRun) -> None:
         )
     holes = finished.record.holes
     if holes:
-        from s2s_map.pipeline.holes import say_holes
+        from s2s_map.outputs.holes import say_holes
 
         raise IncompleteRunError(
             say_holes(holes),

@@ -23,7 +23,7 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
 
     It may be asked from anywhere that sees the folder, while the run goes on or afterwards.
     """
-    from s2s_map.pipeline.status import run_status
+    from s2s_map.pipeline.verbs.status import run_status
 
     status = run_status(out)
     if as_json:
@@ -96,8 +96,8 @@ def verify_command(
     with --against, blocks of the two outputs do not agree.
     """
     from s2s_map.cli.reporting import reporter
-    from s2s_map.pipeline.status import run_status, verify
-    from s2s_map.pipeline.verify_results import can_be_remade, verify_results
+    from s2s_map.pipeline.verbs.status import run_status, verify
+    from s2s_map.pipeline.verbs.verify import can_be_remade, verify_results
 
     console = Console(stderr=as_json, soft_wrap=True)
     if against is not None:
@@ -107,7 +107,7 @@ def verify_command(
     bad = verify(out, repair=repair, reporter=watch)
     files = verify_results(out, reporter=watch)
     if repair and not bad and can_be_remade(files):
-        from s2s_map.pipeline.asking import remake
+        from s2s_map.pipeline.verbs.query import remake
 
         remake(out, watch)
         files = verify_results(out, reporter=watch)
@@ -154,7 +154,7 @@ def verify_command(
 
 def _compare(out: str, other: str, console: Console, *, as_json: bool) -> None:
     from s2s_map.cli.reporting import reporter
-    from s2s_map.pipeline.agreement import compare
+    from s2s_map.pipeline.verbs.compare_stores import compare
 
     found = compare(out, other, reporter(console))
     if as_json:

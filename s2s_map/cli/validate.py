@@ -10,14 +10,14 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     """Check a run config and everything that it names: imagery, region, model, recordings."""
     from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
-    from s2s_map.embeddings.objects import ObjectPath, output_path
-    from s2s_map.pipeline.checking import check_settings
-    from s2s_map.pipeline.folder import check_access, check_folder
-    from s2s_map.pipeline.freezing import is_frozen, thaw
-    from s2s_map.pipeline.generations import finished_home
-    from s2s_map.pipeline.job import resolve
-    from s2s_map.pipeline.plan_warnings import sample_distance_warnings
-    from s2s_map.pipeline.remarks import colour_remarks, unseen_note
+    from s2s_map.outputs.path import ObjectPath, output_path
+    from s2s_map.outputs.published import finished_home
+    from s2s_map.pipeline.job.check_settings import check_settings
+    from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
+    from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
+    from s2s_map.pipeline.job.job import resolve
+    from s2s_map.pipeline.job.output_folder import check_access, check_folder
+    from s2s_map.pipeline.verbs.plan_warnings import sample_distance_warnings
 
     settings = load_run_config(config)
     out = output_path(settings.output)

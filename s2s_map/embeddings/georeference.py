@@ -10,10 +10,8 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 from s2s_map.errors import S2SMapError, StoreError
+from s2s_map.outputs.zarr_files import SPATIAL_REF
 from s2s_map.tiling.grid import MapGrid
-
-SPATIAL_REF = "spatial_ref"
-"""Name of the CF grid mapping variable, the one that rioxarray and odc-geo look for."""
 
 _GRID = "s2s_map:grid"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,29 +14,25 @@ import zarr
 from numpy.typing import DTypeLike
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from s2s_map.embeddings.checksums import file_sha256
 from s2s_map.embeddings.georeference import (
-    SPATIAL_REF,
     coordinate_attributes,
     grid_from_attributes,
     group_attributes,
     spatial_ref_attributes,
     variable_attributes,
 )
-from s2s_map.embeddings.objects import OutputPath
 from s2s_map.errors import StoreError
+from s2s_map.outputs.checksums import file_sha256
+from s2s_map.outputs.path import OutputPath
+from s2s_map.outputs.zarr_files import (
+    EMBEDDING,
+    EMBEDDINGS_SCHEMA,
+    ROOT,
+    SCHEMA_KEY,
+    SPATIAL_REF,
+    STORE_ID,
+)
 from s2s_map.tiling.grid import MapGrid
-
-ARRAY = "embedding"
-"""Name of the array of embeddings."""
-
-ROOT = "zarr.json"
-"""The metadata of the group itself."""
-
-STORE_ID = "store_id"
-"""File beside the array's metadata: a random name, which tells a store from one that was there
-before it. Not in the metadata, which are the same for the same config; stores of version 0.1.0
-have it in their attributes."""
 
 PROVENANCE = "s2s_map:provenance"
 """Key of the group's attributes: what was given at creation, anything JSON can hold."""
@@ -48,18 +43,12 @@ CHECKSUM = "s2s_map:metadata_sha256"
 FILES = "s2s_map:files_sha256"
 """Key of the group's attributes: SHA-256 of each file beside the embeddings and their metadata."""
 
-SCHEMA = "s2s-map/embeddings"
 SCHEMA_VERSION = 1
 
 _DIMENSIONS = ("time", "y", "x", "dim")
-# Metadata, chunks, and what zarr leaves of a chunk that it was killed at.
-_STORE_FILE = re.compile(
-    rf"((?:{ARRAY}|time|y|x|{SPATIAL_REF})/)?zarr\.json(\.[0-9a-f]+\.partial)?"
-    rf"|{ARRAY}/{STORE_ID}|(?:{ARRAY}|time|y|x|{SPATIAL_REF})/c(/\d+)*(\.[0-9a-f]+\.partial)?"
-)
 _CHUNK_CELLS = 64
 _KEYS = (
-    "s2s_map:schema",
+    SCHEMA_KEY,
     "s2s_map:schema_version",
     "s2s_map:time_slots",
     PROVENANCE,
@@ -127,7 +116,7 @@ def create_group(
             **dict(
                 zip(
                     _KEYS,
-                    (SCHEMA, SCHEMA_VERSION, slots, described),
+                    (EMBEDDINGS_SCHEMA, SCHEMA_VERSION, slots, described),
                     strict=True,
                 )
             ),
@@ -137,7 +126,7 @@ def create_group(
     ny, nx = grid.shape
     chunk, block = chunk_cells(grid.block_cells), grid.block_cells
     group.create_array(
-        ARRAY,
+        EMBEDDING,
         shape=(len(slots), ny, nx, dim),
         dtype=np.dtype(dtype),
         chunks=(1, chunk, chunk, dim),
@@ -159,11 +148,11 @@ def create_group(
     group.attrs.update({FILES: dict(sorted(files.items()))})
     group.attrs.update({CHECKSUM: metadata_checksum(path, group.attrs.asdict())})
     if store_id:
-        (path / ARRAY / STORE_ID).write_text(f"{store_id}\n", encoding="ascii")
+        (path / EMBEDDING / STORE_ID).write_text(f"{store_id}\n", encoding="ascii")
 
 
 def _beside(path: Path) -> list[Path]:
-    kept = (path / ROOT, path / ARRAY / ROOT)
+    kept = (path / ROOT, path / EMBEDDING / ROOT)
     return [file for file in path.rglob("*") if file.is_file() and file not in kept]
 
 
@@ -178,7 +167,7 @@ def metadata_checksum(where: OutputPath, attributes: Mapping[str, Any]) -> str:
         OSError: If the metadata of the embeddings cannot be read.
         ValueError: If they are no JSON.
     """
-    array = json.loads((where / ARRAY / ROOT).read_text(encoding="utf-8"))
+    array = json.loads((where / EMBEDDING / ROOT).read_text(encoding="utf-8"))
     counted = {key: value for key, value in attributes.items() if key != CHECKSUM}
     return hashlib.sha256(json.dumps([counted, array], sort_keys=True).encode()).hexdigest()
 
@@ -197,7 +186,7 @@ def check_metadata(where: OutputPath) -> None:
         if not any(key in attributes for key in (*_KEYS, CHECKSUM)):
             return  # Of somebody else, as will be said.
         there = metadata_checksum(where, attributes)
-        array = (where / ARRAY / ROOT).read_text(encoding="utf-8")
+        array = (where / EMBEDDING / ROOT).read_text(encoding="utf-8")
         sealed = attributes.get(CHECKSUM)
         # Those with checksums in their chunks have always had one of their metadata.
         sound = sealed == there if sealed is not None else '"crc32c"' not in _inner_codecs(array)
@@ -247,7 +236,7 @@ def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
         StoreError: For another kind of Zarr, another schema version, or incomplete metadata.
     """
     attributes = group.attrs.asdict()
-    if attributes.get(_KEYS[0]) != SCHEMA:
+    if attributes.get(_KEYS[0]) != EMBEDDINGS_SCHEMA:
         raise StoreError(
             f"{where} is not an embeddings store",
             remedy="give the folder of an s2s-map run",
@@ -259,7 +248,7 @@ def read_schema(group: zarr.Group, where: OutputPath) -> StoreSchema:
             expected=f"version {SCHEMA_VERSION}",
             remedy="use the version of s2s-map that wrote it, or embed again with --overwrite",
         )
-    array = group.get(ARRAY)
+    array = group.get(EMBEDDING)
     slots, provenance = attributes.get(_KEYS[2]), attributes.get(_KEYS[3])
     if (
         not isinstance(array, zarr.Array)
@@ -303,23 +292,9 @@ def read_store_mark(path: OutputPath) -> StoreMark:
 
 def _kept_id(path: OutputPath) -> str | None:
     try:
-        return (path / ARRAY / STORE_ID).read_text(encoding="ascii").strip() or None
+        return (path / EMBEDDING / STORE_ID).read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
         return None
-
-
-def is_store(path: OutputPath) -> bool:
-    """Return whether the metadata of an embeddings store lie at a path, whatever its version."""
-    try:
-        content = json.loads((path / ROOT).read_text(encoding="utf-8"))
-        return bool(content["attributes"][_KEYS[0]] == SCHEMA)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def is_store_file(name: str) -> bool:
-    """Return whether a file of this name, relative to a store, is part of it."""
-    return _STORE_FILE.fullmatch(name) is not None
 
 
 def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:

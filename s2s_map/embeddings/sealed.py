@@ -9,7 +9,6 @@ older versions, the SHA-256 of their values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,27 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.embeddings.objects import OutputPath
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
+from s2s_map.outputs.block_seal import BlockSeal
+from s2s_map.outputs.path import OutputPath
 from s2s_map.tiling.blocks import Block
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSeal:
-    """What was recorded of a block when it was written.
-
-    Attributes:
-        checksum: SHA-256 of its values, see `EmbeddingsStore.checksum`.
-        valid_cells: Cells that hold data.
-        file_crc: CRC-32C of its file, "" if not known.
-        data_tag: e_tag of its object, "" if not known.
-    """
-
-    checksum: str
-    valid_cells: int
-    file_crc: str = ""
-    data_tag: str = ""
 
 
 class DamagedBlocksError(StoreError):

@@ -18,15 +18,10 @@ import zarr
 from numpy.typing import DTypeLike, NDArray
 from zarr.codecs import Crc32cCodec
 
-from s2s_map.embeddings.durable import make_durable
 from s2s_map.embeddings.georeference import grid_from_attributes
-from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
-from s2s_map.embeddings.replacing import output_errors, replacing_file, replacing_folder
 from s2s_map.embeddings.schema import (
-    ARRAY,
     CHECKSUM,
     PROVENANCE,
-    ROOT,
     check_metadata,
     create_group,
     damaged_files,
@@ -35,8 +30,12 @@ from s2s_map.embeddings.schema import (
     read_schema,
     read_store_mark,
 )
-from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError, StoreError
+from s2s_map.outputs.atomic import output_errors, replacing_file, replacing_folder
+from s2s_map.outputs.durable import make_durable
+from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, wrapped, zarr_target
+from s2s_map.outputs.staging import upload_folder
+from s2s_map.outputs.zarr_files import EMBEDDING, ROOT, embeddings_exist
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
 
@@ -96,7 +95,7 @@ class EmbeddingsStore:
             OutputError: If something is there already or the folder cannot be written.
         """
         target = output_path(path)
-        if cls.exists(target):
+        if embeddings_exist(target):
             raise OutputError(f"{target} exists", remedy="resume the run, or use --overwrite")
         if isinstance(target, ObjectPath):
             cls.restore(target, grid, dim, time_slots, attributes, dtype)
@@ -139,14 +138,6 @@ class EmbeddingsStore:
                 with replacing_file(path / file.relative_to(made)) as partial:
                     shutil.copyfile(file, partial)
 
-    @staticmethod
-    def exists(path: OutputPath) -> bool:
-        """Return whether there is a store at a path, made to its end."""
-        # In an object store the group's own metadata are put last. Where a folder has none at all,
-        # a writer was late that had lost it.
-        metadata = (path / ROOT, path / ARRAY / ROOT)
-        return any(file.is_file() for file in metadata[: 1 + isinstance(path, Path)])
-
     @classmethod
     def open(cls, path: str | os.PathLike[str] | ObjectPath) -> EmbeddingsStore:
         """Open an existing store for reading and writing.
@@ -156,7 +147,7 @@ class EmbeddingsStore:
             DamagedMetadataError: For metadata that are not what was written.
         """
         folder = output_path(path)
-        there = folder.is_dir() if isinstance(folder, Path) else cls.exists(folder)
+        there = folder.is_dir() if isinstance(folder, Path) else embeddings_exist(folder)
         if not there:
             raise StoreError(
                 f"no embeddings store at {folder}",
@@ -279,7 +270,7 @@ class EmbeddingsStore:
     def shard(self, block: Block) -> OutputPath:
         """Return the file or object of a block; it is there only if the block holds data."""
         key = self._array.metadata.encode_chunk_key((0, block.row, block.col, 0))
-        return self._path / ARRAY / key
+        return self._path / EMBEDDING / key
 
     def e_tag(self, block: Block) -> str:
         """Return what an object store calls the content of a block; "" on a disk, or without data.
@@ -304,7 +295,7 @@ class EmbeddingsStore:
         if isinstance(self._path, Path):
             return {}
         blocks = {str(self.shard(block)): block.key for block in self._grid.iter_blocks()}
-        there = (self._path / ARRAY / "c").files()
+        there = (self._path / EMBEDDING / "c").files()
         return {
             blocks[str(path)]: info.e_tag for path, info in there.items() if str(path) in blocks
         }

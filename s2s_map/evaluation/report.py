@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from s2s_map.embeddings.replacing import replacing_folder
 from s2s_map.errors import OutputError
+from s2s_map.outputs.atomic import replacing_folder
 from s2s_map.redaction import cleaned, redacted
 from s2s_map.scoring.bootstrap import Estimate
 

@@ -18,20 +18,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from s2s_map.embeddings.objects import ObjectPath, OutputPath, copy_objects, transfer
-from s2s_map.embeddings.replacing import output_errors, replacing_file, swap_folder
-from s2s_map.embeddings.staging import upload_folder
 from s2s_map.errors import OutputError
+from s2s_map.outputs.atomic import output_errors, replacing_file, swap_folder
+from s2s_map.outputs.names import MARKERS
+from s2s_map.outputs.path import ObjectPath, OutputPath, copy_objects, transfer
+from s2s_map.outputs.staging import upload_folder
+from s2s_map.outputs.zarr_files import MAP_VARIABLES
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.maps import MapRegion, map_regions, read_maps_grid
-from s2s_map.rasters.maps_schema import VARIABLES, create_group, describe_group, variable
+from s2s_map.rasters.maps_schema import create_group, describe_group, variable
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.scoring.summary import LayerSummary
 from s2s_map.tiling.grid import MapGrid
 
 _FOLDER = ".{}.building"
-MARKERS = ".building"
-"""Where the markers lie in an object store, beside the maps."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class MapsBuilding:
                 for child in self.path.iterdir()
                 for file in (
                     _layer_objects(child, index)
-                    if child.name in VARIABLES
+                    if child.name in MAP_VARIABLES
                     else [child]
                     if child.suffix or child.name.startswith(".z")
                     else child.files()

@@ -9,8 +9,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from s2s_map.embeddings.objects import OutputPath, wrapped, zarr_target
 from s2s_map.errors import OutputError, StoreError
+from s2s_map.outputs.path import OutputPath, wrapped, zarr_target
 
 
 @dataclass(frozen=True)

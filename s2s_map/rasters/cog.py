@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from s2s_map.embeddings.objects import ObjectPath, OutputPath
 from s2s_map.errors import StoreError
+from s2s_map.outputs.names import layer_stem
+from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.geotiff import (
     CogMetadata,
@@ -31,16 +31,6 @@ from s2s_map.tiling.grid import MapGrid
 def file_stem(layer: ConceptLayer, slot: str, slots: int) -> str:
     """Return the base name of the files of one layer and time slot, see `layer_stem`."""
     return layer_stem(layer.name, slot, slots)
-
-
-def layer_stem(name: str, slot: str, slots: int) -> str:
-    """Return the base name of the files of the layer of a name and one time slot.
-
-    ``<name>``, or ``<name>_<slot>`` where there are several time slots.
-    """
-    if slots == 1:
-        return name
-    return f"{name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
 
 
 def cog_paths[Place: (Path, ObjectPath, OutputPath)](

@@ -18,8 +18,8 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
-from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import OutputError
+from s2s_map.outputs.atomic import replacing_file
 from s2s_map.scoring.summary import BandStatistics
 
 BLOCK_PX = 512

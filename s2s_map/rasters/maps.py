@@ -10,16 +10,16 @@ from typing import Any, Literal
 import xarray as xr
 
 from s2s_map.embeddings.georeference import grid_from_attributes
-from s2s_map.embeddings.objects import ObjectPath, OutputPath, output_path, wrapped, zarr_target
-from s2s_map.embeddings.replacing import replacing_folder
 from s2s_map.errors import OutputError, StoreError
+from s2s_map.outputs.atomic import replacing_folder
+from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, wrapped, zarr_target
+from s2s_map.outputs.zarr_files import MAP_VARIABLES
 from s2s_map.rasters.cells import StoredCells, damaged
 from s2s_map.rasters.maps_schema import (
     CHUNK_CELLS,
     CONCEPTS,
     SCHEMA,
     SCHEMA_VERSION,
-    VARIABLES,
     VERSION,
     WHAT,
     create_group,
@@ -97,7 +97,7 @@ def write_maps(
     _check(concepts, grid, time_slots)
     with replacing_folder(path) as partial:
         create_group(partial, [layer.name for layer in concepts], grid, time_slots, zarr_format)
-        arrays = {name: variable(partial, name) for name in VARIABLES}
+        arrays = {name: variable(partial, name) for name in MAP_VARIABLES}
         for region in map_regions(grid):
             for index, layer in enumerate(concepts):
                 for name, array in arrays.items():

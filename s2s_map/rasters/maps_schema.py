@@ -10,7 +10,6 @@ one band at a time, as ``ZARR:"maps.zarr":/probability:0:0`` (concept, time slot
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,13 +22,13 @@ from numpy.typing import NDArray
 from zarr.errors import ZarrUserWarning
 
 from s2s_map.embeddings.georeference import (
-    SPATIAL_REF,
     coordinate_attributes,
     group_attributes,
     spatial_ref_attributes,
     variable_attributes,
 )
-from s2s_map.embeddings.objects import OutputPath, zarr_target
+from s2s_map.outputs.path import OutputPath, zarr_target
+from s2s_map.outputs.zarr_files import MAP_DIMENSIONS, MAP_VARIABLES, SPATIAL_REF
 from s2s_map.redaction import cleaned
 from s2s_map.scoring.layers import SIMILARITY_LABEL, ConceptLayer
 from s2s_map.tiling.grid import MapGrid
@@ -39,17 +38,8 @@ SCHEMA_VERSION = 1
 WHAT, VERSION, CONCEPTS = "s2s_map:schema", "s2s_map:schema_version", "s2s_map:concepts"
 """Attributes of the group: its schema, the schema's version, and what every layer was asked."""
 
-VARIABLES = ("probability", "similarity")
 CHUNK_CELLS = 512
 """Side of a chunk in cells; one concept and one time slot each."""
-
-_DIMENSIONS = ("concept", "time", "y", "x")
-_ARRAYS = "|".join((*VARIABLES, *_DIMENSIONS, SPATIAL_REF))
-# Metadata and chunks of either version of the format.
-_MAPS_FILE = re.compile(
-    rf"((?:{_ARRAYS})/)?(zarr\.json|\.zgroup|\.zarray|\.zattrs|\.zmetadata)"
-    rf"|(?:{_ARRAYS})/(c(/\d+)*|\d+(\.\d+)*)"
-)
 
 
 def create_group(
@@ -68,7 +58,7 @@ def create_group(
     nothing = da.full(shape, np.nan, dtype=np.float32, chunks=shape)  # type: ignore[no-untyped-call]
     tie, coordinates = variable_attributes(grid), coordinate_attributes()
     dataset = xr.Dataset(
-        {name: (_DIMENSIONS, nothing, {"units": "1", **tie}) for name in VARIABLES},
+        {name: (MAP_DIMENSIONS, nothing, {"units": "1", **tie}) for name in MAP_VARIABLES},
         coords={
             "concept": (("concept",), _strings(names, zarr_format), {"long_name": "concept"}),
             "time": (
@@ -86,7 +76,7 @@ def create_group(
         "_FillValue": np.float32(np.nan),
     }
     plain: dict[str, Any] = {"_FillValue": None}
-    encoding = {**dict.fromkeys(VARIABLES, layer), "x": plain, "y": plain}
+    encoding = {**dict.fromkeys(MAP_VARIABLES, layer), "x": plain, "y": plain}
     dataset.to_zarr(
         path,
         mode="w-",
@@ -95,11 +85,6 @@ def create_group(
         consolidated=False,
         compute=False,
     )
-
-
-def is_maps_file(name: str) -> bool:
-    """Return whether a file of this name, relative to the group, is part of it."""
-    return _MAPS_FILE.fullmatch(name) is not None
 
 
 def variable(path: OutputPath, name: str) -> Any:

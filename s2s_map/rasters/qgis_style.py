@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.outputs.atomic import replacing_file
+from s2s_map.outputs.names import STYLE_DOCTYPE, STYLE_VERSION
 from s2s_map.rasters.colours import MAGMA, rgb
 from s2s_map.scoring.layers import FLOOR, ConceptLayer
-
-_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-# The oldest QGIS that this is tested with; newer ones read it too.
-_VERSION = "3.22.16"
 
 
 def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
@@ -32,23 +28,13 @@ def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
     """
     document = _document(layer)
     with replacing_file(path) as partial:
-        partial.write_text(_DOCTYPE + document + "\n", encoding="utf-8")
-
-
-def is_our_style(path: str | os.PathLike[str]) -> bool:
-    """Return whether `write_qml` wrote a file; QGIS writes its own header when it saves a style."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return False
-    begin = f'{_DOCTYPE}<qgis version="{_VERSION}" styleCategories="AllStyleCategories" '
-    return text.startswith(begin)
+        partial.write_text(STYLE_DOCTYPE + document + "\n", encoding="utf-8")
 
 
 def _document(layer: ConceptLayer) -> str:
     root = ET.Element(
         "qgis",
-        version=_VERSION,
+        version=STYLE_VERSION,
         styleCategories="AllStyleCategories",
         hasScaleBasedVisibilityFlag="0",
         minScale="1e+08",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pystac
 
-from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.outputs.atomic import replacing_file
 from s2s_map.rasters.assets import add_checksums, layer_assets, other_assets, renders
 from s2s_map.rasters.footprint import footprint
 from s2s_map.rasters.provenance import Credit, Provenance

@@ -11,9 +11,9 @@ from typing import Any
 
 import pystac
 
-from s2s_map.embeddings.objects import ObjectPath, OutputPath
-from s2s_map.embeddings.replacing import replacing_file
 from s2s_map.errors import StoreError
+from s2s_map.outputs.atomic import replacing_file
+from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.redaction import file_json
 
 

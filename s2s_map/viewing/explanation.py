@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.embeddings.objects import ObjectPath
-from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.outputs.atomic import replacing_file
+from s2s_map.outputs.path import ObjectPath
 from s2s_map.scoring.codes import CodeInUse
 from s2s_map.viewing.text import wrap
 

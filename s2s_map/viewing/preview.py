@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
-from s2s_map.embeddings.replacing import replacing_file
+from s2s_map.outputs.atomic import replacing_file
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.viewing.layout import (

@@ -25,7 +25,7 @@ from fixtures_proxies import without_proxies
 
 from s2s_map.config.run import load_run_config
 from s2s_map.models.registry import load_model
-from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.maps.questions import encode_questions
 from s2s_map.redaction.forms import forms
 
 MARK = "Zq7Kd92Lx4/mark+er=9&more"

@@ -17,8 +17,8 @@ from rio_cogeo.cogeo import cog_validate
 import s2s_map
 from s2s_map.config.run import load_run_config
 from s2s_map.evaluation.points import rank_class
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.plan import make_plan
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "workflows" / "demo.yaml"

@@ -14,9 +14,10 @@ from fixtures_maps import make_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2s_map.embeddings.sealed import BlockSeal, DamagedBlocksError, SealedEmbeddings
+from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
+from s2s_map.outputs.block_seal import BlockSeal
 
 DIM, SLOTS = 4, ["m05-h06", "m10-h20"]
 GRID = make_grid((150, 96), block_cells=96)

@@ -11,7 +11,7 @@ from s2s_map.encoding.queries import QueryEmbedding, QueryPart
 from s2s_map.encoding.query_check import QueryCheck, check_queries
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.models.registry import load_model
-from s2s_map.pipeline.scoring import Questions, encode_questions
+from s2s_map.pipeline.maps.questions import Questions, encode_questions
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from fixtures_faults import all_bytes
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.run import run
 
 
 @pytest.fixture(scope="module")

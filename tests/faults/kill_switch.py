@@ -17,8 +17,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from s2s_map.pipeline.folder import check_access
-from s2s_map.pipeline.switching import switch
+from s2s_map.outputs.disk_switch import switch
+from s2s_map.pipeline.job.output_folder import check_access
 
 # What Python tells of before it does it; os.replace tells as os.rename.
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "os.truncate"}

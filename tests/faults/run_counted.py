@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fixtures_faults import CountBlocks
 
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.run import run
 
 if __name__ == "__main__":
     config, count = sys.argv[1:]

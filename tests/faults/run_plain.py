@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fixtures_faults import KillAt
 
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.run import run
 
 if __name__ == "__main__":
     config, stage, nth, count, *how = sys.argv[1:]

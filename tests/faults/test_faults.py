@@ -41,13 +41,13 @@ from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import FailedRunError, OutputError
-from s2s_map.pipeline import worker_watch
-from s2s_map.pipeline.block_task import STAGES
-from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.dask_executor import DaskExecutor
-from s2s_map.pipeline.ledger import JournalLedger
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
+from s2s_map.outputs.ledger import JournalLedger
+from s2s_map.pipeline.embed.block_task import STAGES
+from s2s_map.pipeline.engine import dask_worker_watch as worker_watch
+from s2s_map.pipeline.engine.dask_cluster import open_executor
+from s2s_map.pipeline.engine.dask_executor import DaskExecutor
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 

@@ -29,12 +29,12 @@ from fixtures_processes import forked
 from fixtures_waiting import wait_until
 
 from s2s_map.config.run import RunConfig
-from s2s_map.embeddings.objects import ObjectPath
-from s2s_map.pipeline.block_task import STAGES
-from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.object_ledger import ObjectLedger
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
+from s2s_map.outputs.path import ObjectPath
+from s2s_map.outputs.s3_ledger import ObjectLedger
+from s2s_map.pipeline.embed.block_task import STAGES
+from s2s_map.pipeline.engine.dask_cluster import open_executor
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
 
 pytestmark = pytest.mark.faults
 

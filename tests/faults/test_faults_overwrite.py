@@ -16,13 +16,13 @@ from fixtures_faults import BLOCKS, TESTS, TIMES, CountBlocks, environment, resu
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import OutputError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.block_task import STAGES
-from s2s_map.pipeline.opening import open_run
-from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
-from s2s_map.pipeline.verify_results import verify_results
+from s2s_map.pipeline.embed.block_task import STAGES
+from s2s_map.pipeline.verbs.open_run import open_run
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
+from s2s_map.pipeline.verbs.verify import verify_results
+from s2s_map.reporter import Reporter
 
 pytestmark = pytest.mark.faults
 

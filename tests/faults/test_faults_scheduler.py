@@ -23,9 +23,9 @@ from fixtures_waiting import HANG_S, free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ClusterUnavailableError
-from s2s_map.pipeline import cluster as clusters
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
+from s2s_map.pipeline.engine import dask_cluster as clusters
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("forked_processes")]
 

@@ -16,10 +16,10 @@ from rasterio.control import GroundControlPoint
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.errors import CatalogError, ImageryError, RegionError
-from s2s_map.pipeline.explaining import explain
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.plan import long_run
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.explain import explain
+from s2s_map.pipeline.verbs.plan import long_run
+from s2s_map.pipeline.verbs.run import run
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from fixtures_waiting import free_port
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.errors import ClusterError
-from s2s_map.pipeline import cluster as clusters
-from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.dask_executor import DaskExecutor
+from s2s_map.pipeline.engine import dask_cluster as clusters
+from s2s_map.pipeline.engine.dask_cluster import open_executor
+from s2s_map.pipeline.engine.dask_executor import DaskExecutor
 
 DOCS = Path(__file__).parents[2] / "docs"
 

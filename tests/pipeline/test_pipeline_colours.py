@@ -19,13 +19,13 @@ from s2s_map.config.run import load_run_config
 from s2s_map.errors import OutputMismatchError
 from s2s_map.models.checkpoints import read_card, write_card
 from s2s_map.models.registry import model_card
-from s2s_map.pipeline.batch import is_up_to_date
-from s2s_map.pipeline.explaining import explain
-from s2s_map.pipeline.freezing import freeze
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.plan import make_plan
-from s2s_map.pipeline.remarks import colour_remarks, unseen_note
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.batch.run_batch import is_up_to_date
+from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
+from s2s_map.pipeline.job.frozen_search import freeze
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.explain import explain
+from s2s_map.pipeline.verbs.plan import make_plan
+from s2s_map.pipeline.verbs.run import run
 from s2s_map.scoring.occurrence import rank_correlation
 
 ENTRY = {

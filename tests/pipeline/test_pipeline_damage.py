@@ -19,16 +19,17 @@ from zarr.codecs import BloscCodec
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
-from s2s_map.embeddings.objects import ObjectPath
-from s2s_map.embeddings.schema import CHECKSUM, FILES, PROVENANCE, STORE_ID
+from s2s_map.embeddings.schema import CHECKSUM, FILES, PROVENANCE
 from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
-from s2s_map.pipeline.agreement import compare
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.nearest import cell_at
-from s2s_map.pipeline.opening import open_run
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
+from s2s_map.outputs.path import ObjectPath
+from s2s_map.outputs.zarr_files import STORE_ID
+from s2s_map.pipeline.verbs.cell_lookup import cell_at
+from s2s_map.pipeline.verbs.compare_stores import compare
+from s2s_map.pipeline.verbs.open_run import open_run
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
 
 BLOCKS = 4
 SHARD = "embeddings.zarr/embedding/c/0/0/0/0"

@@ -16,12 +16,12 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.batch import is_up_to_date
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status
-from s2s_map.pipeline.verify_results import BadFile, verify_results
+from s2s_map.pipeline.batch.run_batch import is_up_to_date
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status
+from s2s_map.pipeline.verbs.verify import BadFile, verify_results
 
 
 @pytest.fixture(scope="module")

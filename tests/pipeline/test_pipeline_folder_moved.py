@@ -14,10 +14,10 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import OutputError
-from s2s_map.pipeline.executor import ThreadsExecutor
-from s2s_map.pipeline.lock import FolderLock
-from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.run import run
+from s2s_map.outputs.disk_lock import FolderLock
+from s2s_map.pipeline.engine.executor import ThreadsExecutor
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.reporter import Reporter
 from s2s_map.tiling.blocks import Block
 
 BLOCKS = 16

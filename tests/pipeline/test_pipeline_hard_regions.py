@@ -20,7 +20,7 @@ from rasterio.warp import transform
 
 from s2s_map.catalog.region_file import read_outline
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.run import run
 
 STEP, GREEN = 0.1, 128
 

@@ -21,8 +21,8 @@ from s2s_map.catalog.unchanged import changed_files, folder_stamp
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ImageryChangedError, OutputMismatchError, StoreError
-from s2s_map.pipeline.opening import open_run
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.open_run import open_run
+from s2s_map.pipeline.verbs.run import run
 from s2s_map.tiling.blocks import Block
 
 

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.run import run
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from fixtures_job import write_job
 
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.pipeline.agreement import TOLERANCE, compare
-from s2s_map.pipeline.record import read_record
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.job.run_record import read_record
+from s2s_map.pipeline.verbs.compare_stores import TOLERANCE, compare
+from s2s_map.pipeline.verbs.run import run
 
 HERE = torch.backends.cpu.get_cpu_capability()
 OTHER = {

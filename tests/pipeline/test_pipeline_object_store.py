@@ -24,26 +24,26 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
-from s2s_map.embeddings import object_client as clients
-from s2s_map.embeddings.object_client import object_client
-from s2s_map.embeddings.objects import ObjectPath, output_path, zarr_target
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.dask_worker import TaskPlugin
-from s2s_map.pipeline.folder import open_ledger
-from s2s_map.pipeline.generations import (
+from s2s_map.outputs import s3_client as clients
+from s2s_map.outputs.ledger import BlockRecord, RunStart
+from s2s_map.outputs.path import ObjectPath, output_path, zarr_target
+from s2s_map.outputs.published import (
     finished_home,
     finished_results,
     next_results,
     publish,
     unfinished_results,
 )
-from s2s_map.pipeline.ledger import BlockRecord, RunStart
-from s2s_map.pipeline.object_ledger import ObjectLedger
-from s2s_map.pipeline.object_lock import LOCK, ObjectLock
-from s2s_map.pipeline.opening import open_run
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
+from s2s_map.outputs.s3_client import object_client
+from s2s_map.outputs.s3_ledger import ObjectLedger
+from s2s_map.outputs.s3_lock import LOCK, ObjectLock
+from s2s_map.pipeline.engine.dask_worker import TaskPlugin
+from s2s_map.pipeline.job.output_folder import open_ledger
+from s2s_map.pipeline.verbs.open_run import open_run
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
 from s2s_map.redaction import redacted
 
 BLOCKS = 16

@@ -13,12 +13,12 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.pipeline.embedding import embed_missing
-from s2s_map.pipeline.executor import ThreadsExecutor
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.ledger import JournalLedger, LedgerState
-from s2s_map.pipeline.plan import make_plan
-from s2s_map.pipeline.progress import Reporter
+from s2s_map.outputs.ledger import JournalLedger, LedgerState
+from s2s_map.pipeline.embed.embed_blocks import embed_missing
+from s2s_map.pipeline.engine.executor import ThreadsExecutor
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.plan import make_plan
+from s2s_map.reporter import Reporter
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.region import region_mask
 

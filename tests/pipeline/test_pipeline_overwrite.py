@@ -13,9 +13,9 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import InterruptedRunError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
 
 BLOCKS = 4
 

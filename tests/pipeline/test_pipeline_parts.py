@@ -9,9 +9,9 @@ from fixtures_job import write_job
 
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import ConfigError
-from s2s_map.pipeline.folder import differences
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.plan import make_plan
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.job.output_folder import differences
+from s2s_map.pipeline.verbs.plan import make_plan
 
 
 def test_differences_name_nested_keys() -> None:

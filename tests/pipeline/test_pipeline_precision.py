@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from s2s_map import load_run_config, run
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import S2SMapError
-from s2s_map.pipeline.job import resolve
+from s2s_map.pipeline.job.job import resolve
 
 DEMO = Path(__file__).parents[2] / "workflows" / "demo.yaml"
 CITY_AND_RIVER = [-54.62, -25.58, -54.56, -25.53]

@@ -7,7 +7,7 @@ from fixtures_encoding import HashModel
 from fixtures_models import tiny_card
 
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
-from s2s_map.pipeline.scoring import encode_questions
+from s2s_map.pipeline.maps.questions import encode_questions
 
 
 def test_a_similarity_needs_no_vocabulary() -> None:

@@ -10,11 +10,11 @@ from fixtures_job import write_job
 from s2s_map.catalog.handles import forget
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import ImageryChangedError
-from s2s_map.pipeline import writing
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.writing import write_quicklook
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.maps import write_results as writing
+from s2s_map.pipeline.maps.write_results import write_quicklook
 from s2s_map.rasters.quicklook import read_imagery
+from s2s_map.reporter import Reporter
 
 
 class Notes(Reporter):

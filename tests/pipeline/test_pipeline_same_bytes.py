@@ -20,12 +20,12 @@ from fixtures_plain_model import write_plain_job
 from s2s_map.config.making_time import VARIABLE, making_time
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import ConfigError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.explaining import explain
-from s2s_map.pipeline.folder import open_ledger
-from s2s_map.pipeline.record import heading
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import verify
+from s2s_map.pipeline.job.output_folder import open_ledger
+from s2s_map.pipeline.job.run_record import heading
+from s2s_map.pipeline.verbs.explain import explain
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import verify
 
 EPOCH = "1767312000"
 

@@ -15,10 +15,10 @@ from fixtures_models import TINY_META
 from s2s_map.config.load import parse_model
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.errors import ConfigError, OutputMismatchError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.plan import make_plan
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.plan import make_plan
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
 
 SLOTS = {"time_slots": [{"month": 5, "hour": 13}, {"month": 12, "hour": 3}]}
 

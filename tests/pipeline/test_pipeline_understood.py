@@ -12,8 +12,8 @@ from fixtures_job import write_job
 import s2s_map
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import QueryError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.progress import Reporter
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.reporter import Reporter
 
 
 class Notes(Reporter):

@@ -22,11 +22,11 @@ from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import ClusterError
-from s2s_map.pipeline.block_task import EmbedTask
-from s2s_map.pipeline.cluster import open_executor
-from s2s_map.pipeline.job import resolve
-from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.embed.block_task import EmbedTask
+from s2s_map.pipeline.engine.dask_cluster import open_executor
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.reporter import Reporter
 
 TESTS = Path(__file__).parents[1]
 

@@ -15,11 +15,11 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import InterruptedRunError, OutputError
-from s2s_map.pipeline.asking import query
-from s2s_map.pipeline.progress import Reporter
-from s2s_map.pipeline.run import run
-from s2s_map.rasters.qgis_style import is_our_style
-from s2s_map.rasters.sidecars import is_only_statistics
+from s2s_map.outputs.older_files import is_our_style
+from s2s_map.outputs.sidecars import is_only_statistics
+from s2s_map.pipeline.verbs.query import query
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.reporter import Reporter
 
 
 class Noted(Reporter):

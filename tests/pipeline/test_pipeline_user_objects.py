@@ -13,14 +13,14 @@ from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
-from s2s_map.embeddings.objects import ObjectPath
 from s2s_map.errors import InterruptedRunError
-from s2s_map.pipeline.asking import query, remake
-from s2s_map.pipeline.generations import finished_home, finished_results
-from s2s_map.pipeline.opening import open_run
-from s2s_map.pipeline.run import run
-from s2s_map.pipeline.status import run_status, verify
-from s2s_map.pipeline.verify_results import verify_results
+from s2s_map.outputs.path import ObjectPath
+from s2s_map.outputs.published import finished_home, finished_results
+from s2s_map.pipeline.verbs.open_run import open_run
+from s2s_map.pipeline.verbs.query import query, remake
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import run_status, verify
+from s2s_map.pipeline.verbs.verify import verify_results
 
 BLOCKS = 4
 

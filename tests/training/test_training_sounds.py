@@ -28,7 +28,7 @@ from s2s_map.datasets.writing import write_parquet
 from s2s_map.errors import CheckpointError, DataError, OutputMismatchError
 from s2s_map.models.build import build_model
 from s2s_map.models.registry import load_model
-from s2s_map.pipeline.run import run
+from s2s_map.pipeline.verbs.run import run
 from s2s_map.training.draws import Draws
 from s2s_map.training.losses import (
     Embeddings,

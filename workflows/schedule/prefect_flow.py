@@ -141,9 +141,9 @@ def map_batch(
         OutputError: If another start of the batch is at work.
     """
     from s2s_map.config.batch import load_batch
-    from s2s_map.pipeline.batch import gravest, plan_batch
-    from s2s_map.pipeline.batch_folder import locked_batch
-    from s2s_map.pipeline.batch_regions import every_map
+    from s2s_map.pipeline.batch.batch_folder import locked_batch
+    from s2s_map.pipeline.batch.batch_regions import every_map
+    from s2s_map.pipeline.batch.run_batch import gravest, plan_batch
     from s2s_map.redaction.logs import redact_logs
 
     redact_logs()

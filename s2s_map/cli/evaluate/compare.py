@@ -114,7 +114,7 @@ def compare_command(
     )
     if data is None:
         from s2s_map.evaluation.used_points import ObservedSettings
-        from s2s_map.pipeline.differing import compare_maps
+        from s2s_map.pipeline.verbs.compare_maps import compare_maps
 
         report = compare_maps(
             _existing(first),

@@ -60,7 +60,7 @@ def map_command(
     """
     check_installed()
     from s2s_map.evaluation.used_points import ObservedSettings
-    from s2s_map.pipeline.evaluating import evaluate_map
+    from s2s_map.pipeline.verbs.evaluate_map import evaluate_map
 
     folder = output or DEFAULT_FOLDER / f"map-{out.stem}-{observations.stem}"
     settings = ObservedSettings(

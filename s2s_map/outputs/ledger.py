@@ -1,0 +1,396 @@
+"""The ledger of a store: a journal of runs, finished blocks and failures, a line of JSON each.
+
+A line is appended after the data it speaks of is durably written. A line that is torn by a crash
+or lost with the machine's power is one block that is embedded again, never one that is missed: so
+the journal is written line by line, but forced to the disk only now and then. One process at a
+time appends: the one that holds the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from s2s_map.arrays import Hole
+from s2s_map.errors import OutputError, StoreError
+from s2s_map.outputs.atomic import output_errors, replacing_file
+from s2s_map.outputs.block_seal import BlockSeal
+from s2s_map.outputs.durable import make_durable
+from s2s_map.outputs.ledger_lines import Blocks, bounded_lines, is_of, parsed, sound_line
+from s2s_map.redaction import cleaned
+from s2s_map.tiling.blocks import Block
+
+EMBEDDED = "embedded"
+"""How embedding ends when the run goes on with the maps."""
+FINISHED = ("complete", "incomplete")
+"""How a run ends that has written its maps."""
+_FORCE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """What is known of a finished block.
+
+    Attributes:
+        block: Key of the block.
+        checksum: SHA-256 of its embeddings as stored.
+        patches: Patches encoded for it.
+        valid_cells: Cells that hold data.
+        seconds: Time spent on it.
+        batch_size: Patches per pass in the end.
+        device: Kind of device, "cpu" or "cuda".
+        threads: Processor threads of the encoder.
+        read_s: Time reading its imagery, seconds.
+        encode_s: Time on the device, seconds.
+        write_s: Time writing it to the disk, seconds.
+        worker: Tells processes apart, by a random name.
+        holes: Imagery that should have been there and was not.
+        hardware: What computed it: kernels and processor, or a GPU's name; "" if not known.
+        data_tag: What an object store calls its data's content; "" on a disk, and without data.
+        file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
+            data, and from versions before it was kept.
+    """
+
+    block: str
+    checksum: str
+    patches: int
+    valid_cells: int
+    seconds: float
+    batch_size: int
+    device: str = "cpu"
+    threads: int = 1
+    read_s: float = 0.0
+    encode_s: float = 0.0
+    write_s: float = 0.0
+    worker: str = ""
+    holes: tuple[Hole, ...] = ()
+    hardware: str = ""
+    data_tag: str = ""
+    file_crc: str = ""
+
+    @property
+    def seal(self) -> BlockSeal:
+        """What readers of the block compare it with."""
+        return BlockSeal(self.checksum, self.valid_cells, self.file_crc, self.data_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFailure:
+    """Why a block has no embeddings.
+
+    Attributes:
+        block: Key of the block.
+        reason: One line.
+        final: False while it is still to be tried again in the same run.
+        at: When, seconds since 1970 by the clock of the process that wrote it.
+    """
+
+    block: str
+    reason: str
+    final: bool = True
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """One run over the store.
+
+    Attributes:
+        blocks: Blocks that the region needs.
+        patches: Patches of them, an upper bound: those without imagery are not encoded.
+        todo: Patches that were not embedded yet.
+        cluster: Where blocks are computed.
+        at: When, seconds since 1970.
+        anew: Whether it removed what was there before: the same command then goes on with it.
+        identity: Hash of what decides the embeddings; "" from versions before it was kept.
+        store: Id of the store it writes to, "" if that has none; known of what was read.
+    """
+
+    blocks: int
+    patches: int
+    todo: int
+    cluster: str
+    at: float = 0.0
+    anew: bool = False
+    identity: str = ""
+    store: str = ""
+
+
+@dataclass
+class LedgerState:
+    """What a ledger says.
+
+    Attributes:
+        records: Finished blocks by key.
+        failures: Blocks that failed and were not finished since, by key.
+        run: The last run that started.
+        finished_now: Patches finished in the last run.
+        encode_s: Time that its encoders were at work, all workers together, seconds.
+        workers: Names of the processes that encoded in it.
+        last: When the last line was written, seconds since 1970.
+        ended: How the last run ended: "complete", "incomplete", "stopped" or "failed"; "embedded"
+            while its maps are made, None before that; either also if it was killed then.
+    """
+
+    records: dict[str, BlockRecord] = field(default_factory=dict)
+    failures: dict[str, BlockFailure] = field(default_factory=dict)
+    run: RunStart | None = None
+    finished_now: int = 0
+    encode_s: float = 0.0
+    workers: set[str] = field(default_factory=set)
+    last: float = 0.0
+    ended: str | None = None
+
+    @property
+    def content(self) -> dict[str, str]:
+        """Checksums of the finished blocks by key: what the embeddings are."""
+        return {key: self.records[key].checksum for key in sorted(self.records)}
+
+    @property
+    def seals(self) -> dict[str, BlockSeal]:
+        """What readers compare the finished blocks with, by key."""
+        return {key: record.seal for key, record in self.records.items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `content`."""
+        return hashlib.sha256(json.dumps(self.content).encode()).hexdigest()
+
+
+class Ledger(Protocol):
+    """The ledger of one store, wherever it is kept."""
+
+    def state(self) -> LedgerState:
+        """Return what it says."""
+
+    def start(self, run: RunStart) -> None:
+        """Note that a run begins."""
+
+    def record(self, record: BlockRecord) -> None:
+        """Note a block whose data is durably written."""
+
+    def fail(self, failure: BlockFailure) -> None:
+        """Note a block that failed."""
+
+    def end(self, how: str) -> None:
+        """Note how the run ended, and make all lines durable."""
+
+    def drop(self, blocks: Iterable[str]) -> None:
+        """Forget finished blocks, durably: they are embedded again."""
+
+    def close(self) -> None:
+        """Make all that was noted durable."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class JournalLedger:
+    """A ledger in one file of a local folder, see the module.
+
+    Args:
+        path: The file; made with the first line.
+        guard: Called before every line; raises if this process may write no longer.
+        store: Id of the store; lines of another are not believed. None for a store without one:
+            all are.
+        blocks: Its blocks; lines of others are not believed. None where they are not known.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        guard: Callable[[], None] | None = None,
+        store: str | None = None,
+        blocks: Blocks | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._blocks = blocks
+        self._store = store
+        self._guard = guard or (lambda: None)
+        self._file: io.FileIO | None = None
+        self._forced = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # An error that is on its way says more than that its end cannot be noted.
+        with suppress(OutputError) if any(error) else nullcontext():
+            self.close()
+
+    def state(self) -> LedgerState:
+        """Return what it says; lines that no run wrote so say nothing.
+
+        Raises:
+            StoreError: If the file cannot be read.
+        """
+        state = LedgerState()
+        for line in self._lines():
+            apply_line(state, line)
+        return state
+
+    def start(self, run: RunStart) -> None:
+        """Note that a run begins."""
+        self._append("start", run, force=True)
+
+    def record(self, record: BlockRecord) -> None:
+        """Note a block whose data is durably written.
+
+        Raises:
+            OutputError: For a full disk, a read-only folder and the like.
+        """
+        self._append("done", record)
+
+    def fail(self, failure: BlockFailure) -> None:
+        """Note a block that failed."""
+        self._append("failed", failure)
+
+    def end(self, how: str) -> None:
+        """Note how the run ended, and make all lines durable."""
+        self._write({"event": "end", "how": how, "at": _now()}, force=True)
+
+    def drop(self, blocks: Iterable[str]) -> None:
+        """Forget finished blocks, durably."""
+        self.close()
+        self._guard()
+        gone = set(blocks)
+        kept = [line for line in self._lines() if line.get("block") not in gone]
+        with replacing_file(self.path) as partial, partial.open("wb") as file:
+            file.writelines(_encoded(line) for line in kept)
+            file.flush()
+            os.fsync(file.fileno())
+        with output_errors(self.path):
+            make_durable(self.path, self.path.parent)
+
+    def close(self) -> None:
+        """Make all lines durable and close the file."""
+        if self._file is not None:
+            with output_errors(self.path), self._file:
+                self._force()
+            self._file = None
+
+    def _append(self, event: str, what: Any, *, force: bool = False) -> None:
+        self._write({"event": event, **without_defaults(what), "at": _now()}, force=force)
+
+    def _write(self, line: Mapping[str, Any], *, force: bool) -> None:
+        self._guard()
+        with output_errors(self.path):
+            if self._file is None:
+                self._file = _opened(self.path)
+            encoded = _encoded(stamped(line, self._store))
+            if self._file.write(encoded) != len(encoded):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if force or time.monotonic() - self._forced > _FORCE_EVERY_S:
+                self._force()
+
+    def _force(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._forced = time.monotonic()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self.path.open("rb") as file:
+                for raw in bounded_lines(file):
+                    try:
+                        line = sound_line(parsed(raw), self._blocks)
+                    except ValueError:
+                        continue
+                    if line is not None and is_of(line, self._store):
+                        yield line
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(
+                f"the ledger {self.path} cannot be read: {error.strerror}",
+                remedy="check the output folder",
+            ) from error
+
+
+def idle_share(encode_s: float, seconds: float, workers: int) -> float | None:
+    """Return the share of a time in which encoders had nothing to do, 0 to 1, mean of workers.
+
+    None if there was no worker or no time.
+    """
+    whole = seconds * workers
+    return max(0.0, 1.0 - encode_s / whole) if whole > 0 else None
+
+
+def missing_blocks(blocks: Iterable[Block], finished: Mapping[str, object]) -> Iterator[Block]:
+    """Yield the blocks that are not finished, in order."""
+    return (block for block in blocks if block.key not in finished)
+
+
+def stamped(line: Mapping[str, Any], store: str | None) -> dict[str, Any]:
+    """Return a line with the id of the store that it speaks of, if that has one."""
+    return {**line, "store": store} if store else dict(line)
+
+
+def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:
+    """Have a state take in one line, a sound one."""
+    event = line["event"]
+    if event == "done":
+        record = _made(BlockRecord, line)
+        state.records[record.block] = record
+        state.failures.pop(record.block, None)
+        state.finished_now += record.patches
+        state.encode_s += record.encode_s
+        state.workers.add(record.worker)
+    elif event == "failed":
+        failure = _made(BlockFailure, line)
+        state.failures[failure.block] = failure
+    elif event == "start":
+        state.run = _made(RunStart, line)
+        state.failures, state.finished_now, state.ended = {}, 0, None
+        state.encode_s, state.workers = 0.0, set()
+    elif event == "end":
+        state.ended = line["how"]
+    state.last = line.get("at", state.last)
+
+
+def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
+    known = {name.name for name in fields(kind)}  # type: ignore[arg-type]
+    values = {key: value for key, value in line.items() if key in known}
+    if "holes" in values:
+        values["holes"] = tuple(_hole(hole) for hole in values["holes"])
+    return kind(**values)
+
+
+def _hole(line: Mapping[str, Any]) -> Hole:
+    return Hole(**{**line, "pieces": tuple(map(tuple, line.get("pieces", ())))})
+
+
+def without_defaults(what: Any) -> dict[str, Any]:
+    """Return the fields of a record that say more than their defaults."""
+    standard = {name.name: name.default for name in fields(what)}
+    return {key: value for key, value in asdict(what).items() if standard[key] != value}
+
+
+def _opened(path: Path) -> io.FileIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab", buffering=0)
+    if file.tell():
+        with path.open("rb") as before:
+            before.seek(-1, os.SEEK_END)
+            torn = before.read(1) != b"\n"
+        if torn:  # By a crash or a full disk: what follows must not be joined to it.
+            file.write(b"\n")
+    return file
+
+
+def _encoded(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def _now() -> float:
+    return round(time.time(), 3)

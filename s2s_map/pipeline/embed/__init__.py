@@ -1,0 +1,1 @@
+"""From blocks of imagery to blocks of embeddings."""

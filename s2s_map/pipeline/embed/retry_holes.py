@@ -1,0 +1,114 @@
+"""Trying the blocks again whose imagery had holes, and those alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.errors import OutputMismatchError
+from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState
+from s2s_map.outputs.path import OutputPath
+from s2s_map.outputs.published import finished_home
+from s2s_map.pipeline.job import output_folder as names
+from s2s_map.pipeline.job.job import Job
+from s2s_map.reporter import Reporter
+
+# Lists of files in the identity of a source, and what names each.
+_FILES = {"scenes": "file", "cubes": "store"}
+_SAMPLED, _MISSING = "sampled_sha256", "missing"
+# What a search found, in the identity of a source; and what of it was not answered.
+_SEARCHED, _UNANSWERED = ("items", "items_sha256"), "search_holes"
+
+
+def holed_blocks(state: LedgerState) -> dict[str, BlockRecord]:
+    """Return the finished blocks whose imagery had holes."""
+    return {key: record for key, record in state.records.items() if record.holes}
+
+
+def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
+    """Check that an output holds embeddings of a config, but for files that were holes.
+
+    A file that did not open, or broke while it was read, may be another now, and part of the
+    imagery. Of every other file name, size and shape must be as they were; its pixels, of which the
+    identity has one hash together with those of the mended, cannot be compared.
+
+    Args:
+        out: The output.
+        identity: What the embeddings are to be, see `Job.identity`.
+
+    Raises:
+        OutputMismatchError: If something else differs.
+    """
+    try:
+        names.check_folder(out, identity)
+    except OutputMismatchError:
+        home = finished_home(out)
+        there = EmbeddingsStore.open(home / names.EMBEDDINGS).attributes.get("identity", {})
+        records = holed_blocks(names.open_ledger(home).state())
+        holes = {hole.uri for record in records.values() for hole in record.holes}
+        if not is_mended(there, identity, holes):
+            raise
+
+
+def is_mended(there: Mapping[str, Any], here: Mapping[str, Any], holes: Collection[str]) -> bool:
+    """Return whether two identities differ in nothing but files that were holes.
+
+    Args:
+        there: What embeddings are.
+        here: What they are to be.
+        holes: URIs of what could not be read.
+    """
+    if there.get("source", {}).get(_UNANSWERED):
+        # Every block that a scene of such a part may reach is a hole, see `imagery.search.holes`.
+        return not names.differences(_without_search(there), _without_search(here))
+    mended = {*holes, *(PurePosixPath(uri).name for uri in holes)}
+    before, after = _files(there), _files(here)
+    if not mended & (before.keys() | after.keys()):
+        return False
+    same = all(before.get(name) == after.get(name) for name in {*before, *after} - mended)
+    return same and not names.differences(_without_files(there), _without_files(here))
+
+
+def take_back(job: Job, store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> dict[str, Any]:
+    """Forget the blocks whose imagery had holes, so that they are embedded again.
+
+    Args:
+        job: The job; its imagery may be mended, see `check_mended`.
+        store: Its embeddings, which become those of the mended imagery.
+        ledger: Its ledger.
+        watch: Told how many blocks there are.
+
+    Returns:
+        The records of those blocks: where one fails, what is there is worth keeping.
+    """
+    holed = holed_blocks(ledger.state())
+    watch.note(f"{len(holed):,} blocks with holes in their imagery are tried again")
+    # First: who is stopped in between finds holes and the imagery that mends them.
+    if store.attributes.get("identity") != job.identity():
+        store.amend({"identity": job.identity()})
+    if holed:
+        ledger.drop(holed)
+    return holed
+
+
+def _files(identity: Mapping[str, Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    source = identity.get("source", {})
+    for listed, name in _FILES.items():
+        for file in source.get(listed, ()):
+            found.setdefault(str(file.get(name)), []).append(file)
+    return found
+
+
+def _without_search(identity: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = {*_SEARCHED, _UNANSWERED}
+    source = {k: v for k, v in identity.get("source", {}).items() if k not in left_out}
+    return {**identity, "source": source}
+
+
+def _without_files(identity: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = {*_FILES, _SAMPLED, _MISSING}
+    source = {k: v for k, v in identity.get("source", {}).items() if k not in left_out}
+    return {**identity, "source": source}

@@ -1,0 +1,1 @@
+"""A run before it begins: config looked up, search frozen, settings checked, record written."""

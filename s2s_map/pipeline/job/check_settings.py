@@ -1,0 +1,93 @@
+"""What a run refuses before it begins: the same checks for `validate`, `plan` and `run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from s2s_map.config.files import LONGEST_NAME
+from s2s_map.config.run import QueryConfig, RunConfig
+from s2s_map.encoding.audio_file import read_recording
+from s2s_map.encoding.queries import check_names, query_name
+from s2s_map.errors import OutputError, QueryError
+from s2s_map.models.python_model import PREFIX
+from s2s_map.models.registry import check_weights, model_card
+from s2s_map.models.text_encoder_files import check_texts
+from s2s_map.outputs.path import OutputPath, output_path
+
+_REMEDY = "choose a folder that you may write to with output: or --output"
+
+
+def check_settings(config: RunConfig) -> None:
+    """Check what needs no imagery: the output, the device, the model's files, the questions.
+
+    Raises:
+        OutputError: For an output that is no folder, or that this process may not write to.
+        ModelError: For a device that is not there, or weights that are missing or damaged.
+        QueryError: For questions that cannot be asked, or two of one name.
+    """
+    check_output(output_path(config.output))
+    check_device(config.device)
+    check_questions(config.queries, config.model)
+    if not config.model.startswith(PREFIX):
+        check_weights(config.model)
+
+
+def check_output(folder: OutputPath) -> None:
+    """Check that a folder can be made, or written to; object stores are asked by `check_access`.
+
+    Raises:
+        OutputError: If it is something else, or is not this process's to write.
+    """
+    if not isinstance(folder, Path):
+        return
+    try:
+        if os.path.lexists(folder) and not folder.is_dir():
+            what = "a file" if folder.is_file() else "no folder"
+            raise OutputError(f"{folder} is {what}", expected="a folder", remedy="name another one")
+        longest = max(len(os.fsencode(part)) for part in folder.absolute().parts)
+        there = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+        usable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot use {folder}: {error}", remedy=_REMEDY) from None
+    if longest > LONGEST_NAME:
+        raise OutputError(f"a name in {folder} has {longest} bytes", expected=f"{LONGEST_NAME}")
+    if not usable:
+        what = "may not be written to" if there.is_dir() else "is no folder"
+        raise OutputError(f"cannot make {folder}: {there} {what}", remedy=_REMEDY)
+
+
+def check_device(device: str) -> None:
+    """Check that a device is there.
+
+    Raises:
+        ModelError: If it is not.
+    """
+    # What every machine has is not worth importing torch for.
+    if device not in ("auto", "cpu"):
+        from s2s_map.models.loaded import torch_device
+
+        torch_device(device)
+
+
+def check_questions(queries: Sequence[QueryConfig], model: str) -> None:
+    """Check names, texts and recordings, without the weights of a model.
+
+    Raises:
+        QueryError: For one that cannot be asked, or two of one name.
+    """
+    check_names([query_name(query) for query in queries])
+    card = model_card(model)
+    foreign = model.startswith(PREFIX)
+    for query in queries:
+        if query.audio is not None:
+            if card.config.audio.kind == "none" and not foreign:
+                raise QueryError(
+                    f"the model {card.name} cannot be asked with the recording {query.audio}",
+                    remedy="ask with text:, or take another model",
+                )
+            read_recording(query.audio)
+        if not foreign:
+            given = [] if query.text is None else [query.text]
+            check_texts(card, [*given, *query.texts, *query.minus])

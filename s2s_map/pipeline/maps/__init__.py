@@ -1,0 +1,1 @@
+"""From embeddings and questions to maps."""

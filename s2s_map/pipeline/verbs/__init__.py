@@ -1,0 +1,1 @@
+"""What a person asks for: run, query, explain, plan, status, verify, evaluate, compare."""

@@ -1,0 +1,276 @@
+"""Explaining one place of a finished run: its patch, where the query is, and by which codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.config.making_time import making_time
+from s2s_map.config.run import QueryConfig
+from s2s_map.embeddings.store import EmbeddingsStore
+from s2s_map.encoding.code_texts import vocabulary_codes
+from s2s_map.encoding.patch_metadata import places
+from s2s_map.encoding.queries import QueryEmbedding, encode_query
+from s2s_map.encoding.satellite import patch_pixels
+from s2s_map.encoding.vector_cache import vectors_folder
+from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryError
+from s2s_map.models.loaded import LoadedModel
+from s2s_map.models.registry import load_model
+from s2s_map.outputs.atomic import replacing_file
+from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
+from s2s_map.outputs.published import finished_home, finished_results
+from s2s_map.pipeline.job import output_folder as names
+from s2s_map.pipeline.job.check_settings import check_output
+from s2s_map.pipeline.job.frozen_search import thaw
+from s2s_map.pipeline.job.job import Job, resolve
+from s2s_map.pipeline.job.run_record import RunRecord, read_record
+from s2s_map.pipeline.verbs.cell_lookup import Cell, cell_at
+from s2s_map.redaction import file_json
+from s2s_map.scoring.codes import CodeInUse, strongest_codes
+from s2s_map.tiling.patches import PatchSet
+from s2s_map.tiling.validity import model_valid, token_valid
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a place answers a query as it does.
+
+    Attributes:
+        picture: The PNG.
+        report: The JSON beside it.
+        similarity: Cosine of the whole patch with the query.
+        cell_similarity: Similarity in the map, at the place's cell.
+        heat: Cosine of each token with the query (tokens, tokens), north up; NaN: no imagery.
+        codes: The strongest codes of the patch.
+    """
+
+    picture: OutputPath
+    report: OutputPath
+    similarity: float
+    cell_similarity: float
+    heat: NDArray[np.float32]
+    codes: tuple[CodeInUse, ...]
+
+
+def explain(
+    out: str | Path | ObjectPath,
+    lon: float,
+    lat: float,
+    text: str | None = None,
+    *,
+    audio: str | None = None,
+    texts: Sequence[str] = (),
+    minus: Sequence[str] = (),
+    time_slot: str | None = None,
+    codes: int = 8,
+    catalogs: Sequence[str | Path] = (),
+) -> Explanation:
+    """Explain a place of a finished run; reads its one patch from the imagery again.
+
+    Args:
+        out: Output folder of a finished run.
+        lon: Degrees east, WGS 84.
+        lat: Degrees north.
+        text: What to listen for.
+        audio: A recording, alone or as a further part of the question.
+        texts: Further texts; the question is the mean of all parts.
+        minus: Texts to take off.
+        time_slot: Label of the time slot; the first one if None.
+        codes: How many codes to show.
+        catalogs: Catalog files that come before the usual ones.
+
+    Returns:
+        The explanation, written as picture and JSON into ``explanations`` in the output folder.
+
+    Raises:
+        DamagedBlocksError: If the embeddings around the place are not what was recorded.
+        RegionError: For a place outside the map or without data; it names the nearest with data.
+        OutputMismatchError: If imagery, model or catalog are no longer those of the run.
+        QueryError: For a query that cannot be asked, or an unknown time slot.
+
+    Examples:
+        >>> explain("out/demo", -54.6, -25.4, "a river flowing")  # doctest: +SKIP
+    """
+    folder = output_path(out)
+    if text is None and audio is None and not texts:
+        raise QueryError("no question", expected="a text with --query, or a recording with --audio")
+    question = QueryConfig.model_construct(
+        text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
+    )
+    names.check_access(folder, write=True)
+    check_output(folder / names.EXPLANATIONS)
+    record = read_record(finished_results(folder) / names.RECORD)
+    home = finished_home(folder)
+    store = names.open_embeddings(home)
+    slot = _slot(store, time_slot)
+    cell = cell_at(store, lon, lat)
+    # Where it was opened, not where it was made: it may have been moved.
+    config = record.config.model_copy(update={"output": str(folder)})
+    job = thaw(resolve(config, catalogs, home), home)
+    _check_unchanged(store, job)
+    model = load_model(record.config.model)
+    if not isinstance(model, LoadedModel):
+        raise ModelError(f"the model {job.card.name} has no codebook that can be looked into")
+    query = encode_query(model, question, vectors_folder())
+    return _explain(folder, record, store, job, model, query, cell, slot, (lon, lat), codes)
+
+
+def _explain(
+    folder: OutputPath,
+    record: RunRecord,
+    store: EmbeddingsStore,
+    job: Job,
+    model: LoadedModel,
+    query: QueryEmbedding,
+    cell: Cell,
+    slot: int,
+    place: tuple[float, float],
+    codes: int,
+) -> Explanation:
+    from s2s_map.models.codes import codebook_vectors, patch_codes
+    from s2s_map.viewing.explanation import draw_explanation
+
+    patchset = job.layout.patch_near(cell.x, cell.y)
+    image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
+    index = np.zeros(1, dtype=np.intp)
+    seen = token_valid(model_valid(image.valid, patchset), patchset, index)[0]
+    if not seen.any():
+        raise ImageryError(
+            f"no imagery in the patch around {place[0]:g} {place[1]:g}",
+            remedy="choose a place further from the edge of the imagery",
+        )
+    pixels = patch_pixels(image, patchset, index)[0]
+    metadata = None if job.metadata is None else job.metadata.of(patchset.centres(index))[slot]
+    mix = patch_codes(model, pixels, model.resolution_for(job.layout.patch_m), metadata)
+    vocabulary, active = vocabulary_codes(model, vectors_folder())
+    heat = (mix.tokens @ query.vector).astype(np.float32)
+    heat[~seen] = np.nan
+    side = job.layout.tokens
+    stem = f"{query.name}_{place[0]:.4f}_{place[1]:.4f}" + (
+        f"_{store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
+    )
+    found = Explanation(
+        picture=folder / names.EXPLANATIONS / f"{stem}.png",
+        report=folder / names.EXPLANATIONS / f"{stem}.json",
+        similarity=float(mix.vector @ query.vector),
+        cell_similarity=float(cell.values[slot] @ query.vector),
+        heat=heat.reshape(side, side),
+        codes=tuple(
+            strongest_codes(
+                mix.weights,
+                mix.length,
+                codebook_vectors(model),
+                query.vector,
+                active,
+                vocabulary,
+                codes,
+            )
+        ),
+    )
+    about = _report(found, record, store, job, query, patchset, cell, slot, place)
+    with replacing_file(found.report) as partial:
+        partial.write_text(file_json(about), "utf-8")
+    slots = f", {store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
+    draw_explanation(
+        found.picture,
+        pixels,
+        found.heat,
+        found.codes,
+        title=f"{query.title} at {place[0]:.4f} {place[1]:.4f}{slots}",
+        subtitle=(
+            f"Cosine similarity: {found.similarity:.3f} for the patch of "
+            f"{job.layout.patch_m:,.0f} m, {found.cell_similarity:.3f} for the cell in the map."
+        ),
+        attribution=record.provenance().attribution,
+        mark=_mark(patchset, cell),
+    )
+    return found
+
+
+def _mark(patchset: PatchSet, cell: Cell) -> tuple[float, float]:
+    """Return where in the patch the place is, as shares from the west and from the north."""
+    west, _, _, north = patchset.read_bounds
+    side = patchset.layout.patch_m
+    return (cell.x - west) / side, (north - cell.y) / side
+
+
+def _report(
+    found: Explanation,
+    record: RunRecord,
+    store: EmbeddingsStore,
+    job: Job,
+    query: QueryEmbedding,
+    patchset: PatchSet,
+    cell: Cell,
+    slot: int,
+    place: tuple[float, float],
+) -> dict[str, Any]:
+    centre = patchset.centres([0])
+    longitude, latitude = places(centre, str(job.grid.crs))
+    provenance = record.provenance()
+    return {
+        "schema": SCHEMA,
+        "created": making_time().isoformat(timespec="seconds"),
+        "place": {"lon": place[0], "lat": place[1]},
+        "time_slot": store.time_slots[slot],
+        "query": {"name": query.name, "title": query.title, **query.describe()},
+        "patch": {
+            "crs": str(job.grid.crs),
+            "bounds": list(patchset.read_bounds),
+            "side_m": job.layout.patch_m,
+            "centre": {"lon": float(longitude[0]), "lat": float(latitude[0])},
+            "similarity": found.similarity,
+        },
+        "cell": {
+            "row": cell.row,
+            "column": cell.column,
+            "side_m": job.grid.cell_m,
+            "similarity": found.cell_similarity,
+        },
+        "token_similarity": [
+            [None if np.isnan(value) else round(float(value), 5) for value in row]
+            for row in found.heat
+        ],
+        "codes": [
+            {**asdict(code), "texts": [{"text": t, "activation": a} for t, a in code.texts]}
+            for code in found.codes
+        ],
+        "model": {**record.model.as_dict(), "sha256": record.model_sha256},
+        "imagery": record.imagery.as_dict(),
+        "metadata": None if record.metadata is None else dict(record.metadata),
+        "attribution": provenance.attribution,
+    }
+
+
+def _slot(store: EmbeddingsStore, label: str | None) -> int:
+    if label is None:
+        return 0
+    if label not in store.time_slots:
+        raise QueryError(
+            f"no time slot {label!r}", expected=f"one of {', '.join(store.time_slots)}"
+        )
+    return store.time_slots.index(label)
+
+
+def _check_unchanged(store: EmbeddingsStore, job: Job) -> None:
+    there = dict(store.attributes.get("identity", {}))
+    here = json.loads(json.dumps(job.identity()))
+    # Explained in float32, here as anywhere: what the run multiplied in does not matter.
+    for identity in (there, here):
+        identity["model"] = {**identity.get("model", {}), "precision": None}
+        # Nor how missing pixels were filled: what is explained is mostly a whole patch.
+        identity["patches"] = {**identity.get("patches", {}), "no_data": None}
+    changed = names.differences(there, here)
+    if changed:
+        raise OutputMismatchError(
+            f"what the embeddings were made from has changed: {', '.join(changed)}",
+            remedy="explain a run of the imagery, catalog and model as they are now",
+        )
