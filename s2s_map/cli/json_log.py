@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Literal
 
-from s2s_map.cli.reporting import PacedReporter
+from s2s_map.cli.paced_reporter import PacedReporter
 from s2s_map.redaction import cleaned
 
 type LogLevel = Literal["info", "warning", "error"]

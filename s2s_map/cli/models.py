@@ -71,7 +71,8 @@ def fetch_command(
 
     HF_ENDPOINT names a mirror, HF_TOKEN a token; files in the hub's cache are not loaded again.
     """
-    from s2s_map.models.hub import Source, fetch_model
+    from s2s_map.models.fetch import fetch_model
+    from s2s_map.models.hub import Source
 
     card = fetch_model(
         name, Source(folder=source, redirects_to=tuple(redirects_to or ())), revision=revision

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from s2s_map.catalog.egress import EgressError, egress
 from s2s_map.catalog.redirects import Host, Route
-from s2s_map.config.model import FlanT5Config, ModelCard, ModelConfig, OriginCard
+from s2s_map.config.model import OriginCard
 from s2s_map.errors import CheckpointError, ModelError
 from s2s_map.models.checkpoints import file_sha256
 from s2s_map.models.places import models_folder
-from s2s_map.models.published import PUBLISHED, REPOSITORY
 from s2s_map.redaction import redacted, remember_address
 
 DEFAULT_REVISION = "main"
@@ -59,45 +58,6 @@ class FetchedFile:
 
     path: Path
     origin: OriginCard
-
-
-def fetch_model(
-    name: str,
-    source: Source | None = None,
-    *,
-    revision: str = DEFAULT_REVISION,
-    base: ModelConfig | None = None,
-) -> ModelCard:
-    """Fetch a published model and its text encoder, and make them ready to load.
-
-    Args:
-        name: Name of a published model.
-        source: Where from; None: the hub.
-        revision: Branch, tag or commit of the model's repository. The commit it stood for is
-            kept in the card.
-        base: Sizes that the checkpoint's options do not name; None: the published ones.
-
-    Returns:
-        The card of the model, which lies in `models_folder() / name`.
-
-    Raises:
-        ModelError: For an unknown name, or files that cannot be reached.
-        CheckpointError: For files that are damaged or do not fit.
-    """
-    from s2s_map.models.convert import convert_checkpoint
-    from s2s_map.models.text_encoder_files import fetch_text_encoder
-
-    if name not in PUBLISHED:
-        raise ModelError(f"no published model {name!r}", expected=f"one of {', '.join(PUBLISHED)}")
-    source = source or Source()
-    text = (base or ModelConfig()).text
-    checkpoint = get_file(source, REPOSITORY, f"{name}.ckpt", revision, name)
-    # Before the conversion: what is missing should be said before minutes of work.
-    if isinstance(text, FlanT5Config):
-        fetch_text_encoder(text, source, name)
-    return convert_checkpoint(
-        checkpoint.path, models_folder() / name, name, base=base, origin=checkpoint.origin
-    )
 
 
 def get_file(source: Source, repository: str, file: str, revision: str, name: str) -> FetchedFile:

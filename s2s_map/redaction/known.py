@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
@@ -31,6 +32,7 @@ _CLASSES = (re.compile(r"[a-z]+"), re.compile(r"[A-Z]+"), re.compile(r"[0-9]+"))
 
 _lock = threading.Lock()
 _values: dict[str, str] = {}
+_listeners: list[Callable[[], None]] = []
 _sent: set[str] = set()
 
 
@@ -46,13 +48,17 @@ def remember(name: str, value: str, *, sent: bool = True) -> None:
     value = value.strip()
     if len(value) < SHORTEST:
         return
-    from s2s_map.redaction.logs import redact_logs
-
-    redact_logs()
+    for call in _listeners:
+        call()
     with _lock:
         _values.setdefault(value, name)
         if sent:
             _sent.add(value)
+
+
+def when_remembered(call: Callable[[], None]) -> None:
+    """Have a function called before each secret is remembered."""
+    _listeners.append(call)
 
 
 def remember_address(address: str) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import traceback
 
+from s2s_map.redaction.known import when_remembered
 from s2s_map.redaction.text import redacted
 
 _lock = threading.Lock()
@@ -15,8 +16,8 @@ _factories: list[object] = []
 def redact_logs() -> None:
     """Have every log record of this process redacted from now on.
 
-    Called by whatever first deals with a secret or a server, so that a program that uses s2s_map
-    as a library has it, too.
+    Called when the first secret is remembered and by whatever deals with a server, so that a
+    program that uses s2s_map as a library has it, too.
     """
     with _lock:
         if _factories:
@@ -41,3 +42,6 @@ def redact_logs() -> None:
 
         _factories.append(make_redacted)
         logging.setLogRecordFactory(make_redacted)
+
+
+when_remembered(redact_logs)

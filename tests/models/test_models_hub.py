@@ -20,7 +20,8 @@ from fixtures_published import (
 
 from s2s_map.config.model import METADATA_ORDER, FlanT5Config, ModelCard
 from s2s_map.errors import CheckpointError, ModelError
-from s2s_map.models.hub import Source, fetch_model
+from s2s_map.models.fetch import fetch_model
+from s2s_map.models.hub import Source
 from s2s_map.models.places import MODELS_VARIABLE
 from s2s_map.models.published import PUBLISHED, REPOSITORY
 from s2s_map.models.registry import fetched_models, load_model, model_card

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
@@ -15,6 +15,7 @@ from s2s_map.config.cluster import ClusterConfig
 from s2s_map.errors import ClusterError, ClusterUnavailableError, OutputError
 from s2s_map.pipeline.engine.cores import usable_cores
 from s2s_map.pipeline.engine.dask_certificates import check_certificates
+from s2s_map.pipeline.engine.dask_versions import check_versions, clock_skews
 from s2s_map.pipeline.engine.executor import Executor, ThreadsExecutor, reason_of
 from s2s_map.reporter import Reporter
 
@@ -23,20 +24,8 @@ if TYPE_CHECKING:
 
     from s2s_map.pipeline.engine.dask_executor import DaskExecutor
 
-CHECKED = (
-    "s2s-map",
-    "torch",
-    "torchvision",
-    "timm",
-    "transformers",
-    "numpy",
-    "zarr",
-    "distributed",
-)
-"""Packages that workers must have in the version of this process."""
 
 _CONNECT_S = 10.0
-_SKEW_S = 5.0
 
 
 @contextmanager
@@ -181,96 +170,6 @@ def _connected(cluster: ClusterConfig, *, known: bool) -> Iterator[Client]:
                 remedy=f"start some: dask worker {cluster.use}",
             ) from None
         yield client
-
-
-def check_versions(client: Client) -> None:
-    """Compare the packages of the workers with those of this process.
-
-    Raises:
-        ClusterError: With every difference of the first worker that has one.
-    """
-    here: Any = client.get_versions()
-    python = _minor(here["client"]["host"]["python"])
-    for worker, there in here["workers"].items():
-        theirs = _minor(there["host"]["python"])
-        if theirs != python:
-            _refuse(worker, [f"Python {theirs} there, {python} here"])
-    probe = _probe()
-    mine = probe(CHECKED)
-    for worker, packages in client.run(probe, CHECKED).items():
-        differences = version_differences(packages, mine)
-        if differences:
-            _refuse(worker, differences)
-
-
-def clock_skews(client: Client) -> list[str]:
-    """Compare the workers' clocks with this process's: a line for each that is seconds off."""
-
-    def clock() -> float:
-        import time
-
-        return time.time()
-
-    found = []
-    before = clock()
-    answers = client.run(clock)
-    after = clock()
-    for worker, there in answers.items():
-        # It was read some time between both: what this explains is not its clock.
-        skew = there - min(max(there, before), after)
-        if abs(skew) > _SKEW_S:
-            found.append(
-                f"the clock of worker {worker} is {abs(skew):.0f} s "
-                f"{'ahead of' if skew > 0 else 'behind'} this machine's: blocks and locks do not "
-                "depend on it, but signed links of imagery may be taken for valid or expired "
-                "wrongly; set it by NTP"
-            )
-    return found
-
-
-def version_differences(
-    there: Mapping[str, str | None], here: Mapping[str, str | None]
-) -> list[str]:
-    """Return what differs, each as a phrase; builds of one version are alike (2.8.0+cu128)."""
-    found = []
-    for name, mine in here.items():
-        theirs = there.get(name)
-        if (theirs or "").partition("+")[0] != (mine or "").partition("+")[0]:
-            found.append(f"{name} {theirs or 'missing'} there, {mine or 'missing'} here")
-    return found
-
-
-def installed_versions() -> dict[str, str | None]:
-    """Return the versions of `CHECKED` in this process; None for what is missing."""
-    found: dict[str, str | None] = _probe()(CHECKED)
-    return found
-
-
-def _refuse(worker: str, differences: list[str]) -> None:
-    raise ClusterError(
-        f"worker {worker} has other versions: {', '.join(differences)}",
-        remedy="install the same on the workers as here; requirements.txt has the hashes",
-    )
-
-
-def _probe() -> Any:
-    # A function within a function travels as its code: it works on workers without s2s_map.
-    def versions(names: tuple[str, ...]) -> dict[str, str | None]:
-        from importlib.metadata import PackageNotFoundError, version
-
-        found: dict[str, str | None] = {}
-        for name in names:
-            try:
-                found[name] = version(name)
-            except PackageNotFoundError:
-                found[name] = None
-        return found
-
-    return versions
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
 
 
 def _log_level() -> int:

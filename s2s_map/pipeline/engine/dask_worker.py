@@ -10,7 +10,7 @@ from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from s2s_map.errors import ClusterError
-from s2s_map.pipeline.engine.dask_cluster import installed_versions, version_differences
+from s2s_map.pipeline.engine.dask_versions import installed_versions, version_differences
 from s2s_map.pipeline.engine.executor import FATAL, StoppedError
 from s2s_map.pipeline.engine.glibc_memory import reuse_freed_memory
 from s2s_map.redaction import remember, remembered

@@ -31,9 +31,10 @@ from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.errors import ClusterError, ModelError, OutputError, OutputUnavailableError
 from s2s_map.outputs.ledger import JournalLedger, RunStart
 from s2s_map.pipeline.engine import dask_cluster as clusters
-from s2s_map.pipeline.engine import dask_executor
-from s2s_map.pipeline.engine.dask_cluster import check_versions, open_executor, version_differences
+from s2s_map.pipeline.engine import dask_executor, dask_versions
+from s2s_map.pipeline.engine.dask_cluster import open_executor
 from s2s_map.pipeline.engine.dask_executor import DaskExecutor
+from s2s_map.pipeline.engine.dask_versions import check_versions, version_differences
 from s2s_map.pipeline.engine.dask_worker import TaskPlugin, prepare_task
 from s2s_map.pipeline.engine.executor import ThreadsExecutor
 from s2s_map.pipeline.verbs.run import run
@@ -253,7 +254,7 @@ def test_workers_of_other_versions_are_refused(
     cluster: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_versions(cluster.client)
-    real = clusters._probe
+    real = dask_versions._probe
 
     def probe() -> Any:
         there = real()
@@ -267,7 +268,7 @@ def test_workers_of_other_versions_are_refused(
 
         return versions
 
-    monkeypatch.setattr(clusters, "_probe", probe)
+    monkeypatch.setattr(dask_versions, "_probe", probe)
     with pytest.raises(ClusterError, match=r"worker .* other versions: zarr .* there, 1\.0 here"):
         check_versions(cluster.client)
 
