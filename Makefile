@@ -33,10 +33,11 @@ test: setup check  ## set up, then all checks and tests
 check:  ## format, lint, types, import contract, tests
 	$(MAKE) --no-print-directory --jobs=2 lint tests
 
-lint:  ## format, lint, types, import contract
+lint:  ## format, lint, types, import contract, declared dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 	$(BIN)/mypy
 
 # On every core, one thread each. The tests of a file stay together and share its fixtures; long
@@ -57,7 +58,7 @@ format: setup  ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 # All extras but cuda: RAPIDS ties dask-cuda to one older version of Dask.
-EXTRAS := train evaluate recordings dashboard prefect
+EXTRAS := online recordings train evaluate dashboard prefect
 
 requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies anew, without index addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \

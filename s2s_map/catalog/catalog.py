@@ -281,19 +281,19 @@ def _anchored(uri: str, catalog: str | Path) -> str:
 
 
 def _fetch(url: str) -> object:
-    import httpx
+    import httpx2
 
     remember_address(url)
 
     try:
-        with httpx.stream("GET", url, timeout=_FETCH_TIMEOUT_S) as response:
+        with httpx2.stream("GET", url, timeout=_FETCH_TIMEOUT_S) as response:
             response.raise_for_status()
             text = b""
             for piece in response.iter_bytes():
                 text += piece
                 if len(text) > _FETCH_MOST_BYTES:
                     raise CatalogError(f"the catalog {redacted(url)} is larger than 4 MB")
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise CatalogError(
             f"the catalog {redacted(url)} cannot be fetched ({redacted(str(error))})",
             remedy="check --catalog",

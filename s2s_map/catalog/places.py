@@ -58,14 +58,14 @@ def shipped_places() -> tuple[Place, ...]:
 @lru_cache(maxsize=8)
 def place_outline(place: Place) -> BaseGeometry:
     """Return the outline of a shipped place, longitude and latitude in degrees."""
-    import pyogrio
+    import geopandas
 
     if place.parts:
         outlines = [_part(text) for text in place.parts]
         together: BaseGeometry = shapely.unary_union(outlines) if outlines[1:] else outlines[0]
         return together
     layer = "units" if place.is_unit else "countries"
-    frame = pyogrio.read_dataframe(_layer(layer), fids=[place.row], columns=[])
+    frame = geopandas.read_file(_layer(layer), fids=[place.row], columns=[])
     outline: BaseGeometry = frame.geometry.iloc[0]
     return outline
 
@@ -120,9 +120,9 @@ def _islands() -> Iterator[Place]:
 
 
 def _places(layer: str) -> list[Place]:
-    import pyogrio
+    import geopandas
 
-    frame = pyogrio.read_dataframe(_layer(layer), read_geometry=False).fillna("")
+    frame = geopandas.read_file(_layer(layer), ignore_geometry=True).fillna("")
     is_unit = layer == "units"
     codes = ["code"] if is_unit else ["alpha2", "alpha3"]
     country = "country" if is_unit else "alpha2"

@@ -136,15 +136,14 @@ def _read(path: Path, file: Path, layer: str | None, together: bool) -> tuple[Ba
     # geopandas takes half a second to import, and most regions are no files.
     import geopandas
     import pandas as pd
-    import pyogrio
 
     try:
         with warnings.catch_warnings():
             # Rings are closed and mended below; versions of formats are GDAL's business.
             warnings.simplefilter("ignore")
-            found = {str(name): kind for name, kind in pyogrio.list_layers(file)}
+            found = dict(geopandas.list_layers(file).to_numpy())
             names = _layers(path, found, layer, together)
-            frames = [pyogrio.read_dataframe(file, layer=name, columns=[]) for name in names]
+            frames = [geopandas.read_file(file, layer=name, columns=[]) for name in names]
     except (RuntimeError, ValueError, OSError) as error:
         said = " ".join(str(error).replace(str(file), path.name).split())
         raise RegionError(f"{path} cannot be read ({said[:300]})", expected=EXPECTED) from None

@@ -10,6 +10,7 @@ from threading import Lock
 from s2s_map.catalog.egress import egress, refused
 from s2s_map.catalog.routes import route_to
 from s2s_map.errors import ImageryError
+from s2s_map.extras import check_extra
 from s2s_map.redaction import redacted, remember_address
 
 SUBSCRIPTION_ENV = "PC_SDK_SUBSCRIPTION_KEY"
@@ -59,25 +60,26 @@ def signed(href: str, token_url: str | None, *, renew: bool = False) -> str:
 
 
 def _fetch(token_url: str) -> _Token:
-    import httpx
+    check_extra("online", "a token for imagery", error=ImageryError)
+    import httpx2
     from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
     # To its own host alone: a catalog from elsewhere may name any.
-    host = httpx.URL(token_url).host
+    host = httpx2.URL(token_url).host
     is_theirs = host == _SUBSCRIPTION_HOST or host.endswith(f".{_SUBSCRIPTION_HOST}")
     key = os.environ.get(SUBSCRIPTION_ENV) if is_theirs else None
     headers = {"Ocp-Apim-Subscription-Key": key} if key else {}
 
     @retry(
-        retry=retry_if_exception_type(httpx.TransportError),
+        retry=retry_if_exception_type(httpx2.TransportError),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_random_exponential(max=8),
         reraise=True,
     )
-    def get() -> httpx.Response:
+    def get() -> httpx2.Response:
         # Within its host: no header of ours is for another.
         way = egress().proxy(route_to(token_url))
-        with httpx.Client(proxy=way, timeout=_TIMEOUT_S, follow_redirects=True) as client:
+        with httpx2.Client(proxy=way, timeout=_TIMEOUT_S, follow_redirects=True) as client:
             return client.get(token_url, headers=headers)
 
     try:
@@ -87,7 +89,7 @@ def _fetch(token_url: str) -> _Token:
         text = str(content["token"]).lstrip("?")
         remember_address(f"{token_url.partition('?')[0]}?{text}")
         expires = datetime.fromisoformat(str(content["msft:expiry"]).replace("Z", "+00:00"))
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
         reason = refused(f"a token from {redacted(token_url)}", route_to(token_url))
         reason = reason or next(iter(redacted(str(error)).splitlines()), type(error).__name__)
         raise ImageryError(

@@ -55,7 +55,7 @@ def build_command(
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.datasets.build import BuildSettings, build_dataset
     from s2s_map.datasets.table import read_table
-    from s2s_map.imagery.source import open_source
+    from s2s_map.imagery.open_source import open_source
 
     rows = read_table(table)
     settings = BuildSettings(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Literal
 
 from s2s_map.cli.console import Console, styled
 from s2s_map.errors import S2SMapError
+from s2s_map.extras import has_extra
+
+_EXTRAS = {
+    "online": "for imagery from servers and outputs in object stores",
+    "recordings": "for m4a and other formats of phones",
+    "evaluate": "to evaluate",
+    "train": "to train",
+}
 
 State = Literal["ok", "no", "-"]
 _MARKS = {"ok": ("ok", "green"), "no": ("no", "red"), "-": ("--", "dim")}
@@ -34,10 +41,10 @@ def _checks() -> Iterator[tuple[State, str]]:
     yield from _drivers()
     yield from _models()
     yield _catalog()
-    for extra, module in (("train", "lightning"),):
-        there = find_spec(module) is not None
-        remedy = "" if there else f": not installed; pip install 's2s-map[{extra}]' to train"
-        yield ("ok" if there else "-"), f"extra {extra} ({module}){remedy}"
+    for extra, use in _EXTRAS.items():
+        there = has_extra(extra)
+        remedy = "" if there else f": not installed; pip install 's2s-map[{extra}]' {use}"
+        yield ("ok" if there else "-"), f"extra {extra}{remedy}"
 
 
 def _gpu() -> tuple[State, str]:
@@ -73,12 +80,13 @@ def _models() -> Iterator[tuple[State, str]]:
 
 def _catalog() -> tuple[State, str]:
     from s2s_map.catalog.catalog import load_catalog
-    from s2s_map.imagery.source import open_source
+    from s2s_map.imagery.open_source import open_source
 
     try:
         catalog = load_catalog()
         for entry in catalog.values():
             open_source(entry)
     except S2SMapError as error:
-        return "no", f"catalog: {error}"
+        # Sources on servers are of no use without the extra, which is named below.
+        return ("no" if has_extra("online") else "-"), f"catalog: {error}"
     return "ok", f"catalog: {len(catalog)} sources, all found"

@@ -16,7 +16,8 @@ from s2s_map.config.scale import MeasuredScale, written
 from s2s_map.config.seen import SeenImagery
 from s2s_map.errors import S2SMapError
 from s2s_map.imagery.judging import judge
-from s2s_map.imagery.source import Source, open_source
+from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.source import Source
 
 ANYWHERE = (8.54, 47.37)
 """Longitude and latitude to read at where a source has no outline of its own: Zürich."""

@@ -16,7 +16,8 @@ from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.errors import ImageryError
-from s2s_map.imagery.source import Source, open_source
+from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.source import Source
 
 
 class ImageryDataset(GeoDataset):

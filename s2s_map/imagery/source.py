@@ -16,11 +16,10 @@ from s2s_map.arrays import ImageBlock
 from s2s_map.catalog.coverage import Covers
 from s2s_map.catalog.projecting import LONLAT, project
 from s2s_map.catalog.unchanged import Snapshot
-from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.config.scale import MeasuredScale, Scale, is_measured
 from s2s_map.config.seen import SeenImagery
-from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.errors import ImageryError
 from s2s_map.imagery.colours import measured_scale
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.requests import Requests
@@ -230,37 +229,3 @@ class Source(ABC):
     def frozen(self) -> dict[str, Any] | None:
         """Return what was decided, as JSON for a file beside the store; None if nothing was."""
         return None
-
-
-def open_source(entry: CatalogEntry) -> Source:
-    """Return the source of an entry; reads headers of files at most, and searches nothing.
-
-    Args:
-        entry: The catalog entry.
-
-    Raises:
-        CatalogError: For a URI that names no file.
-        ImageryError: For a file that is not as declared.
-
-    Examples:
-        >>> from s2s_map import load_catalog
-        >>> open_source(load_catalog()["iguacu_landsat8"]).describe()
-        '1 scene'
-    """
-    if entry.type == "raster":
-        from s2s_map.imagery.raster import RasterSource
-
-        return RasterSource.open(entry)
-    if entry.type == "stac":
-        from s2s_map.imagery.stac import StacSource
-
-        return StacSource(entry)
-    if entry.type == "xyz":
-        from s2s_map.imagery.xyz import XyzSource
-
-        return XyzSource(entry)
-    if entry.type == "zarr":
-        from s2s_map.imagery.cube import ZarrSource
-
-        return ZarrSource.open(entry)
-    raise CatalogError(f"no source of type {entry.type}")

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from s2s_map.errors import OutputError
+from s2s_map.extras import check_extra
 from s2s_map.outputs.s3_client import object_client, object_errors
 
 _SCHEMES = ("s3",)
@@ -273,6 +274,7 @@ def output_path(where: str | os.PathLike[str] | ObjectPath) -> OutputPath:
         )
     if match is None:
         return Path(where).expanduser()
+    check_extra("online", f"an output at {where}", error=OutputError, instead="name a folder")
     scheme, bucket, key = match[1].lower(), match[2], match[3].strip("/")
     if scheme not in _SCHEMES:
         raise OutputError(f"{where} as an output", expected="a folder, or s3://BUCKET/PREFIX")

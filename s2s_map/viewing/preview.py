@@ -227,7 +227,8 @@ def _titled(figure: Figure, panel: Panel) -> Axes:
 
 
 def _draw_imagery(figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGrid) -> None:
-    from matplotlib_scalebar.scalebar import ScaleBar
+    from matplotlib.font_manager import FontProperties
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
     rgba, _ = shrink_image(imagery, _MOST_PIXELS)
     _titled(figure, panel).imshow(rgba, interpolation="nearest", aspect="auto")
@@ -236,23 +237,32 @@ def _draw_imagery(figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGr
     left, bottom, across, up = panel.bar
     axes = _axes(figure, (left, bottom - panel.below, across, up + panel.below))
     axes.set_axis_off()
-    axes.set_xlim(0.0, across * grid.shape[1] * grid.cell_m / panel.map[2])
+    metres = across * grid.shape[1] * grid.cell_m / panel.map[2]
+    axes.set_xlim(0.0, metres)
+    length = round_length(0.4 * metres)
     axes.add_artist(
-        ScaleBar(
-            1.0,
-            "m",
-            location="upper left",
-            rotation="horizontal-only",
-            length_fraction=0.4,
-            width_fraction=0.07,
+        AnchoredSizeBar(
+            axes.transData,
+            length,
+            f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m",
+            loc="upper left",
+            label_top=False,
             frameon=False,
             pad=0.0,
-            border_pad=0.0,
+            borderpad=0.0,
             sep=2.5,
             color=_INK,
-            font_properties={"size": NOTE_SIZE},
+            fill_bar=True,
+            size_vertical=0.12,
+            fontproperties=FontProperties(size=NOTE_SIZE),
         )
     )
+
+
+def round_length(most: float) -> float:
+    """Return the longest of 1, 2 or 5 times a power of ten that is not above a length."""
+    power = 10.0 ** math.floor(math.log10(most))
+    return next(step * power for step in (5.0, 2.0, 1.0, 0.5) if step * power <= most)
 
 
 def _draw_map(figure: Figure, panel: Panel, one: MapPicture) -> None:

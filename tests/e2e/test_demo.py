@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
+from fixtures_wheel import install_wheel
 from rio_cogeo.cogeo import cog_validate
 
 import s2s_map
@@ -23,7 +23,6 @@ from s2s_map.pipeline.verbs.plan import make_plan
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "workflows" / "demo.yaml"
 POINTS = ROOT / "tests" / "data" / "iguacu_points" / "points.csv"
-S2S_MAP = Path(sys.executable).with_name("s2s-map")
 CLASSES = {"waves": "water", "traffic": "city", "forest": "forest", "farm": "farmland"}
 
 # Slow for the whole scene through the real model.
@@ -36,8 +35,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # No overlap: a sixteenth of the patches, and what is asserted of the maps holds as well.
     config = out.with_name("demo.yaml")
     config.write_text(DEMO.read_text().replace("stride_m: 640 ", "stride_m: 2560 "))
+    # By what the wheel alone installs, without extras: the core needs nothing else.
+    installed = install_wheel(tmp_path_factory.mktemp("wheel"))
     done = subprocess.run(
-        [S2S_MAP, "run", config, "-o", out], capture_output=True, text=True, cwd=ROOT, check=False
+        [installed, "run", config, "-o", out], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Embedding: 675 patches" in done.stderr

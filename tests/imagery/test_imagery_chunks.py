@@ -22,7 +22,7 @@ from s2s_map.catalog import handles
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryChangedError, ImageryError
 from s2s_map.imagery.chunks import Chunk, ChunkCache, Key, Place, _rectangles
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.tiling.patches import PatchLayout
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from s2s_map.errors import CatalogError, ImageryError
 from s2s_map.imagery import cube_zone
 from s2s_map.imagery.checking import check_source
 from s2s_map.imagery.cube import ZarrSource
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 
 SHAPE = (SIDE, SIDE)
 AREA = (7.6, 46.9, 7.8, 47.0)

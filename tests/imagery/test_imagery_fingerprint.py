@@ -15,7 +15,7 @@ from fixtures_servers import serve_folder
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.fingerprint import fingerprint
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster

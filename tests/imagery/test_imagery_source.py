@@ -15,7 +15,8 @@ from s2s_map.catalog.coverage import Coverage
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.lattice import Bounds
-from s2s_map.imagery.source import Source, open_source
+from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.source import Source
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster

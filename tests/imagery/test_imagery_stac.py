@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.stac import StacSource
 
 # Around 6 degrees east, the edge of zones 31 and 32, at 46.5 degrees north. Zone 31 reaches three

@@ -23,7 +23,7 @@ from s2s_map.catalog.stac_items import kept
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.stac import StacSource
 
 # rasterio silences it for its own arrays in memory, by a filter that threads do not share well.

@@ -16,7 +16,7 @@ from odc.geo.crs import CRS
 from rasterio.warp import transform_bounds
 from starlette.responses import Response
 
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.web.fetcher import close_fetchers
 from s2s_map.imagery.web.zone import mercator_boxes
 from s2s_map.imagery.xyz import XyzSource

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from s2s_map.errors import CatalogError, ImageryError
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.web.fetcher import Fetcher
 from s2s_map.imagery.web.webtile import WebTile
 

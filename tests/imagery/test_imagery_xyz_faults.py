@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from s2s_map.arrays import ImageBlock
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.checking import check_source
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.stopping import ReadStoppedError, stoppable
 from s2s_map.imagery.web.fetcher import close_fetchers
 from s2s_map.imagery.web.webtile import WebTile

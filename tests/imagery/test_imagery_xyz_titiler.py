@@ -19,7 +19,7 @@ from rasterio.shutil import copy as gdal_copy
 from rasterio.transform import from_origin
 
 from s2s_map.config.catalog import RasterEntry
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 
 pytestmark = pytest.mark.usefixtures("webtile_cache")
 

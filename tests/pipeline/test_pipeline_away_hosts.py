@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from s2s_map.catalog.away_hosts import FAILURES
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.errors import FailedRunError
-from s2s_map.imagery.source import open_source
+from s2s_map.imagery.open_source import open_source
 from s2s_map.pipeline.verbs.run import run
 from s2s_map.pipeline.verbs.status import run_status
 from s2s_map.reporter import Reporter

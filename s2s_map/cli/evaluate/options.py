@@ -69,16 +69,10 @@ def check_installed(*packages: str) -> None:
     Raises:
         DataError: It says how to install them.
     """
-    from importlib.util import find_spec
-
     from s2s_map.errors import DataError
+    from s2s_map.extras import check_extra
 
-    missing = [name for name in ("sklearn", *packages) if find_spec(name) is None]
-    if missing:
-        raise DataError(
-            f"{', '.join(missing)} not installed, which this evaluation needs",
-            remedy="run: pip install 's2s-map[evaluate]'",
-        )
+    check_extra("evaluate", "this evaluation", *packages, error=DataError)
 
 
 def show(report: Report, folder: Path) -> None:

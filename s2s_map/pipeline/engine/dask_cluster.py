@@ -6,13 +6,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.errors import ClusterError, ClusterUnavailableError, OutputError
+from s2s_map.extras import check_extra
 from s2s_map.pipeline.engine.cores import usable_cores
 from s2s_map.pipeline.engine.dask_certificates import check_certificates
 from s2s_map.pipeline.engine.dask_versions import check_versions, clock_skews
@@ -180,11 +180,7 @@ def _log_level() -> int:
 
 
 def _cuda_cluster() -> Any:
-    if find_spec("dask_cuda") is None:
-        raise ClusterError(
-            "cluster: cuda needs dask-cuda, which is not installed",
-            remedy="pip install 's2s-map[cuda]', or use cluster: local",
-        )
+    check_extra("cuda", "cluster: cuda", error=ClusterError, instead="use cluster: local")
     _gpus()
     from dask_cuda import LocalCUDACluster
 
@@ -230,11 +226,7 @@ def _check_report(cluster: ClusterConfig, report: Path | None) -> None:
             "a performance report is made by Dask, not at cluster: threads",
             remedy="use cluster: local",
         )
-    if find_spec("bokeh") is None:
-        raise ClusterError(
-            "a performance report needs bokeh, which is not installed",
-            remedy="pip install 's2s-map[dashboard]'",
-        )
+    check_extra("dashboard", "a performance report", error=ClusterError)
     made = not report.exists()
     try:
         with report.open("a", encoding="utf-8"):

@@ -17,7 +17,8 @@ from s2s_map.config.run import RunConfig
 from s2s_map.encoding.filling import METHOD as FILLED
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError, RegionError
-from s2s_map.imagery.source import Source, open_source
+from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.source import Source
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
 from s2s_map.outputs.path import OutputPath, output_path

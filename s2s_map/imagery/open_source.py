@@ -1,0 +1,50 @@
+"""From a catalog entry to its source."""
+
+from __future__ import annotations
+
+from s2s_map.catalog.uris import is_remote
+from s2s_map.config.catalog import CatalogEntry
+from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.extras import check_extra
+from s2s_map.imagery.source import Source
+
+
+def open_source(entry: CatalogEntry) -> Source:
+    """Return the source of an entry; reads headers of files at most, and searches nothing.
+
+    Args:
+        entry: The catalog entry.
+
+    Raises:
+        CatalogError: For a URI that names no file.
+        ImageryError: For a file that is not as declared.
+
+    Examples:
+        >>> from s2s_map import load_catalog
+        >>> open_source(load_catalog()["iguacu_landsat8"]).describe()
+        '1 scene'
+    """
+    if entry.type in ("stac", "xyz") or _is_online(entry):
+        check_extra("online", "imagery from a server", error=ImageryError)
+    if entry.type == "raster":
+        from s2s_map.imagery.raster import RasterSource
+
+        return RasterSource.open(entry)
+    if entry.type == "stac":
+        from s2s_map.imagery.stac import StacSource
+
+        return StacSource(entry)
+    if entry.type == "xyz":
+        from s2s_map.imagery.xyz import XyzSource
+
+        return XyzSource(entry)
+    if entry.type == "zarr":
+        from s2s_map.imagery.cube import ZarrSource
+
+        return ZarrSource.open(entry)
+    raise CatalogError(f"no source of type {entry.type}")
+
+
+def _is_online(entry: CatalogEntry) -> bool:
+    uris = getattr(entry, "uri", ())
+    return any(is_remote(uri) for uri in ([uris] if isinstance(uris, str) else uris))
