@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +214,7 @@ class Told:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self._folder, self._capsys = folder, capsys
         self.codes: dict[int, int] = {}
+        self.runs = 0
 
     def judge(self, *arguments: object) -> int:
         """Return the exit code, after checking that all was as promised."""
@@ -233,6 +235,26 @@ class Told:
         assert listing(self._folder) == before, said
         self.last = err
         self.codes[code] = self.codes.get(code, 0) + 1
+        return code
+
+    def judge_run(self, config: str, out: Path) -> int:
+        """Run a config that `validate` accepts and return the exit code; the output is removed."""
+        self.runs += 1
+        before = listing(self._folder)
+        try:
+            main(["run", config, "--output", str(out)])
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed, err = self._capsys.readouterr()
+        said = f"exit {code}\n{printed}\n{err}"
+        assert code in ACCEPTED, said
+        assert "Traceback" not in printed + err, said
+        if code == 2:
+            # The line that ends it, after what was said on the way.
+            assert err.strip().splitlines()[-1].startswith("error: "), said
+        assert listing(self._folder) == before, said
+        shutil.rmtree(out, ignore_errors=True)
         return code
 
 

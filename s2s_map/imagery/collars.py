@@ -29,8 +29,8 @@ _lock = Lock()
 def collar_share(scene: Scene, entry: RasterEntry) -> float:
     """Return which share of a file without any mask is a collar of zeros, 0 to 1.
 
-    48 rows are read, the first and the last among them, once by each process; the same file gives
-    the same share in all of them.
+    48 rows are looked at, the first and the last among them, from both ends and only as far as
+    they are 0, once by each process; the same file gives the same share in all of them.
 
     Args:
         scene: The file.
@@ -66,8 +66,12 @@ def run_share(zero: NDArray[np.bool_]) -> float:
     width = zero.shape[1]
     left = np.where(zero.all(axis=1), width, (~zero).argmax(axis=1))
     right = np.where(zero.all(axis=1), 0, (~zero[:, ::-1]).argmax(axis=1))
-    runs = np.stack([left, right])
-    return float(np.where(runs >= min(_RUN_PX, width), runs, 0).sum() / zero.size)
+    return _share(np.stack([left, right]), width)
+
+
+def _share(runs: NDArray[np.int_], width: int) -> float:
+    """Return the share of pixels in runs that are long enough, lengths (2, rows) in pixels."""
+    return float(np.where(runs >= min(_RUN_PX, width), runs, 0).sum() / (runs.shape[1] * width))
 
 
 def _measure(source: DatasetReader, bands: tuple[int, int, int]) -> float:
@@ -75,8 +79,36 @@ def _measure(source: DatasetReader, bands: tuple[int, int, int]) -> float:
         # Of measured values 0 is one like others.
         return 0.0
     rows = np.unique(np.linspace(0, source.height - 1, _ROWS).round().astype(int))
-    zero = []
-    for row in rows:
-        values = source.read(list(bands), window=Window(0, int(row), source.width, 1))
-        zero.append(~values.any(axis=0)[0])
-    return run_share(np.stack(zero))
+    runs = [_runs(source, bands, int(row)) for row in rows]
+    return _share(np.array(runs).T, source.width)
+
+
+def _runs(source: DatasetReader, bands: tuple[int, int, int], row: int) -> tuple[int, int]:
+    """Return how long a row is 0 from its left and from its right, (width, 0) if all of it is.
+
+    It is read piece by piece: of a tiled file, which may lie on a server, two tiles are enough
+    where there is no collar.
+    """
+    width, piece = source.width, min(source.block_shapes[0][1], source.width)
+
+    def seen(start: int, stop: int) -> NDArray[np.bool_]:
+        values = source.read(list(bands), window=Window(start, row, stop - start, 1))
+        found: NDArray[np.bool_] = values.any(axis=0)[0]
+        return found
+
+    left, size = 0, piece
+    while left < width:
+        some = seen(left, min(left + size, width))
+        if some.any():
+            left += int(some.argmax())
+            break
+        left, size = left + len(some), size * 2
+    if left >= width:
+        return width, 0
+    right, size = 0, piece
+    while True:
+        stop = width - right
+        some = seen(max(left, stop - size), stop)[::-1]
+        if some.any():
+            return left, right + int(some.argmax())
+        right, size = right + len(some), size * 2

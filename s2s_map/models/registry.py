@@ -15,6 +15,8 @@ from s2s_map.models.checkpoints import (
     load_weights,
     read_card,
 )
+from s2s_map.models.events_card import WEIGHTS_FILE as EVENTS_FILE
+from s2s_map.models.events_card import read_events_card
 from s2s_map.models.places import models_folder
 from s2s_map.models.published import PUBLISHED
 from s2s_map.models.python_model import PREFIX, python_model
@@ -122,18 +124,22 @@ def load_model(name: str | Path, device: str = "cpu", precision: Precision = "fp
     return LoadedModel(card, network.halve() if chosen == "bf16" else network, folder, chosen)
 
 
-def check_weights(name: str | Path) -> None:
+def check_weights(name: str | Path, *, recordings: bool = False) -> None:
     """Check that the weights of a model are there and those of its card, without loading them.
 
     Args:
         name: A name out of `list_models`, or a folder with a card and weights.
+        recordings: Whether it is to be asked with recordings, which may need further weights.
 
     Raises:
         ModelError: For an unknown name or an unusable card.
         CheckpointError: If the weights are missing or damaged.
     """
     folder = model_folder(name)
-    check_weights_file(folder / WEIGHTS_FILE, read_card(folder).sha256)
+    card = read_card(folder)
+    check_weights_file(folder / WEIGHTS_FILE, card.sha256)
+    if recordings and card.config.audio.kind == "events":
+        check_weights_file(folder / EVENTS_FILE, read_events_card(folder).sha256)
 
 
 def _names() -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures_cli import call
-from fixtures_hostile import Damage, Told, as_yaml, changed, damage, fuzz, harmed
+from fixtures_hostile import EXAMPLES, Damage, Told, as_yaml, changed, damage, fuzz, harmed
 from fixtures_hostile_files import (
     BYTES,
     RASTERS,
@@ -24,10 +24,15 @@ from fixtures_hostile_files import (
 )
 from fixtures_job import write_job, write_scene
 from fixtures_models import TINY_META
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from s2s_map.config.model import EventsAudioConfig
+from s2s_map.config.run import load_run_config
+from s2s_map.models.events_card import CARD_FILE, WEIGHTS_FILE
+from s2s_map.models.registry import EMBEDDED
+from s2s_map.pipeline.job.job import resolve
+from s2s_map.pipeline.verbs.plan import make_plan
 
 CONFIG = {
     "output": "out",
@@ -84,6 +89,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     made = tmp_path_factory.mktemp("hostile")
     write_job(made, network=TINY_META.model_copy(update={"audio": EventsAudioConfig()}))
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        (made / "model" / name).symlink_to(EMBEDDED / "s2s-mini" / name)
     soundfile.write(made / "tone.wav", 0.5 * np.sin(np.arange(1600) / 5.0), 8000)
     os.mkfifo(made / "fifo")
     small = {
@@ -107,8 +114,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert call("validate", name) == 0
         assert call("catalog", "show", "noise", "--catalog", "other.yaml") == 0
         # Of this machine's own catalogs and models nothing counts.
-        patch.setenv("XDG_CONFIG_HOME", str(made / "none"))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("none")))
         patch.setenv("HOME", str(made))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield made
 
 
@@ -125,6 +133,21 @@ def test_configs(told: Told, folder: Path, content: bytes) -> None:
     planned = told.judge("plan", "job.yaml")
     # What validate takes, plan takes, and the other way round.
     assert valid == planned
+
+
+@given(content=changed(CONFIG))
+@settings(fuzz, max_examples=EXAMPLES // 4)
+def test_what_is_accepted_runs(
+    told: Told, folder: Path, tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    (folder / "job.yaml").write_bytes(content)
+    # Runs take long; the first of those accepted are a sample.
+    if told.runs >= EXAMPLES // 50 or told.judge("validate", "job.yaml"):
+        return
+    config = load_run_config("job.yaml")
+    if config.cluster.use == "threads" and make_plan(resolve(config)).patches <= 2_000:
+        code = told.judge_run("job.yaml", tmp_path_factory.mktemp("accepted") / "out")
+        event(f"run ends with {code}")
 
 
 @given(content=changed(CATALOG), name=st.sampled_from(sorted(CATALOG)))

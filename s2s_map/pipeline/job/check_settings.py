@@ -31,7 +31,8 @@ def check_settings(config: RunConfig) -> None:
     check_device(config.device)
     check_questions(config.queries, config.model)
     if not config.model.startswith(PREFIX):
-        check_weights(config.model)
+        asks_audio = any(query.audio is not None for query in config.queries)
+        check_weights(config.model, recordings=asks_audio)
 
 
 def check_output(folder: OutputPath) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from s2s_map.config.model import ModelCard
-from s2s_map.config.run import ProbabilityConfig, QueryConfig
+from s2s_map.config.run import ProbabilityConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import content_hashes, query_name
 from s2s_map.encoding.query_model import QueryModel
@@ -19,7 +19,7 @@ from s2s_map.outputs.checksums import differing_files
 from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.published import finished_files, finished_results
 from s2s_map.pipeline.job.run_record import Asked, RunRecord
-from s2s_map.pipeline.maps.questions import Questions, encode_questions
+from s2s_map.pipeline.maps.questions import Questions, described_query, encode_questions
 from s2s_map.pipeline.maps.score_regions import Before
 from s2s_map.rasters.building import same_cells
 from s2s_map.rasters.maps import read_maps
@@ -133,20 +133,11 @@ def asked_of(record: RunRecord, name: str) -> Asked:
     for query in record.config.queries:
         if query_name(query) == name:
             return Asked(query, record.config.probability)
-    about = record.concepts.get(name, {}).get("query", {})
-    parts = about.get("parts", [about])
-    texts = [part["text"] for part in parts if "text" in part and not part.get("minus")]
-    audio = [part["audio"] for part in parts if "audio" in part]
-    if not (texts or audio):
+    about = record.concepts.get(name, {})
+    asked = described_query(name, about)
+    if asked is None:
         raise QueryError(f"{names.RECORD} does not say how {name} was asked")
-    query = QueryConfig(
-        name=name,
-        text=texts[0] if len(texts) == 1 else None,
-        texts=tuple(texts) if len(texts) > 1 else (),
-        audio=audio[0] if audio else None,
-        minus=tuple(part["text"] for part in parts if part.get("minus")),
-    )
-    return Asked(query, _settings(about, record.config.probability))
+    return Asked(asked, _settings(about.get("query", {}), record.config.probability))
 
 
 def _settings(about: Mapping[str, Any], usual: ProbabilityConfig) -> ProbabilityConfig:

@@ -212,17 +212,35 @@ def encode_questions(
     )
 
 
+def described_query(name: str, about: Mapping[str, Any]) -> QueryConfig | None:
+    """Return the question of a layer, from what its maps say of it; None if they do not.
+
+    Args:
+        name: Name of the layer.
+        about: What `ConceptLayer` keeps of it, see ``run.json``.
+    """
+    query = about.get("query", {})
+    parts = query.get("parts", [query])
+    texts = [part["text"] for part in parts if "text" in part and not part.get("minus")]
+    audio = [part["audio"] for part in parts if "audio" in part]
+    if not (texts or audio):
+        return None
+    return QueryConfig(
+        name=name,
+        text=texts[0] if len(texts) == 1 else None,
+        texts=tuple(texts) if len(texts) > 1 else (),
+        audio=audio[0] if audio else None,
+        minus=tuple(part["text"] for part in parts if part.get("minus")),
+    )
+
+
 def _encoded(
     model: QueryModel, known: Mapping[str, Any], cache: Path | None
 ) -> list[QueryEmbedding]:
     """Encode the questions of layers again; those with recordings, which may be gone, are left."""
-    found = []
-    for name, about in known.items():
-        asked = about.get("query", {})
-        parts = asked.get("parts", [asked])
-        if all("text" in part for part in parts):
-            plus = tuple(part["text"] for part in parts if not part.get("minus"))
-            minus = tuple(part["text"] for part in parts if part.get("minus"))
-            query = QueryConfig.model_construct(name=name, texts=plus, minus=minus)
-            found.append(encode_query(model, query, cache))
-    return found
+    described = [described_query(name, about) for name, about in known.items()]
+    return [
+        encode_query(model, query, cache)
+        for query in described
+        if query is not None and query.audio is None
+    ]

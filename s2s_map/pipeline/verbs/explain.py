@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.making_time import making_time
-from s2s_map.config.run import QueryConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.code_texts import vocabulary_codes
 from s2s_map.encoding.patch_metadata import places
@@ -29,6 +28,7 @@ from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.check_settings import check_output
 from s2s_map.pipeline.job.frozen_search import thaw
 from s2s_map.pipeline.job.job import Job, resolve
+from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 from s2s_map.pipeline.verbs.cell_lookup import Cell, cell_at
 from s2s_map.redaction import file_json
@@ -100,11 +100,7 @@ def explain(
         >>> explain("out/demo", -54.6, -25.4, "a river flowing")  # doctest: +SKIP
     """
     folder = output_path(out)
-    if text is None and audio is None and not texts:
-        raise QueryError("no question", expected="a text with --query, or a recording with --audio")
-    question = QueryConfig.model_construct(
-        text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
-    )
+    question = make_question(None, text, audio, texts, minus)
     names.check_access(folder, write=True)
     check_output(folder / names.EXPLANATIONS)
     record = read_record(finished_results(folder) / names.RECORD)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.making_time import making_time
-from s2s_map.config.run import ProbabilityConfig, QueryConfig
+from s2s_map.config.run import ProbabilityConfig
 from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.encoding.vector_cache import vectors_folder
-from s2s_map.errors import OutputMismatchError, QueryError, StoreError
+from s2s_map.errors import OutputMismatchError, StoreError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.outputs.disk_switch import check_names
@@ -22,6 +22,7 @@ from s2s_map.outputs.published import finished_home, finished_results, keep_file
 from s2s_map.pipeline.embed.overwritten_blocks import replaced_blocks
 from s2s_map.pipeline.engine.dask_cluster import open_executor
 from s2s_map.pipeline.job import output_folder as names
+from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.run_record import Asked, RunRecord, read_record
 from s2s_map.pipeline.maps.kept_layers import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.maps.questions import Questions, encode_questions
@@ -79,15 +80,7 @@ def query(
         >>> query("out/demo", "a river flowing", name="river")  # doctest: +SKIP
     """
     folder, watch = output_path(out), reporter or Reporter()
-    if text is None and audio is None and not texts:
-        raise QueryError("no question", expected="a text, or a recording with --audio")
-    if text is not None and texts:
-        # As a config has several: the record keeps the question, and reads it as one.
-        texts = (text, *texts)
-        text = None
-    question = QueryConfig.model_construct(
-        name=name, text=text, audio=audio, texts=tuple(texts), minus=tuple(minus)
-    )
+    question = make_question(name, text, audio, texts, minus)
     names.check_access(folder, write=True)
     created = making_time()
     record = read_record(finished_results(folder) / names.RECORD)
