@@ -33,6 +33,7 @@ class Hub:
         plain_status: Answers every request with this number and nothing more, as a mirror may.
         break_after: Bytes after which the next download breaks off, by file name; once each.
         wrong_hash: Files whose SHA-256 is given wrong.
+        xet: Whether files are offered by Xet storage as well, as the real hub does.
         requests: Method, path and Range of every request.
     """
 
@@ -43,6 +44,7 @@ class Hub:
     plain_status: int | None = None
     break_after: dict[str, int] = field(default_factory=dict)
     wrong_hash: set[str] = field(default_factory=set)
+    xet: bool = False
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     hashes: dict[Path, str] = field(default_factory=dict)
 
@@ -111,6 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if asked else 200)
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{etag if path.suffix in LARGE else etag[:40]}"')
+        if self.hub.xet:
+            self.send_header("X-Xet-Hash", "0" * 64)
+            self.send_header("X-Xet-Refresh-Route", f"{self.hub.endpoint}/xet-token")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(size - start))
         if asked:

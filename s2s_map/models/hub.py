@@ -124,7 +124,7 @@ def _redirects(endpoint: str, hosts: tuple[str, ...]) -> Iterator[None]:
     The token of the hub goes to its own host alone: its client keeps it back from others.
     """
     import httpx2
-    from huggingface_hub import set_client_factory
+    from huggingface_hub import constants, set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
     try:
@@ -150,9 +150,12 @@ def _redirects(endpoint: str, hosts: tuple[str, ...]) -> Iterator[None]:
         return client
 
     set_client_factory(make)
+    # The client of Xet storage knows neither this check nor how to keep a token out of its texts.
+    xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
     try:
         yield
     finally:
+        constants.HF_HUB_DISABLE_XET = xet
         set_client_factory(default_client_factory)
 
 

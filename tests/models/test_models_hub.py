@@ -80,6 +80,14 @@ def test_a_fetched_model_loads_by_its_name(hub: Hub, tmp_path: Path, models: Pat
     assert heard.details == {"windows": 3, "seconds": 2.5}
 
 
+def test_files_are_asked_of_the_hub_itself_not_of_xet_storage(hub: Hub, tmp_path: Path) -> None:
+    hub.xet = True
+    card = fetch(hub, tmp_path)
+    assert card.origin is not None
+    assert card.origin.sha256 == hub.sha256(hub.root / REPOSITORY / f"{NAME}.ckpt")
+    assert not [path for _, path, _ in hub.requests if "xet" in path]
+
+
 def test_what_is_here_is_not_loaded_again(hub: Hub, tmp_path: Path) -> None:
     card = fetch(hub, tmp_path)
     downloads = sum(method == "GET" for method, _, _ in hub.requests)
