@@ -17,6 +17,7 @@ from s2s_map.arrays import ImageBlock, merge_holes
 from s2s_map.catalog.coverage import Coverage
 from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.catalog.stac_items import Item, choose, digest, epsg
+from s2s_map.catalog.unchanged import Snapshot, remote_states
 from s2s_map.catalog.uris import is_remote
 from s2s_map.config.scale import dumped
 from s2s_map.config.stac import StacEntry
@@ -80,6 +81,14 @@ class StacSource(Source):
         block = read_zones(self.zones, bounds, shape, crs)
         missing = holes_over(self.search_holes, bounds, crs)
         return replace(block, holes=merge_holes([*block.holes, *missing])) if missing else block
+
+    def snapshot(self) -> Snapshot:
+        """Return what servers say of the scenes' files, unless they have to be signed."""
+        if self.entry.token_url is not None:
+            return {}
+        red = self.entry.assets.red
+        states = remote_states([str(item["assets"][red]["href"]) for item in self.items or ()])
+        return {uri: (None, state) for uri, state in states.items()}
 
     def sample(self, area: LonLatBounds) -> Sample:
         """Return reflectance of four squares of the area in each zone, composited."""

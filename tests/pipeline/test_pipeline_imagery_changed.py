@@ -20,7 +20,9 @@ from fixtures_servers import serve_folder
 from s2s_map.catalog.unchanged import changed_files, folder_stamp
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
+from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryChangedError, OutputMismatchError, StoreError
+from s2s_map.imagery.stac import StacSource
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.run import run
 from s2s_map.tiling.blocks import Block
@@ -241,3 +243,40 @@ def test_what_is_not_known_does_not_differ(tmp_path: Path) -> None:
     first = folder_stamp(tmp_path)
     (tmp_path / "one" / "chunk").write_bytes(b"1")
     assert folder_stamp(tmp_path) != first
+
+
+def test_the_metadata_of_a_remote_cube_are_compared(job: dict[str, Any]) -> None:
+    write_cube(plain_cube(), Path("cube.zarr"))
+    with serve_folder(Path.cwd()) as server:
+        as_uri(f"{server.url}/cube.zarr", type="zarr")
+        config = {**job, "grid": {"cell_m": 40, "block_cells": 16, "crs": "EPSG:32632"}}
+
+        def replace() -> None:
+            metadata = Path("cube.zarr/zarr.json")
+            metadata.write_text(metadata.read_text() + " ")
+
+        with pytest.raises(ImageryChangedError, match=r"zarr\.json was replaced"):
+            run(of(config, "out"), on_stage=Swap(replace, 2, "read"))
+
+
+def test_scenes_of_a_search_are_compared_by_what_their_server_says(tmp_path: Path) -> None:
+    (tmp_path / "red.tif").write_bytes(b"before")
+    fields = {
+        "type": "stac",
+        "title": "t",
+        "url": "https://api.test/v1",
+        "sensor": "sentinel",
+        "collection": "c",
+        "time": "2020-05-01/2020-06-01",
+        "licence": "l",
+        "attribution": "a",
+    }
+    with serve_folder(tmp_path) as server:
+        item = {"assets": {"red": {"href": f"{server.url}/red.tif"}}}
+        source = StacSource(StacEntry.model_validate(fields), (item,))
+        before = source.snapshot()
+        assert changed_files(before, source.snapshot()) == {}
+        (tmp_path / "red.tif").write_bytes(b"another one")
+        assert list(changed_files(before, source.snapshot())) == [f"{server.url}/red.tif"]
+        signed = {**fields, "token_url": "https://api.test/token"}
+        assert StacSource(StacEntry.model_validate(signed), (item,)).snapshot() == {}
