@@ -142,8 +142,8 @@ def endure(folder: Path, args: argparse.Namespace) -> int:
 
 def differing(calm: Any, done: Any) -> list[str]:
     """Return what differs: blocks by the checksums of what is on the disk, maps by their values."""
-    from s2s_map.outputs.ledger import JournalLedger
-    from s2s_map.pipeline.job.output_folder import LEDGER
+    from s2s_map.outputs.disk_ledger import JournalLedger
+    from s2s_map.outputs.names import LEDGER
 
     with JournalLedger(done.folder / LEDGER) as ledger:
         noted = ledger.state().records

@@ -127,7 +127,7 @@ def _measure(region: Region, workers: int, sender: Any) -> None:
 
 def _embed(job: Any, executor: Any) -> tuple[Any, list[Any], float]:
     from s2s_map.embeddings.store import EmbeddingsStore
-    from s2s_map.outputs.ledger import JournalLedger
+    from s2s_map.outputs.disk_ledger import JournalLedger
     from s2s_map.pipeline.embed.embed_blocks import embed_missing
     from s2s_map.reporter import Reporter
 

@@ -138,9 +138,9 @@ def proxied(upstream: str) -> Iterator[Proxy]:
 
 def object_bytes(root: Any) -> dict[str, bytes]:
     """Every byte of the embeddings and of the published maps' values, as `result_bytes` has it."""
-    from s2s_map.outputs.published import finished_home, finished_results
+    from s2s_map.outputs.output import open_output
 
-    results, home = finished_results(root), finished_home(root)
+    results, home = open_output(root).finished_results(), open_output(root).finished_home()
     found = {}
     for base, part in (
         (home, "embeddings.zarr/embedding/c"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +29,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.catalog.catalog import load_catalog
     from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
-    from s2s_map.outputs.path import output_path
+    from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.verbs.expected_scenes import source_hint
@@ -38,9 +37,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.tiling.splitting import crs_name
 
     settings = load_run_config(config)
-    out = output_path(settings.output)
-    # An object store is not asked: a plan needs no network.
-    job = resolve(settings, catalog or [], out if isinstance(out, Path) else None)
+    # A plan needs no network.
+    job = resolve(settings, catalog or [], open_output(settings.output).local)
     check_settings(settings)
     plan = make_plan(job)
     if as_json:

@@ -10,23 +10,20 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     """Check a run config and everything that it names: imagery, region, model, recordings."""
     from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
-    from s2s_map.outputs.path import ObjectPath, output_path
-    from s2s_map.outputs.published import finished_home
+    from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
     from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
     from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
     from s2s_map.pipeline.job.job import resolve
-    from s2s_map.pipeline.job.output_folder import check_access, check_folder
+    from s2s_map.pipeline.job.output_folder import check_folder
     from s2s_map.pipeline.verbs.plan_warnings import sample_distance_warnings
 
     settings = load_run_config(config)
-    out = output_path(settings.output)
-    if isinstance(out, ObjectPath):
-        check_access(out)
-    home = finished_home(out)
-    job = resolve(settings, catalog or [], home)
     check_settings(settings)
-    check_access(out)
+    output = open_output(settings.output)
+    output.check_access()
+    home = output.finished_home()
+    job = resolve(settings, catalog or [], home)
     job = thaw(job, home)
     # What is still to be searched or measured cannot be compared.
     if is_frozen(job):

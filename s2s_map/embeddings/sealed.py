@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.outputs.block_seal import BlockSeal
 from s2s_map.outputs.path import OutputPath
+from s2s_map.outputs.shards import Version, version
 from s2s_map.tiling.blocks import Block
 
 
@@ -52,7 +52,7 @@ class SealedEmbeddings(EmbeddingsStore):
     """
 
     _seals: Mapping[str, BlockSeal]
-    _known: dict[str, tuple[int, int]]
+    _known: dict[str, Version]
 
     @classmethod
     def seal(cls, store: EmbeddingsStore, seals: Mapping[str, BlockSeal]) -> SealedEmbeddings:
@@ -77,22 +77,21 @@ class SealedEmbeddings(EmbeddingsStore):
             OutputError: If an object store does not answer.
         """
         seal, shard = self._seals[block.key], self.shard(block)
-        if not thorough and not isinstance(shard, Path) and block.key in self._known:
-            return ""  # Another request for each read would be dear.
+        known = None if thorough else self._known.get(block.key)
         try:
-            tag, version = _version(shard)
+            tag, there = version(shard, known)
         except FileNotFoundError:
             return "its data is missing" if seal.valid_cells else ""
         if not seal.valid_cells:
             return "it holds data, where none was recorded"
-        if not thorough and self._known.get(block.key) == version:
+        if known == there:
             return ""
         try:
             reason = self._compared(block, seal, tag, thorough=thorough)
         except StoreError as error:
             return error.found
         if not reason:
-            self._known[block.key] = version
+            self._known[block.key] = there
         return reason
 
     def _compared(self, block: Block, seal: BlockSeal, tag: str, *, thorough: bool) -> str:
@@ -194,18 +193,6 @@ class SealedEmbeddings(EmbeddingsStore):
 
 def _opened(path: OutputPath, seals: Mapping[str, BlockSeal]) -> SealedEmbeddings:
     return SealedEmbeddings.seal(EmbeddingsStore.open(path), seals)
-
-
-def _version(shard: OutputPath) -> tuple[str, tuple[int, int]]:
-    """Return the e_tag of an object, and what changes when a file does.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    if isinstance(shard, Path):
-        status = shard.stat()
-        return "", (status.st_mtime_ns, status.st_size)
-    return shard.info().e_tag, (0, 0)
 
 
 def _common(one: slice, other: slice) -> slice:

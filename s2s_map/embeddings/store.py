@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
@@ -31,15 +29,13 @@ from s2s_map.embeddings.schema import (
     read_store_mark,
 )
 from s2s_map.errors import OutputError, StoreError
-from s2s_map.outputs.atomic import output_errors, replacing_file, replacing_folder
-from s2s_map.outputs.durable import make_durable
+from s2s_map.outputs.atomic import output_errors, put_files, replacing_folder
+from s2s_map.outputs.durable import check_still_there, make_durable
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, wrapped, zarr_target
-from s2s_map.outputs.staging import upload_folder
-from s2s_map.outputs.zarr_files import EMBEDDING, ROOT, embeddings_exist
+from s2s_map.outputs.shards import e_tag, e_tags, file_crc, remove_leftovers
+from s2s_map.outputs.zarr_files import EMBEDDING, ROOT, embeddings_exist, may_be_embeddings
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
-
-_PIECE_BYTES = 1 << 20
 
 
 class EmbeddingsStore:
@@ -97,10 +93,7 @@ class EmbeddingsStore:
         target = output_path(path)
         if embeddings_exist(target):
             raise OutputError(f"{target} exists", remedy="resume the run, or use --overwrite")
-        if isinstance(target, ObjectPath):
-            cls.restore(target, grid, dim, time_slots, attributes, dtype)
-            return cls.open(target)
-        with replacing_folder(target) as partial:
+        with replacing_folder(target, last=ROOT) as partial:
             create_group(partial, grid, dim, time_slots, attributes, dtype)
         return cls.open(target)
 
@@ -129,14 +122,8 @@ class EmbeddingsStore:
         with output_errors(path), tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
             made = Path(name) / path.name
             create_group(made, grid, dim, time_slots, attributes, dtype)
-            if isinstance(path, ObjectPath):
-                upload_folder(made, path, last=ROOT)
-                return
-            files = [file for file in made.rglob("*") if file.is_file()]
             # The group's own metadata last: they say that all is there.
-            for file in sorted(files, key=lambda file: file == made / ROOT):
-                with replacing_file(path / file.relative_to(made)) as partial:
-                    shutil.copyfile(file, partial)
+            put_files(made, path, last=ROOT)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | ObjectPath) -> EmbeddingsStore:
@@ -147,8 +134,7 @@ class EmbeddingsStore:
             DamagedMetadataError: For metadata that are not what was written.
         """
         folder = output_path(path)
-        there = folder.is_dir() if isinstance(folder, Path) else embeddings_exist(folder)
-        if not there:
+        if not may_be_embeddings(folder):
             raise StoreError(
                 f"no embeddings store at {folder}",
                 remedy="make one with s2s-map run CONFIG",
@@ -260,11 +246,11 @@ class EmbeddingsStore:
         stored[missing] = np.nan
         shard = self.shard(block)
         with output_errors(self._path), wrapped(self._path):
-            self._check_there()
+            # Zarr would make the whole path again.
+            check_still_there(self._path / ROOT, self._path)
             self._clear(shard, block)
             self._array[:, block.y, block.x, :] = stored
-            if isinstance(shard, Path) and isinstance(self._path, Path):
-                make_durable(shard, self._path)
+            make_durable(shard, self._path)
         return hashlib.sha256(_bytes(stored)).hexdigest()
 
     def shard(self, block: Block) -> OutputPath:
@@ -278,45 +264,27 @@ class EmbeddingsStore:
         Raises:
             OutputError: If the store cannot be asked.
         """
-        shard = self.shard(block)
-        if isinstance(shard, Path):
-            return ""
-        try:
-            return shard.info().e_tag
-        except FileNotFoundError:
-            return ""
+        return e_tag(self.shard(block))
 
-    def e_tags(self) -> dict[str, str]:
-        """Return the e_tags of all blocks with data by their keys, from listings; none on a disk.
+    def e_tags(self) -> dict[str, str] | None:
+        """Return the e_tags of all blocks with data by their keys, from listings; None on a disk.
 
         Raises:
             OutputError: If the store cannot be listed.
         """
-        if isinstance(self._path, Path):
-            return {}
+        there = e_tags(self._path / EMBEDDING / "c")
+        if there is None:
+            return None
         blocks = {str(self.shard(block)): block.key for block in self._grid.iter_blocks()}
-        there = (self._path / EMBEDDING / "c").files()
-        return {
-            blocks[str(path)]: info.e_tag for path, info in there.items() if str(path) in blocks
-        }
+        return {blocks[path]: tag for path, tag in there.items() if path in blocks}
 
     def _clear(self, shard: OutputPath, block: Block) -> None:
-        if isinstance(shard, Path):
-            for leftover in shard.parent.glob("*.partial"):  # Of writers that were killed.
-                leftover.unlink(missing_ok=True)
+        remove_leftovers(shard)
         whole = (self._grid.block_cells, self._grid.block_cells)
         if block.shape != whole:
             # Blocks at the edge fill a part of their shard, and zarr would keep the rest of what
             # is there, which may be damaged.
             shard.unlink(missing_ok=True)
-
-    def _check_there(self) -> None:
-        # Zarr would make the whole path anew.
-        if isinstance(self._path, Path) and not (self._path / ROOT).is_file():
-            raise OutputError(
-                f"{self._path} was renamed or removed while the run was writing to it",
-                remedy="put it back and start the same command again",
-            )
 
     def file_crc(self, block: Block) -> str:
         """Return the CRC-32C of a block's file; "" in an object store, or without data.
@@ -324,18 +292,7 @@ class EmbeddingsStore:
         Raises:
             OutputError: If the file cannot be read.
         """
-        shard = self.shard(block)
-        if not isinstance(shard, Path):
-            return ""
-        crc = 0
-        with output_errors(shard):
-            try:
-                with shard.open("rb", buffering=0) as file:
-                    while piece := file.read(_PIECE_BYTES):
-                        crc = google_crc32c.extend(crc, piece)
-            except FileNotFoundError:
-                return ""
-        return f"{crc:08x}"
+        return file_crc(self.shard(block))
 
     def read_block(self, block: Block) -> NDArray[np.float32]:
         """Return the embeddings of a block, shape (time, ny, nx, dim).

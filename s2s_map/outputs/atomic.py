@@ -12,6 +12,7 @@ from pathlib import Path
 
 from s2s_map.errors import OutputError, OutputUnavailableError
 from s2s_map.outputs.path import ObjectPath, OutputPath
+from s2s_map.outputs.staging import upload_folder
 
 _SUFFIX = ".partial"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,15 +65,26 @@ def replacing_file(path: str | os.PathLike[str] | ObjectPath) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing_folder(path: str | os.PathLike[str] | ObjectPath, last: str = "") -> Iterator[Path]:
     """Yield a temporary path in the same folder that becomes the folder `path` at a good end.
 
     An existing folder is renamed aside first, since no portable call swaps two folders; for the
-    instant between two renames the path does not exist.
+    instant between two renames the path does not exist. In an object store the files are put over
+    those that are there.
+
+    Args:
+        path: The folder or prefix to make or replace.
+        last: Name of a file directly in it which says that all others are there.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
+    if isinstance(path, ObjectPath):
+        with output_errors(path), tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
+            made = Path(name) / path.name
+            yield made
+            upload_folder(made, path, last)
+        return
     target = Path(path)
     with output_errors(target):
         folder = _beside(target)
@@ -82,6 +94,26 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             _swap(partial, target, folder / "old")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_files(folder: Path, out: OutputPath, last: str = "") -> None:
+    """Copy all files of a local folder over those of an output, each whole or not at all.
+
+    Args:
+        folder: The folder.
+        out: Where they go; what else is there stays.
+        last: Name of a file directly in the folder that is written when all others are there.
+
+    Raises:
+        OutputError: For a full disk, a read-only folder and the like.
+    """
+    if isinstance(out, ObjectPath):
+        upload_folder(folder, out, last)
+        return
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: file == folder / last):
+        with replacing_file(out / file.relative_to(folder)) as partial:
+            shutil.copyfile(file, partial)
 
 
 def swap_folder(new: Path, target: Path) -> None:

@@ -1,31 +1,24 @@
-"""The ledger of a store: a journal of runs, finished blocks and failures, a line of JSON each.
+"""The ledger of a store: runs, finished blocks and failures, a line of JSON each.
 
-A line is appended after the data it speaks of is durably written. A line that is torn by a crash
-or lost with the machine's power is one block that is embedded again, never one that is missed: so
-the journal is written line by line, but forced to the disk only now and then. One process at a
-time appends: the one that holds the folder.
+A line is written after the data it speaks of. One that is lost is a block that is embedded again,
+never one that is missed. One process at a time writes: the one that holds the output.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import io
 import json
-import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from s2s_map.arrays import Hole
-from s2s_map.errors import OutputError, StoreError
-from s2s_map.outputs.atomic import output_errors, replacing_file
+from s2s_map.errors import OutputError
 from s2s_map.outputs.block_seal import BlockSeal
-from s2s_map.outputs.durable import make_durable
-from s2s_map.outputs.ledger_lines import Blocks, bounded_lines, is_of, parsed, sound_line
+from s2s_map.outputs.ledger_lines import Blocks
 from s2s_map.redaction import cleaned
 from s2s_map.tiling.blocks import Block
 
@@ -33,7 +26,6 @@ EMBEDDED = "embedded"
 """How embedding ends when the run goes on with the maps."""
 FINISHED = ("complete", "incomplete")
 """How a run ends that has written its maps."""
-_FORCE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,59 +158,24 @@ class LedgerState:
         return hashlib.sha256(json.dumps(self.content).encode()).hexdigest()
 
 
-class Ledger(Protocol):
-    """The ledger of one store, wherever it is kept."""
-
-    def state(self) -> LedgerState:
-        """Return what it says."""
-
-    def start(self, run: RunStart) -> None:
-        """Note that a run begins."""
-
-    def record(self, record: BlockRecord) -> None:
-        """Note a block whose data is durably written."""
-
-    def fail(self, failure: BlockFailure) -> None:
-        """Note a block that failed."""
-
-    def end(self, how: str) -> None:
-        """Note how the run ended, and make all lines durable."""
-
-    def drop(self, blocks: Iterable[str]) -> None:
-        """Forget finished blocks, durably: they are embedded again."""
-
-    def close(self) -> None:
-        """Make all that was noted durable."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class JournalLedger:
-    """A ledger in one file of a local folder, see the module.
+class Ledger(ABC):
+    """The ledger of one store, wherever it is kept.
 
     Args:
-        path: The file; made with the first line.
-        guard: Called before every line; raises if this process may write no longer.
-        store: Id of the store; lines of another are not believed. None for a store without one:
-            all are.
+        guard: Called before every entry; raises if this process may write no longer.
+        store: Id of the store; lines of another, as those that a run put late which had lost the
+            output, are not believed. None for a store without one: all are.
         blocks: Its blocks; lines of others are not believed. None where they are not known.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
         guard: Callable[[], None] | None = None,
         store: str | None = None,
         blocks: Blocks | None = None,
     ) -> None:
-        self.path = Path(path)
-        self._blocks = blocks
-        self._store = store
         self._guard = guard or (lambda: None)
-        self._file: io.FileIO | None = None
-        self._forced = 0.0
+        self._store, self._blocks = store, blocks
 
     def __enter__(self) -> Self:
         return self
@@ -228,93 +185,50 @@ class JournalLedger:
         with suppress(OutputError) if any(error) else nullcontext():
             self.close()
 
+    @abstractmethod
     def state(self) -> LedgerState:
         """Return what it says; lines that no run wrote so say nothing.
 
         Raises:
             StoreError: If the file cannot be read.
+            OutputError: If the object store cannot be read.
         """
-        state = LedgerState()
-        for line in self._lines():
-            apply_line(state, line)
-        return state
 
+    @abstractmethod
     def start(self, run: RunStart) -> None:
         """Note that a run begins."""
-        self._append("start", run, force=True)
 
+    @abstractmethod
     def record(self, record: BlockRecord) -> None:
         """Note a block whose data is durably written.
 
         Raises:
-            OutputError: For a full disk, a read-only folder and the like.
+            OutputError: For a full disk, a read-only folder, a store that is away and the like.
         """
-        self._append("done", record)
 
+    @abstractmethod
     def fail(self, failure: BlockFailure) -> None:
         """Note a block that failed."""
-        self._append("failed", failure)
 
+    @abstractmethod
     def end(self, how: str) -> None:
         """Note how the run ended, and make all lines durable."""
-        self._write({"event": "end", "how": how, "at": _now()}, force=True)
 
+    @abstractmethod
     def drop(self, blocks: Iterable[str]) -> None:
-        """Forget finished blocks, durably."""
-        self.close()
-        self._guard()
-        gone = set(blocks)
-        kept = [line for line in self._lines() if line.get("block") not in gone]
-        with replacing_file(self.path) as partial, partial.open("wb") as file:
-            file.writelines(_encoded(line) for line in kept)
-            file.flush()
-            os.fsync(file.fileno())
-        with output_errors(self.path):
-            make_durable(self.path, self.path.parent)
+        """Forget finished blocks, durably: they are embedded again."""
 
+    @abstractmethod
     def close(self) -> None:
-        """Make all lines durable and close the file."""
-        if self._file is not None:
-            with output_errors(self.path), self._file:
-                self._force()
-            self._file = None
+        """Make all that was noted durable."""
 
-    def _append(self, event: str, what: Any, *, force: bool = False) -> None:
-        self._write({"event": event, **without_defaults(what), "at": _now()}, force=force)
+    def _stamped(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a line with the id of the store that it speaks of, if that has one."""
+        return {**line, "store": self._store} if self._store else dict(line)
 
-    def _write(self, line: Mapping[str, Any], *, force: bool) -> None:
-        self._guard()
-        with output_errors(self.path):
-            if self._file is None:
-                self._file = _opened(self.path)
-            encoded = _encoded(stamped(line, self._store))
-            if self._file.write(encoded) != len(encoded):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if force or time.monotonic() - self._forced > _FORCE_EVERY_S:
-                self._force()
-
-    def _force(self) -> None:
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._forced = time.monotonic()
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        try:
-            with self.path.open("rb") as file:
-                for raw in bounded_lines(file):
-                    try:
-                        line = sound_line(parsed(raw), self._blocks)
-                    except ValueError:
-                        continue
-                    if line is not None and is_of(line, self._store):
-                        yield line
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StoreError(
-                f"the ledger {self.path} cannot be read: {error.strerror}",
-                remedy="check the output folder",
-            ) from error
+    def _is_ours(self, line: Mapping[str, Any]) -> bool:
+        """Return whether a line speaks of this store; without an id, of whichever is there."""
+        return self._store is None or line.get("store") == self._store
 
 
 def idle_share(encode_s: float, seconds: float, workers: int) -> float | None:
@@ -329,11 +243,6 @@ def idle_share(encode_s: float, seconds: float, workers: int) -> float | None:
 def missing_blocks(blocks: Iterable[Block], finished: Mapping[str, object]) -> Iterator[Block]:
     """Yield the blocks that are not finished, in order."""
     return (block for block in blocks if block.key not in finished)
-
-
-def stamped(line: Mapping[str, Any], store: str | None) -> dict[str, Any]:
-    """Return a line with the id of the store that it speaks of, if that has one."""
-    return {**line, "store": store} if store else dict(line)
 
 
 def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:
@@ -370,27 +279,23 @@ def _hole(line: Mapping[str, Any]) -> Hole:
     return Hole(**{**line, "pieces": tuple(map(tuple, line.get("pieces", ())))})
 
 
-def without_defaults(what: Any) -> dict[str, Any]:
-    """Return the fields of a record that say more than their defaults."""
+def event_line(event: str, what: Any) -> dict[str, Any]:
+    """Return the line of an event: what of a record says more than its defaults, and the time."""
     standard = {name.name: name.default for name in fields(what)}
-    return {key: value for key, value in asdict(what).items() if standard[key] != value}
+    said = {key: value for key, value in asdict(what).items() if standard[key] != value}
+    return {"event": event, **said, "at": now()}
 
 
-def _opened(path: Path) -> io.FileIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab", buffering=0)
-    if file.tell():
-        with path.open("rb") as before:
-            before.seek(-1, os.SEEK_END)
-            torn = before.read(1) != b"\n"
-        if torn:  # By a crash or a full disk: what follows must not be joined to it.
-            file.write(b"\n")
-    return file
+def end_line(how: str) -> dict[str, Any]:
+    """Return the line that says how a run ended."""
+    return {"event": "end", "how": how, "at": now()}
 
 
-def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+def encoded(line: Mapping[str, Any]) -> bytes:
+    """Return a line as it is kept."""
+    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _now() -> float:
+def now() -> float:
+    """Return seconds since 1970."""
     return round(time.time(), 3)

@@ -7,7 +7,7 @@ does not have, counts as torn: as if it had not been written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, Literal
 
@@ -172,8 +172,3 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refused(constant: str) -> Any:
     raise ValueError(f"{constant} is no number")
-
-
-def is_of(line: Mapping[str, Any], store: str | None) -> bool:
-    """Return whether a line speaks of a store; without an id, of whichever is there."""
-    return store is None or line.get("store") == store

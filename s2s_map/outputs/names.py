@@ -28,6 +28,9 @@ MANIFEST = ".manifest.json"
 SWITCH = ".switch.json"
 """In a folder: what is to be moved where, from when new results are whole until they are there."""
 
+GENERATIONS = "results"
+"""Where results are made: in an object store for good, in a folder below `NEXT`."""
+
 MARKERS = ".building"
 """In an object store: where the markers of maps that are being built lie, beside the maps."""
 

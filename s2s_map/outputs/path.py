@@ -283,6 +283,25 @@ def output_path(where: str | os.PathLike[str] | ObjectPath) -> OutputPath:
     return ObjectPath(f"{scheme}://{bucket}", re.sub("/+", "/", key))
 
 
+def as_local(path: OutputPath) -> Path:
+    """Return a path that is local; who calls this knows that it is."""
+    if not isinstance(path, Path):
+        raise TypeError(f"{path} is not local")
+    return path
+
+
+def as_object(path: OutputPath) -> ObjectPath:
+    """Return a path that is in an object store; who calls this knows that it is."""
+    if not isinstance(path, ObjectPath):
+        raise TypeError(f"{path} is local")
+    return path
+
+
+def relative_name(file: OutputPath, folder: OutputPath) -> str:
+    """Return how to get from a folder to a file, with slashes."""
+    return Path(os.path.relpath(str(file), str(folder))).as_posix()
+
+
 def zarr_target(path: OutputPath, *, read_only: bool = False) -> Any:
     """Return what zarr and xarray open a group at `path` by."""
     if isinstance(path, Path):

@@ -8,42 +8,37 @@ one by one: the listing of the markers says which of them it may believe.
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
-from typing import Any, Self
+from typing import Any
 
-from s2s_map.errors import OutputError
 from s2s_map.outputs.ledger import (
     BlockFailure,
     BlockRecord,
+    Ledger,
     LedgerState,
     RunStart,
     apply_line,
-    stamped,
-    without_defaults,
+    encoded,
+    end_line,
+    event_line,
+    now,
 )
-from s2s_map.outputs.ledger_lines import MOST_BYTES, Blocks, is_of, parsed, sound_line
+from s2s_map.outputs.ledger_lines import MOST_BYTES, Blocks, parsed, sound_line
 from s2s_map.outputs.path import ObjectPath
-from s2s_map.redaction import cleaned
 
 BLOCKS, LEDGER_FOLDER = "blocks", "ledger"
 _AT_A_TIME = 32
 _PUT_EVERY_S = 1.0
 
 
-class ObjectLedger:
-    """A ledger below a prefix, see the module.
+class ObjectLedger(Ledger):
+    """A ledger below a prefix, see the module and `Ledger`.
 
     Args:
         folder: The prefix.
-        guard: Called before every put; raises if this process may write no longer.
-        store: Id of the store; markers of another, as those that a run put late which had lost the
-            prefix, are not believed. None for a store without one: all are.
-        grid: Its blocks; markers of others are not believed. None where they are not known.
     """
 
     def __init__(
@@ -51,31 +46,18 @@ class ObjectLedger:
         folder: ObjectPath,
         guard: Callable[[], None] | None = None,
         store: str | None = None,
-        grid: Blocks | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
-        self._store, self._grid = store, grid
-        self._blocks = folder / BLOCKS
+        super().__init__(guard, store, blocks)
+        self._markers_path = folder / BLOCKS
         self._run_path = folder / LEDGER_FOLDER / "run.json"
         self._all_path = folder / LEDGER_FOLDER / "blocks.jsonl"
-        self._guard = guard or (lambda: None)
         self._run: dict[str, Any] | None = None
         self._known: dict[str, tuple[str, dict[str, Any]]] = {}
         self._put, self._dirty = 0.0, False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        # An error that is on its way says more than that its end cannot be noted.
-        with suppress(OutputError) if any(error) else nullcontext():
-            self.close()
-
     def state(self) -> LedgerState:
-        """Return what it says; markers that cannot be understood say nothing.
-
-        Raises:
-            OutputError: If the store cannot be read.
-        """
+        """Return what it says, see `Ledger`."""
         run = self._run if self._run is not None else self._read_run()
         markers = self._markers()
         state = LedgerState()
@@ -84,15 +66,15 @@ class ObjectLedger:
             apply_line(state, start)
         for line in markers.values():
             apply_line(state, line)
-        now = [
+        current = [
             state.records[key]
             for key, line in markers.items()
             if key in state.records and line.get("run") == run.get("id")
         ]
         # Markers of earlier runs, too, were applied.
-        state.finished_now = sum(record.patches for record in now)
-        state.encode_s = sum(record.encode_s for record in now)
-        state.workers = {record.worker for record in now}
+        state.finished_now = sum(record.patches for record in current)
+        state.encode_s = sum(record.encode_s for record in current)
+        state.workers = {record.worker for record in current}
         for line in run.get("failures", {}).values():
             if line["block"] not in state.records:
                 apply_line(state, line)
@@ -104,20 +86,16 @@ class ObjectLedger:
 
     def start(self, run: RunStart) -> None:
         """Note that a run begins."""
-        line = stamped(_line("start", run), self._store)
+        line = self._stamped(event_line("start", run))
         self._run = {"id": uuid.uuid4().hex, "start": line, "failures": {}}
         self._put_run()
 
     def record(self, record: BlockRecord) -> None:
-        """Note a block whose data is durably put.
-
-        Raises:
-            OutputError: If the marker cannot be put.
-        """
+        """Note a block whose data is durably put."""
         self._guard()
         run = self._run or {}
-        line = stamped({**_line("done", record), "run": run.get("id")}, self._store)
-        tag = (self._blocks / f"{record.block}.json").write_bytes(_encoded(line))
+        line = self._stamped({**event_line("done", record), "run": run.get("id")})
+        tag = (self._markers_path / f"{record.block}.json").write_bytes(encoded(line))
         self._known[record.block] = (tag, line)
         if run.get("failures", {}).pop(record.block, None) is not None:
             self._dirty = True
@@ -127,7 +105,7 @@ class ObjectLedger:
         """Note a block that failed."""
         if self._run is None:
             self._run = self._read_run()
-        self._run.setdefault("failures", {})[failure.block] = _line("failed", failure)
+        self._run.setdefault("failures", {})[failure.block] = event_line("failed", failure)
         self._dirty = True
         self._put_run_now_and_then()
 
@@ -135,17 +113,17 @@ class ObjectLedger:
         """Note how the run ended, and put all markers together."""
         if self._run is None:
             self._run = self._read_run()
-        self._run["end"] = {"event": "end", "how": how, "at": _now()}
+        self._run["end"] = end_line(how)
         self._put_run()
         lines = [{**line, "e_tag": tag} for tag, line in self._known.values()]
         self._guard()
-        self._all_path.write_bytes(b"".join(_encoded(line) + b"\n" for line in lines))
+        self._all_path.write_bytes(b"".join(encoded(line) + b"\n" for line in lines))
 
     def drop(self, blocks: Iterable[str]) -> None:
         """Forget finished blocks."""
         for block in blocks:
             self._guard()
-            (self._blocks / f"{block}.json").unlink(missing_ok=True)
+            (self._markers_path / f"{block}.json").unlink(missing_ok=True)
             self._known.pop(block, None)
 
     def close(self) -> None:
@@ -159,8 +137,8 @@ class ObjectLedger:
 
     def _put_run(self) -> None:
         self._guard()
-        run = stamped({**(self._run or {}), "at": _now()}, self._store)
-        self._run_path.write_bytes(_encoded(run))
+        run = self._stamped({**(self._run or {}), "at": now()})
+        self._run_path.write_bytes(encoded(run))
         self._put, self._dirty = time.monotonic(), False
 
     def _read_run(self) -> dict[str, Any]:
@@ -169,7 +147,7 @@ class ObjectLedger:
             run = parsed(self._run_path.read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
-        if not isinstance(run, dict) or not is_of(run, self._store):
+        if not isinstance(run, dict) or not self._is_ours(run):
             return {}
         failures = run.get("failures")
         given = failures.items() if isinstance(failures, dict) else ()
@@ -186,7 +164,7 @@ class ObjectLedger:
         return {**found, "at": at} if isinstance(at, float | int) else found
 
     def _sound(self, line: object, event: str, block: str | None = None) -> dict[str, Any] | None:
-        found = sound_line(line, self._grid)
+        found = sound_line(line, self._blocks)
         if found is None or found["event"] != event or found.get("block") != block:
             return None
         return found
@@ -194,7 +172,7 @@ class ObjectLedger:
     def _markers(self) -> dict[str, dict[str, Any]]:
         tags = {
             path.name.removesuffix(".json"): (path, info.e_tag)
-            for path, info in self._blocks.files().items()
+            for path, info in self._markers_path.files().items()
             if info.size <= MOST_BYTES
         }
         if tags and not self._known:
@@ -211,7 +189,7 @@ class ObjectLedger:
                 else:
                     self._known[key] = found
         self._known = {key: known for key, known in self._known.items() if key in tags}
-        return {key: line for key, (_, line) in self._known.items() if is_of(line, self._store)}
+        return {key: line for key, (_, line) in self._known.items() if self._is_ours(line)}
 
     def _together(self) -> dict[str, tuple[str, dict[str, Any]]]:
         try:
@@ -221,7 +199,7 @@ class ObjectLedger:
         known = {}
         for text in raw.splitlines():
             try:
-                line = sound_line(parsed(text), self._grid)
+                line = sound_line(parsed(text), self._blocks)
             except ValueError:
                 continue  # Its marker is fetched.
             if line is not None and line["event"] == "done":
@@ -238,15 +216,3 @@ class ObjectLedger:
         except (FileNotFoundError, ValueError):
             return key, None
         return key, None if line is None else (info.e_tag, line)
-
-
-def _line(event: str, what: Any) -> dict[str, Any]:
-    return {"event": event, **without_defaults(what), "at": _now()}
-
-
-def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(cleaned(line), separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _now() -> float:
-    return round(time.time(), 3)

@@ -14,12 +14,12 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Event, Thread
 
 from s2s_map.errors import OutputError, OutputUnavailableError
-from s2s_map.outputs.disk_lock import Owner, held, taken
+from s2s_map.outputs.lock import OutputLock
+from s2s_map.outputs.owner import Owner, held
 from s2s_map.outputs.path import ObjectInfo, ObjectPath
 
 LOCK = "lock.json"
@@ -46,7 +46,7 @@ class Lease:
     info: ObjectInfo
 
 
-class ObjectLock:
+class ObjectLock(OutputLock):
     """Holds a prefix for this process.
 
     Args:
@@ -63,33 +63,18 @@ class ObjectLock:
         beat_s: float = BEAT_S,
         lease_s: float = LEASE_S,
     ) -> None:
+        super().__init__(folder, note, beat_s)
         self._folder, self._path = folder, folder / LOCK
-        self._beat_s, self._lease_s = beat_s, lease_s
-        self._note = note or (lambda _: None)
-        self._owner = Owner.myself()
-        self._tag, self._renewed = "", 0.0
-        self._over, self._lost = Event(), Event()
-        self._thread: Thread | None = None
+        self._lease_s, self._renewed = lease_s, 0.0
 
-    def acquire(self) -> None:
-        """Take the prefix.
-
-        Raises:
-            OutputError: If another run holds it, or the store refuses.
-        """
+    def _take(self) -> None:
         self._renewed = time.monotonic()
         try:
-            self._tag = self._path.write_bytes(self._content(), create=True)
+            self._path.write_bytes(self._content(), create=True)
         except FileExistsError:
             self._take_over()
-        self._thread = Thread(target=self._beat, name="output-lease", daemon=True)
-        self._thread.start()
 
-    def release(self) -> None:
-        """Give the prefix back."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+    def _give_back(self) -> None:
         with suppress(OutputError, FileExistsError, FileNotFoundError):
             found = read_lease(self._folder)
             if found is not None and found.owner.run == self._owner.run:
@@ -97,15 +82,7 @@ class ObjectLock:
                 self._path.write_bytes(self._content(), over=found.info.e_tag)
                 self._path.unlink(missing_ok=True)
 
-    def check(self) -> None:
-        """Check that the prefix is still this process's.
-
-        Raises:
-            OutputUnavailableError: If the lease could not be renewed in time.
-            OutputError: If it was taken over.
-        """
-        if self._lost.is_set():
-            raise taken(self._folder)
+    def _check(self) -> None:
         if time.monotonic() - self._renewed > self._lease_s:
             raise OutputUnavailableError(
                 f"the lease on {self._folder} could not be renewed for {self._lease_s:g} s",
@@ -115,21 +92,20 @@ class ObjectLock:
     def _take_over(self) -> None:
         found = read_lease(self._folder)
         if found is not None and found.owner.run == self._owner.run:
-            self._tag = found.info.e_tag  # A put that was tried again after its answer got lost.
-            return
+            return  # A put that was tried again after its answer got lost.
         if found is not None and not self._gone(found):
             raise held(self._folder, found.owner)
         try:
             self._renewed = time.monotonic()
             if found is None:  # Given back meanwhile.
-                self._tag = self._path.write_bytes(self._content(), create=True)
+                self._path.write_bytes(self._content(), create=True)
             else:
-                self._tag = self._path.write_bytes(self._content(), over=found.info.e_tag)
+                self._path.write_bytes(self._content(), over=found.info.e_tag)
         except (FileExistsError, FileNotFoundError):
             now = read_lease(self._folder)
             raise held(self._folder, None if now is None else now.owner) from None
         if found is not None:
-            self._note(f"took {self._folder} over from {found.owner}, which is gone")
+            self.note(f"took {self._folder} over from {found.owner}, which is gone")
 
     def _gone(self, found: Lease) -> bool:
         owner = found.owner
@@ -138,16 +114,12 @@ class ObjectLock:
         left = self._lease_s - self._age(found)
         if left <= 0:
             return True
-        self._note(f"waiting to see whether {owner} still holds {self._folder}")
-        until = time.monotonic() + left
-        while time.monotonic() < until:
-            time.sleep(min(1.0, self._beat_s / 2))
+
+        def sign() -> str | None:
             now = read_lease(self._folder)
-            if now is None:
-                return True
-            if now.info.e_tag != found.info.e_tag:
-                return False
-        return True
+            return None if now is None else now.info.e_tag
+
+        return self._stays_silent(owner, left, found.info.e_tag, sign)
 
     def _age(self, found: Lease) -> float:
         """Return for how long a lease was not renewed, by the server's clock, seconds."""
@@ -158,25 +130,19 @@ class ObjectLock:
         finally:
             probe.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        while not self._over.wait(self._beat_s):
-            began = time.monotonic()
-            try:
-                # Read first, for servers that overlook the condition of a put.
-                found = read_lease(self._folder)
-                if found is None or found.owner.run != self._owner.run:
-                    self._lost.set()
-                    return
-                self._owner = replace(self._owner, beat=self._owner.beat + 1)
-                self._tag = self._path.write_bytes(self._content(), over=found.info.e_tag)
-            except (FileExistsError, FileNotFoundError):
-                continue  # Changed in between: the next beat reads by whom.
-            except OutputError:
-                continue  # The store may come back; `check` counts the time.
+    def _renew(self, owner: Owner) -> bool:
+        began = time.monotonic()
+        # If it was changed in between, the next beat reads by whom. A store that is away may come
+        # back; `check` counts the time.
+        with suppress(FileExistsError, FileNotFoundError, OutputError):
+            # Read first, for servers that overlook the condition of a put.
+            found = read_lease(self._folder)
+            if found is None or found.owner.run != self._owner.run:
+                return False
+            self._owner = owner
+            self._path.write_bytes(self._content(), over=found.info.e_tag)
             self._renewed = began
-
-    def _content(self) -> bytes:
-        return json.dumps(asdict(self._owner)).encode()
+        return True
 
 
 def read_lease(folder: ObjectPath) -> Lease | None:

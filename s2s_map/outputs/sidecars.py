@@ -8,8 +8,12 @@ it goes. What is written by a person (``.qmd``) or belongs to an open database (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
+
+from s2s_map.errors import OutputError
+from s2s_map.outputs.path import OutputPath
 
 _DERIVED = (".aux.xml", ".ovr", ".msk", ".ovr.aux.xml", ".msk.aux.xml", ".ovr.msk")
 """Added to the name of a raster: what is made from its pixels."""
@@ -24,6 +28,31 @@ _LARGEST = 16 << 20
 def is_sidecar(name: str) -> bool:
     """Return whether a file is one that GDAL or QGIS write beside others."""
     return name.endswith(_ENDINGS)
+
+
+def others_files(folder: OutputPath, ours: Callable[[str], bool]) -> list[str]:
+    """Return the names in a folder or prefix that neither runs nor GDAL and QGIS gave."""
+    there = (path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(name for name in there if not (is_sidecar(name) or ours(name)))
+
+
+def check_ours(folder: OutputPath, ours: Callable[[str], bool]) -> None:
+    """Check that a folder or prefix holds nothing that others wrote.
+
+    Args:
+        folder: The folder or prefix.
+        ours: Whether a name directly there is of a file that runs write.
+
+    Raises:
+        OutputError: If it does.
+    """
+    foreign = others_files(folder, ours)
+    if foreign:
+        raise OutputError(
+            f"{folder} holds other files, such as {foreign[0]}",
+            expected="an empty folder or one that a run made",
+            remedy="name another output:",
+        )
 
 
 def derived_from(path: Path) -> list[Path]:

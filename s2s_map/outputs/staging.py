@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from s2s_map.outputs.path import OutputPath, transfer
+from s2s_map.outputs.path import ObjectPath, OutputPath, transfer
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def staged(out: OutputPath) -> Iterator[Path]:
         upload_folder(folder, out)
 
 
-def upload_folder(folder: Path, out: OutputPath, last: str = "") -> None:
+def upload_folder(folder: Path, out: ObjectPath, last: str = "") -> None:
     """Put all files of a local folder below an object path.
 
     Args:
@@ -35,8 +35,6 @@ def upload_folder(folder: Path, out: OutputPath, last: str = "") -> None:
         out: Where they go.
         last: Name of a file directly in the folder that is put when all others are there.
     """
-    if isinstance(out, Path):
-        raise TypeError(f"{out} is local")
     files = [
         (out / file.relative_to(folder).as_posix(), file)
         for file in sorted(folder.rglob("*"))

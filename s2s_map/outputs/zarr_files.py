@@ -51,6 +51,11 @@ def embeddings_exist(path: OutputPath) -> bool:
     return any(file.is_file() for file in metadata[: 1 + isinstance(path, Path)])
 
 
+def may_be_embeddings(path: OutputPath) -> bool:
+    """Return whether there is something at a path that should be a store of embeddings."""
+    return path.is_dir() if isinstance(path, Path) else embeddings_exist(path)
+
+
 def is_embeddings(path: OutputPath) -> bool:
     """Return whether the metadata of a store of embeddings lie at a path, of any version."""
     try:

@@ -1,37 +1,33 @@
-"""A ``maps.zarr`` while it is built, region by region, going on if killed.
-
-On a disk it is built beside its place and moved there in the end. An object store cannot move:
-there it is built in its place, where nobody looks until the run that it belongs to is published,
-with its markers beside it.
-"""
+"""A ``maps.zarr`` while it is built, region by region, going on if killed; see `maps_place`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
-from s2s_map.errors import OutputError
-from s2s_map.outputs.atomic import output_errors, replacing_file, swap_folder
-from s2s_map.outputs.names import MARKERS
-from s2s_map.outputs.path import ObjectPath, OutputPath, copy_objects, transfer
-from s2s_map.outputs.staging import upload_folder
-from s2s_map.outputs.zarr_files import MAP_VARIABLES
+from s2s_map.outputs.atomic import output_errors, replacing_file
+from s2s_map.outputs.durable import check_still_there
+from s2s_map.outputs.maps_place import (
+    IDENTITY,
+    begun,
+    local_group,
+    markers_of,
+    place_of,
+    put_in_place,
+    take_chunks,
+    take_over,
+)
+from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.maps import MapRegion, map_regions, read_maps_grid
 from s2s_map.rasters.maps_schema import create_group, describe_group, variable
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.scoring.summary import LayerSummary
 from s2s_map.tiling.grid import MapGrid
-
-_FOLDER = ".{}.building"
 
 
 @dataclass(frozen=True)
@@ -55,16 +51,12 @@ class MapsBuilding:
     @property
     def folder(self) -> OutputPath:
         """Where the markers lie, on a disk with the maps."""
-        if isinstance(self.target, ObjectPath):
-            return self.target.parent / MARKERS
-        return self.target.parent / _FOLDER.format(self.target.name)
+        return markers_of(self.target)
 
     @property
     def path(self) -> OutputPath:
         """The group meanwhile."""
-        if isinstance(self.target, ObjectPath):
-            return self.target
-        return self.folder / self.target.name
+        return place_of(self.target)
 
     def begin(
         self,
@@ -90,17 +82,17 @@ class MapsBuilding:
             [identity, self.names, self.time_slots, zarr_format], sort_keys=True, default=str
         )
         digest = hashlib.sha256(text.encode()).hexdigest()
-        marker = self.folder / "identity"
+        marker = self.folder / IDENTITY
         if marker.exists() and marker.read_text(encoding="utf-8") == digest:
             return True
         for place in unfinished:
-            left = place / MARKERS / marker.name
+            left = markers_of(place / self.target.name) / marker.name
             if left.exists() and left.read_text(encoding="utf-8") == digest:
                 with output_errors(self.target):
-                    self._take_over(place)
+                    take_over(place, self.target)
                 return True
-        with output_errors(self.target):
-            self._make(zarr_format)
+        with output_errors(self.target), begun(self.target) as made:
+            create_group(made, self.names, self.grid, self.time_slots, zarr_format)
         # Last: a folder with its identity is whole.
         with replacing_file(marker) as partial:
             partial.write_text(digest, encoding="utf-8")
@@ -123,44 +115,13 @@ class MapsBuilding:
                     self._carry(cells, self.names.index(layer.name))
             done.touch()
 
-    def _make(self, zarr_format: Literal[2, 3]) -> None:
-        if isinstance(self.target, ObjectPath):
-            # With the files of layers that an abandoned building may have left.
-            self.target.parent.remove_tree()
-            with tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
-                made = Path(name) / self.target.name
-                create_group(made, self.names, self.grid, self.time_slots, zarr_format)
-                upload_folder(made, self.target)
-            return
-        if isinstance(self.folder, Path) and isinstance(self.path, Path):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            create_group(self.path, self.names, self.grid, self.time_slots, zarr_format)
-
-    def _take_over(self, place: ObjectPath) -> None:
-        if not isinstance(self.target, ObjectPath):
-            raise TypeError(f"{self.target} is local")
-        target = self.target.parent
-        pairs = [(file, target / file.relative_to(place)) for file in place.files()]
-        # Markers last, and last of them the one that says that all is there.
-        marks = [pair for pair in pairs if pair[0].relative_to(place).parts[0] == MARKERS]
-        marks.sort(key=lambda pair: pair[0].name == "identity")
-        copy_objects([pair for pair in pairs if pair not in marks])
-        copy_objects(marks[:-1])
-        copy_objects(marks[-1:])
-        place.remove_tree()
-
     def check_there(self) -> None:
         """Check that the folder is where it was: what writes a part would make it anew.
 
         Raises:
             OutputError: If it was renamed or removed; in an object store nothing can be.
         """
-        if isinstance(self.folder, Path) and not (self.folder / "identity").exists():
-            raise OutputError(
-                f"{self.target.parent} was renamed or removed while maps were written to it",
-                remedy="put it back and start the same command again",
-            )
+        check_still_there(self.folder / IDENTITY, self.target.parent)
 
     def missing_regions(self) -> list[MapRegion]:
         """Return the regions that are not marked as done."""
@@ -199,28 +160,12 @@ class MapsBuilding:
         Raises:
             OutputError: If they cannot be fetched from where they lie.
         """
-        if not isinstance(self.path, ObjectPath):
-            yield layer
-            return
-        with tempfile.TemporaryDirectory(prefix="s2s-map-") as name:
-            copy, index = Path(name) / self.path.name, self.names.index(layer.name)
-            wanted = [
-                file
-                for child in self.path.iterdir()
-                for file in (
-                    _layer_objects(child, index)
-                    if child.name in MAP_VARIABLES
-                    else [child]
-                    if child.suffix or child.name.startswith(".z")
-                    else child.files()
-                )
-            ]
-            transfer([(f, copy / f.relative_to(self.path)) for f in wanted], up=False)
-            shape = (len(self.time_slots), *self.grid.shape)
+        index, shape = self.names.index(layer.name), (len(self.time_slots), *self.grid.shape)
+        with local_group(self.path, index) as group:
             yield replace(
                 layer,
-                probability=StoredCells(copy, "probability", index, shape),
-                similarity=StoredCells(copy, "similarity", index, shape),
+                probability=StoredCells(group, "probability", index, shape),
+                similarity=StoredCells(group, "similarity", index, shape),
             )
 
     def finish(self, layers: Sequence[ConceptLayer], attributes: Mapping[str, Any]) -> None:
@@ -233,9 +178,7 @@ class MapsBuilding:
         """
         with output_errors(self.target):
             describe_group(self.path, layers, self.grid, attributes)
-            if isinstance(self.target, Path):
-                swap_folder(Path(str(self.path)), self.target)
-                shutil.rmtree(str(self.folder), ignore_errors=True)
+            put_in_place(self.target)
 
     def _region_marker(self, region: MapRegion) -> OutputPath:
         return self.folder / "regions" / region.key
@@ -246,10 +189,7 @@ class MapsBuilding:
     def _carry(self, cells: StoredCells, index: int) -> None:
         source, target = cells.path / cells.variable, self.path / cells.variable
         if _raw_layout(source) == _raw_layout(target):
-            if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
-                _copy_chunks(source, target, cells.concept, index)
-            elif isinstance(source, Path) and isinstance(target, Path):
-                _link_chunks(source, target, cells.concept, index)
+            take_chunks(source, target, cells.concept, index)
             return
         array = variable(self.path, cells.variable)
         for region in map_regions(self.grid):
@@ -273,46 +213,3 @@ def _raw_layout(array: OutputPath) -> Any:
                 if key not in ("attributes", "consolidated_metadata")
             }
     raise FileNotFoundError(str(array / "zarr.json"))
-
-
-def _layer_objects(array: ObjectPath, index: int) -> list[ObjectPath]:
-    """Return the metadata of an array and the chunks of one concept."""
-    nested = (array / "c" / str(index)).files()
-    flat = [
-        path
-        for path in array.iterdir()
-        if path.name in ("zarr.json", ".zarray", ".zattrs") or path.name.startswith(f"{index}.")
-    ]
-    return [*flat, *nested]
-
-
-def _copy_chunks(source: ObjectPath, target: ObjectPath, old: int, new: int) -> None:
-    """Copy the chunks of one concept on the server."""
-    for path in _layer_objects(source, old):
-        part = str(path.relative_to(source))
-        if part.startswith(f"c/{old}/"):
-            path.copy_to(target / f"c/{new}/{part.removeprefix(f'c/{old}/')}")
-        elif part.startswith(f"{old}."):
-            path.copy_to(target / f"{new}.{part.partition('.')[2]}")
-
-
-def _link_chunks(source: Path, target: Path, old: int, new: int) -> None:
-    """Link the chunks of one concept, which are never changed in place."""
-    deep = source / "c" / str(old)
-    found = (
-        [(file, target / "c" / str(new) / file.relative_to(deep)) for file in deep.rglob("*")]
-        if deep.is_dir()
-        else [
-            (file, target / f"{new}.{file.name.partition('.')[2]}")
-            for file in source.glob(f"{old}.*")
-        ]
-    )
-    for file, link in found:
-        if file.is_dir() or link.exists():
-            continue
-        link.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, link)
-        except OSError:
-            # A file system without hard links.
-            shutil.copyfile(file, link)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pystac
 
 from s2s_map.errors import StoreError
 from s2s_map.outputs.atomic import replacing_file
-from s2s_map.outputs.path import ObjectPath, OutputPath
+from s2s_map.outputs.path import OutputPath, relative_name
 from s2s_map.redaction import file_json
 
 
@@ -39,7 +37,7 @@ def write_collection(path: OutputPath, title: str, items: Sequence[OutputPath]) 
         license=licences.pop() if len(licences) == 1 else "other",
     )
     for item, file in zip(read, items, strict=True):
-        href = f"./{_relative(file, path.parent)}"
+        href = f"./{relative_name(file, path.parent)}"
         collection.add_link(
             pystac.Link("item", href, "application/geo+json", item.properties.get("title"))
         )
@@ -58,9 +56,3 @@ def _content(item: OutputPath) -> dict[str, Any]:
             f"{item} is damaged ({type(error).__name__})", remedy="remove it and start again"
         ) from None
     return content
-
-
-def _relative(file: OutputPath, folder: OutputPath) -> str:
-    if isinstance(file, ObjectPath) and isinstance(folder, ObjectPath):
-        return str(file.relative_to(folder))
-    return Path(os.path.relpath(str(file), str(folder))).as_posix()

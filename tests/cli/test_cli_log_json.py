@@ -18,7 +18,7 @@ from fixtures_plain_model import MODEL, write_plain_job
 from s2s_map.cli.json_log import JsonReporter
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
-from s2s_map.outputs.ledger import JournalLedger
+from s2s_map.outputs.disk_ledger import JournalLedger
 from s2s_map.pipeline.verbs.run import run
 from s2s_map.redaction import known
 

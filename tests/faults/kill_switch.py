@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from s2s_map.outputs.disk_switch import switch
-from s2s_map.pipeline.job.output_folder import check_access
+from s2s_map.outputs.output import open_output
 
 # What Python tells of before it does it; os.replace tells as os.rename.
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "os.truncate"}
@@ -83,7 +83,7 @@ def main(prepared: Path, work: Path, first: int, step: int) -> None:
             switch(out, out / ".next" / "results", out / ".next")
         else:
             # As any reader does first.
-            check_access(out)
+            open_output(out).check_access()
         assert seen(out) == new, f"kill {nth} did not end in the new results"
         assert not (out / ".switch.json").exists()
         assert not (out / ".next" / "embeddings.zarr").exists()

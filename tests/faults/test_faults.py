@@ -41,7 +41,7 @@ from fixtures_waiting import free_port, wait_until
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import FailedRunError, OutputError
-from s2s_map.outputs.ledger import JournalLedger
+from s2s_map.outputs.disk_ledger import JournalLedger
 from s2s_map.pipeline.embed.block_task import STAGES
 from s2s_map.pipeline.engine import dask_worker_watch as worker_watch
 from s2s_map.pipeline.engine.dask_cluster import open_executor

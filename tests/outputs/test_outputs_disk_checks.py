@@ -14,8 +14,9 @@ import pytest
 
 from s2s_map.errors import OutputError
 from s2s_map.outputs.disk_checks import FileSystem, mount_type, weaknesses
-from s2s_map.outputs.disk_lock import OWNER, process_start, read_owner
-from s2s_map.pipeline.job.output_folder import locked
+from s2s_map.outputs.disk_lock import OWNER, read_owner
+from s2s_map.outputs.output import open_output
+from s2s_map.outputs.owner import process_start
 
 
 def test_a_disk_has_no_weakness(tmp_path: Path) -> None:
@@ -92,19 +93,22 @@ def test_a_run_without_locks_is_told_and_still_kept_apart(
 
     monkeypatch.setattr(fcntl, "flock", without)
     said: list[str] = []
-    with locked(tmp_path, said.append):
+    with open_output(tmp_path).locked(said.append):
         assert "without locks" in said[0]
         owner = read_owner(tmp_path)
         assert owner is not None
     # Nothing is left that keeps the next one out; one that lives is seen by its owner file.
-    with locked(tmp_path):
+    with open_output(tmp_path).locked():
         pass
     started = process_start(1)
     if started is not None:
         (tmp_path / OWNER).write_text(
             json.dumps(asdict(replace(owner, pid=1, process_start=started)))
         )
-        with pytest.raises(OutputError, match="another run is writing"), locked(tmp_path):
+        with (
+            pytest.raises(OutputError, match="another run is writing"),
+            open_output(tmp_path).locked(),
+        ):
             pytest.fail("two at once")
 
 
@@ -115,11 +119,14 @@ def test_another_error_of_a_lock_is_an_error(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(fcntl, "flock", broken)
-    with pytest.raises(OutputError, match="check the disk or server"), locked(tmp_path):
+    with (
+        pytest.raises(OutputError, match="check the disk or server"),
+        open_output(tmp_path).locked(),
+    ):
         pytest.fail("held")
 
 
 def test_a_run_is_told(tmp_path: Path) -> None:
     said: list[str] = []
-    with locked(tmp_path, said.append):
+    with open_output(tmp_path).locked(said.append):
         assert said == []

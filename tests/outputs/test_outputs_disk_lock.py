@@ -16,8 +16,9 @@ from threading import Event, Thread
 import pytest
 
 from s2s_map.errors import OutputError
-from s2s_map.outputs import disk_lock as module
-from s2s_map.outputs.disk_lock import OWNER, FolderLock, Owner, process_start, read_owner
+from s2s_map.outputs import owner as module
+from s2s_map.outputs.disk_lock import OWNER, FolderLock, read_owner
+from s2s_map.outputs.owner import Owner, process_start
 
 HOLDER = """
 import sys, time

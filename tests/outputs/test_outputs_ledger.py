@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from s2s_map.arrays import Hole
 from s2s_map.errors import InterruptedRunError, OutputError
-from s2s_map.outputs.ledger import BlockFailure, BlockRecord, JournalLedger, RunStart
+from s2s_map.outputs.disk_ledger import JournalLedger
+from s2s_map.outputs.ledger import BlockFailure, BlockRecord, RunStart
 from s2s_map.pipeline.embed.record_end import noted_end
 
 RECORDS = [

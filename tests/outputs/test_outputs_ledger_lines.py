@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2s_map.arrays import Hole
-from s2s_map.outputs.ledger import BlockFailure, BlockRecord, JournalLedger, RunStart
+from s2s_map.outputs.disk_ledger import JournalLedger
+from s2s_map.outputs.ledger import BlockFailure, BlockRecord, RunStart
 from s2s_map.outputs.ledger_lines import MOST_BYTES, Blocks
 
 GRID = Blocks(2, 3, 64)

@@ -31,7 +31,7 @@ def root(server: str, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
 
 
 def ledger(root: ObjectPath) -> ObjectLedger:
-    return ObjectLedger(root, store="here", grid=GRID)
+    return ObjectLedger(root, store="here", blocks=GRID)
 
 
 def finished(root: ObjectPath) -> BlockRecord:

@@ -14,8 +14,9 @@ from fixtures_objects import new_bucket, proxied, serve_s3, use_s3
 from fixtures_waiting import wait_until
 
 from s2s_map.errors import OutputError, OutputUnavailableError
+from s2s_map.outputs import lock as waiting
 from s2s_map.outputs import s3_lock as object_lock
-from s2s_map.outputs.disk_lock import Owner, process_start
+from s2s_map.outputs.owner import Owner, process_start
 from s2s_map.outputs.path import ObjectPath
 from s2s_map.outputs.s3_client import REQUEST_S, RETRY_S, object_client
 from s2s_map.outputs.s3_lock import (
@@ -131,6 +132,7 @@ def test_a_lease_elsewhere_that_runs_out_is_taken_over(
     # The lease runs out by a clock that only waiting moves.
     clock = Clock()
     monkeypatch.setattr(object_lock, "time", clock)
+    monkeypatch.setattr(waiting, "time", clock)
     lock = ObjectLock(root, notes.append, lease_s=200)
     lock.acquire()
     assert 100 < clock.now < 202

@@ -23,7 +23,7 @@ from fixtures_waiting import wait_until
 
 from s2s_map.config.batch import load_batch
 from s2s_map.errors import ConfigError, OutputError, OutputUnavailableError
-from s2s_map.outputs.disk_lock import Owner, process_start
+from s2s_map.outputs.owner import Owner, process_start
 from s2s_map.outputs.path import ObjectPath, output_path
 from s2s_map.outputs.s3_lock import LOCK
 from s2s_map.pipeline.batch.run_batch import plan_batch, run_batch

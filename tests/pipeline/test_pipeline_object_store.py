@@ -27,14 +27,8 @@ from s2s_map.config.run import RunConfig
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
 from s2s_map.outputs import s3_client as clients
 from s2s_map.outputs.ledger import BlockRecord, RunStart
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, output_path, zarr_target
-from s2s_map.outputs.published import (
-    finished_home,
-    finished_results,
-    next_results,
-    publish,
-    unfinished_results,
-)
 from s2s_map.outputs.s3_client import object_client
 from s2s_map.outputs.s3_ledger import ObjectLedger
 from s2s_map.outputs.s3_lock import LOCK, ObjectLock
@@ -146,7 +140,7 @@ def test_asking_again_and_querying(job: dict[str, Any], root: ObjectPath, tmp_pa
             asked = query(out, "birds", name="birds")
             assert asked.concepts == ["waves", "birds"]
         assert object_bytes(place) == result_bytes(here)
-        assert names(finished_results(place)) == {
+        assert names(open_output(place).finished_results()) == {
             path.name
             for path in here.iterdir()
             if path.name not in ("embeddings.zarr", "ledger.jsonl", ".lock", ".manifest.json")
@@ -173,7 +167,7 @@ def test_a_changed_config_is_refused_with_the_difference(
     assert verify(str(root)) == []
     # The embeddings that were replaced are gone, with all that was known of them.
     assert names(root) == {"latest.json", "results", "stores"}
-    assert names(root / "stores") == {finished_home(root).name}
+    assert names(root / "stores") == {open_output(root).finished_home().name}
 
 
 def test_foreign_objects_are_left_alone(job: dict[str, Any], root: ObjectPath) -> None:
@@ -238,7 +232,7 @@ def test_markers_of_another_store_are_not_believed(
     late = {path.name: path.read_bytes() for path in (root / "blocks").files()}
     whole = (root / "ledger/blocks.jsonl").read_bytes()
     run(config, overwrite=True, on_stage=FailAt(("r000-c000",)))
-    home = finished_home(root)
+    home = open_output(root).finished_home()
     for name, content in late.items():
         (home / "blocks" / name).write_bytes(content)
     assert open_ledger(home).state().records == {}
@@ -267,21 +261,21 @@ def test_only_this_runs_work_counts_as_its_own(root: ObjectPath) -> None:
 
 
 def test_two_runs_never_write_to_the_same_generation(root: ObjectPath) -> None:
-    late, ours = next_results(root), next_results(root)
+    late, ours = open_output(root).next_results(), open_output(root).next_results()
     assert late != ours
     (ours / "run.json").touch()
     (late / "run.json").touch()
-    assert unfinished_results(root, ours) == [late]
-    publish(root, ours)
-    assert finished_results(root) == ours
+    assert open_output(root).unfinished_results(ours) == [late]
+    open_output(root).publish(ours)
+    assert open_output(root).finished_results() == ours
     assert names(root / "results") == {ours.name}
     with pytest.raises(OutputError, match="another run has written results"):
-        publish(root, late)
-    assert finished_results(root) == ours
+        open_output(root).publish(late)
+    assert open_output(root).finished_results() == ours
 
 
 def test_a_put_of_latest_that_was_tried_again_is_ours(root: ObjectPath, server: str) -> None:
-    ours = next_results(root)
+    ours = open_output(root).next_results()
     (ours / "run.json").touch()
     direct = object_client(root.bucket)
     with proxied(server) as proxy:
@@ -296,10 +290,10 @@ def test_a_put_of_latest_that_was_tried_again_is_ours(root: ObjectPath, server: 
             return None
 
         proxy.answer = lose_the_answer
-        publish(root, ours)
+        open_output(root).publish(ours)
     assert seen
     assert json.loads((root / "latest.json").read_text()).keys() == {"generation", "results"}
-    assert finished_results(root) == ours
+    assert open_output(root).finished_results() == ours
 
 
 def test_markers_are_fetched_once(

@@ -13,7 +13,8 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.outputs.ledger import JournalLedger, LedgerState
+from s2s_map.outputs.disk_ledger import JournalLedger
+from s2s_map.outputs.ledger import LedgerState
 from s2s_map.pipeline.embed.embed_blocks import embed_missing
 from s2s_map.pipeline.engine.executor import ThreadsExecutor
 from s2s_map.pipeline.job.job import resolve

@@ -14,8 +14,8 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
 from s2s_map.errors import InterruptedRunError
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath
-from s2s_map.outputs.published import finished_home, finished_results
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.query import query, remake
 from s2s_map.pipeline.verbs.run import run
@@ -76,12 +76,12 @@ def test_overwrite_keeps_the_old_and_a_users_objects(
     assert done.concepts == ["waves", "birds", "rain"]
     assert done.embeddings.grid.shape
     assert (verify(str(root)), verify_results(str(root))) == ([], [])
-    item = json.loads((finished_results(root) / "item.json").read_bytes())
-    home = finished_home(root)
+    item = json.loads((open_output(root).finished_results() / "item.json").read_bytes())
+    home = open_output(root).finished_home()
     assert item["assets"]["embeddings"]["href"] == f"../../stores/{home.name}/embeddings.zarr"
     # And back again: what --overwrite had put is replaced in its turn.
     run(RunConfig(**job), overwrite=True)
-    assert [p.name for p in (root / "stores").iterdir()] == [finished_home(root).name]
+    assert [p.name for p in (root / "stores").iterdir()] == [open_output(root).finished_home().name]
     assert {path: path.read_bytes() for path in mine} == dict.fromkeys(mine, b"mine")
     for path in (root / "embeddings.zarr", root / "blocks"):
         assert [file.name for file in path.files()] in (["notes.txt"], ["notes.json"])
@@ -97,7 +97,7 @@ def test_what_was_begun_for_a_third_config_goes(job: dict[str, Any], root: Objec
             executor=stop_after("EmbedTask", 2),
         )
     run(RunConfig(**{**job, "patches": {"stride_m": 140}}), overwrite=True)
-    assert [p.name for p in (root / "stores").iterdir()] == [finished_home(root).name]
+    assert [p.name for p in (root / "stores").iterdir()] == [open_output(root).finished_home().name]
 
 
 def test_a_home_that_was_replaced_goes_when_the_removal_was_cut_short(
@@ -121,7 +121,7 @@ def test_damage_is_named_and_made_again(job: dict[str, Any], root: ObjectPath) -
     run(RunConfig(**job))
     query(str(root), "birds")
     sound = object_bytes(root)
-    results = finished_results(root)
+    results = open_output(root).finished_results()
     (results / "waves.tif").write_bytes((results / "waves.tif").read_bytes()[:500])
     (results / "birds.qml").unlink()
     (results / "maps.zarr/probability/c/1/0/0/0").write_bytes(b"torn")
@@ -134,12 +134,12 @@ def test_damage_is_named_and_made_again(job: dict[str, Any], root: ObjectPath) -
     remake(str(root))
     assert verify_results(str(root)) == []
     assert object_bytes(root) == sound
-    results = finished_results(root)
+    results = open_output(root).finished_results()
     (results / "maps.zarr/zarr.json").write_bytes(b"{")
     assert run(RunConfig(**job)).concepts == ["waves", "birds"]
     assert verify_results(str(root)) == []
     assert object_bytes(root) == sound
-    (finished_results(root) / "run.json").write_bytes(b"{}")
+    (open_output(root).finished_results() / "run.json").write_bytes(b"{}")
     assert [bad.file for bad in verify_results(str(root))] == ["run.json"]
     assert run(RunConfig(**job)).concepts == ["waves", "birds"]
     assert verify_results(str(root)) == []

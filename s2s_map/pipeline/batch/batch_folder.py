@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,10 +14,10 @@ import yaml
 from s2s_map.config.batch import BatchRun
 from s2s_map.config.making_time import making_time
 from s2s_map.errors import OutputError
-from s2s_map.outputs.atomic import output_errors, replacing_file
-from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.outputs.published import finished_results
-from s2s_map.pipeline.job import output_folder as names
+from s2s_map.outputs import names
+from s2s_map.outputs.atomic import replacing_file
+from s2s_map.outputs.output import open_output
+from s2s_map.outputs.path import OutputPath, output_path
 from s2s_map.rasters.stac_collection import write_collection
 from s2s_map.redaction import file_json
 
@@ -73,7 +72,7 @@ class BatchFolder:
             runs: Their names.
             ended: Whether they are final; else they come again, and those on their way are left.
         """
-        if not isinstance(self.path, ObjectPath):
+        if self.work == self.path / RUNS:
             return
         for run in runs:
             before = self._puts.get(run)
@@ -98,7 +97,7 @@ class BatchFolder:
             StoreError: For an item that is damaged.
             OutputError: If it cannot be written.
         """
-        found = (finished_results(output_path(output)) / names.ITEM for output in outputs)
+        found = (open_output(output).finished_results() / names.ITEM for output in outputs)
         items = [item for item in found if item.is_file()]
         if items:
             write_collection(self.path / COLLECTION, title or self.path.name, items)
@@ -110,9 +109,8 @@ class BatchFolder:
     def _put_log(self, run: str) -> None:
         target = self.path / RUNS / f"{run}.log"
         try:
-            if isinstance(target, ObjectPath):
-                # Its bytes now: the run may be writing on.
-                target.write_bytes(self.log(run).read_bytes())
+            # Its bytes now: the run may be writing on.
+            target.write_bytes(self.log(run).read_bytes())
         except (OutputError, OSError) as error:
             self._note(f"the log of {run} is not kept: {error}")
 
@@ -130,12 +128,9 @@ def locked_batch(
     Raises:
         OutputError: If another start is at work, or the folder cannot be written.
     """
-    path = output_path(output)
-    names.check_access(path)
-    with names.locked(path, note) as lock, tempfile.TemporaryDirectory(prefix="s2s-map-") as temp:
-        work = path / RUNS if isinstance(path, Path) else Path(temp)
-        with output_errors(work):
-            work.mkdir(parents=True, exist_ok=True)
+    path, place = output_path(output), open_output(output)
+    place.check_access()
+    with place.locked(note) as lock, place.work_folder(RUNS) as work:
         folder = BatchFolder(path, work, lock.check, note)
         try:
             yield folder

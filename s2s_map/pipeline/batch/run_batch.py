@@ -21,13 +21,13 @@ from s2s_map.errors import (
     S2SMapError,
     StoreError,
 )
+from s2s_map.outputs import names
 from s2s_map.outputs.atomic import output_errors
 from s2s_map.outputs.holes import say_holes
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import output_path
-from s2s_map.outputs.published import finished_home, finished_results
 from s2s_map.pipeline.batch.batch_folder import KEEP_LOGS_S, BatchFolder, locked_batch
 from s2s_map.pipeline.batch.shared_crs import check_shared_crs
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
 from s2s_map.pipeline.job.job import Job, resolve
 from s2s_map.pipeline.job.output_folder import check_folder
@@ -93,17 +93,17 @@ def plan_batch(
     check_shared_crs(runs)
     # Once for all of them: a store that is away is not asked for each with patience.
     for place in {output_path(run.config.output).parent for run in runs}:
-        names.check_access(place)
+        open_output(place).check_access()
     planned = []
     for run in runs:
         config = run.config
         outcome = Outcome(run.name, run.region, config.source, config.model, config.output)
         try:
-            job = resolve(config, catalogs, finished_home(output_path(config.output)))
+            job = resolve(config, catalogs, open_output(config.output).finished_home())
             outcome.patches = make_plan(job).patches
             if is_up_to_date(job):
                 outcome.state = "up to date"
-                holes = read_record(finished_results(job.output) / names.RECORD).holes
+                holes = read_record(open_output(job.output).finished_results() / names.RECORD).holes
                 if holes and retry_holes:
                     outcome.state = "planned"
                 elif holes:
@@ -128,11 +128,11 @@ def is_up_to_date(job: Job) -> bool:
         AudioError: For a recording that is missing.
         OutputError: If it holds something else.
     """
-    job = thaw(job, finished_home(job.output))
+    job = thaw(job, open_output(job.output).finished_home())
     if not is_frozen(job):
         return False
     check_folder(job.output, job.identity())
-    results = finished_results(job.output)
+    results = open_output(job.output).finished_results()
     try:
         record = read_record(results / names.RECORD)
     except StoreError:

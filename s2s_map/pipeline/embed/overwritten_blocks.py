@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputUnavailableError
 from s2s_map.outputs.ledger import BlockRecord, Ledger
-from s2s_map.outputs.path import ObjectPath
 from s2s_map.reporter import Reporter
 
 
@@ -25,9 +24,9 @@ def replaced_blocks(store: EmbeddingsStore, records: Mapping[str, BlockRecord]) 
         records: The finished blocks; those recorded without one, by older versions, are
             believed.
     """
-    if not isinstance(store.path, ObjectPath) or not records:
+    there = store.e_tags() if records else None
+    if there is None:
         return []
-    there = store.e_tags()
     return sorted(
         key
         for key, record in records.items()

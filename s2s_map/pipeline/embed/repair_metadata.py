@@ -11,11 +11,12 @@ from typing import Any
 from s2s_map.embeddings.schema import DamagedMetadataError
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
+from s2s_map.outputs import names
 from s2s_map.outputs.ledger import RunStart
 from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.zarr_files import STORE_ID
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.job import Job
+from s2s_map.pipeline.job.output_folder import check_store_id, open_ledger
 from s2s_map.reporter import Reporter
 
 
@@ -56,7 +57,7 @@ def mend_metadata(job: Job, home: OutputPath, watch: Reporter) -> None:
         return
     start, sound = _start_of(job, home), False
     with suppress(StoreError):
-        names.check_store_id(home)
+        check_store_id(home)
         sound = not EmbeddingsStore.open(path).damaged_files()
     if sound or start is None:
         return
@@ -67,7 +68,7 @@ def mend_metadata(job: Job, home: OutputPath, watch: Reporter) -> None:
 
 
 def _start_of(job: Job, home: OutputPath) -> RunStart | None:
-    start = names.open_ledger(home, any_store=True).state().run
+    start = open_ledger(home, any_store=True).state().run
     known = start is not None and start.store and start.identity == identity_digest(job)
     return start if known else None
 

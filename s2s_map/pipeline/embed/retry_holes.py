@@ -8,11 +8,12 @@ from typing import Any
 
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputMismatchError
+from s2s_map.outputs import names
 from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath
-from s2s_map.outputs.published import finished_home
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.job import Job
+from s2s_map.pipeline.job.output_folder import check_folder, differences, open_ledger
 from s2s_map.reporter import Reporter
 
 # Lists of files in the identity of a source, and what names each.
@@ -42,11 +43,11 @@ def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
         OutputMismatchError: If something else differs.
     """
     try:
-        names.check_folder(out, identity)
+        check_folder(out, identity)
     except OutputMismatchError:
-        home = finished_home(out)
+        home = open_output(out).finished_home()
         there = EmbeddingsStore.open(home / names.EMBEDDINGS).attributes.get("identity", {})
-        records = holed_blocks(names.open_ledger(home).state())
+        records = holed_blocks(open_ledger(home).state())
         holes = {hole.uri for record in records.values() for hole in record.holes}
         if not is_mended(there, identity, holes):
             raise
@@ -62,13 +63,13 @@ def is_mended(there: Mapping[str, Any], here: Mapping[str, Any], holes: Collecti
     """
     if there.get("source", {}).get(_UNANSWERED):
         # Every block that a scene of such a part may reach is a hole, see `imagery.search.holes`.
-        return not names.differences(_without_search(there), _without_search(here))
+        return not differences(_without_search(there), _without_search(here))
     mended = {*holes, *(PurePosixPath(uri).name for uri in holes)}
     before, after = _files(there), _files(here)
     if not mended & (before.keys() | after.keys()):
         return False
     same = all(before.get(name) == after.get(name) for name in {*before, *after} - mended)
-    return same and not names.differences(_without_files(there), _without_files(here))
+    return same and not differences(_without_files(there), _without_files(here))
 
 
 def take_back(job: Job, store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> dict[str, Any]:

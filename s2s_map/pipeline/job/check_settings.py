@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from s2s_map.config.files import LONGEST_NAME
 from s2s_map.config.run import QueryConfig, RunConfig
 from s2s_map.encoding.audio_file import read_recording
 from s2s_map.encoding.queries import check_names, query_name
-from s2s_map.errors import OutputError, QueryError
+from s2s_map.errors import QueryError
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import check_weights, model_card
 from s2s_map.models.text_encoder_files import check_texts
-from s2s_map.outputs.path import OutputPath, output_path
-
-_REMEDY = "choose a folder that you may write to with output: or --output"
+from s2s_map.outputs.output import open_output
 
 
 def check_settings(config: RunConfig) -> None:
@@ -27,36 +22,12 @@ def check_settings(config: RunConfig) -> None:
         ModelError: For a device that is not there, or weights that are missing or damaged.
         QueryError: For questions that cannot be asked, or two of one name.
     """
-    check_output(output_path(config.output))
+    open_output(config.output).check_place()
     check_device(config.device)
     check_questions(config.queries, config.model)
     if not config.model.startswith(PREFIX):
         asks_audio = any(query.audio is not None for query in config.queries)
         check_weights(config.model, recordings=asks_audio)
-
-
-def check_output(folder: OutputPath) -> None:
-    """Check that a folder can be made, or written to; object stores are asked by `check_access`.
-
-    Raises:
-        OutputError: If it is something else, or is not this process's to write.
-    """
-    if not isinstance(folder, Path):
-        return
-    try:
-        if os.path.lexists(folder) and not folder.is_dir():
-            what = "a file" if folder.is_file() else "no folder"
-            raise OutputError(f"{folder} is {what}", expected="a folder", remedy="name another one")
-        longest = max(len(os.fsencode(part)) for part in folder.absolute().parts)
-        there = next(part for part in (folder, *folder.absolute().parents) if part.exists())
-        usable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot use {folder}: {error}", remedy=_REMEDY) from None
-    if longest > LONGEST_NAME:
-        raise OutputError(f"a name in {folder} has {longest} bytes", expected=f"{LONGEST_NAME}")
-    if not usable:
-        what = "may not be written to" if there.is_dir() else "is no folder"
-        raise OutputError(f"cannot make {folder}: {there} {what}", remedy=_REMEDY)
 
 
 def check_device(device: str) -> None:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.scale import MatchScale, MeasuredScale, dumped
 from s2s_map.errors import StoreError
+from s2s_map.outputs import names
 from s2s_map.outputs.atomic import replacing_file
 from s2s_map.outputs.path import OutputPath
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.job import Job
 from s2s_map.redaction import cleaned
 from s2s_map.reporter import Reporter

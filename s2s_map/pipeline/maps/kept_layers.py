@@ -16,8 +16,8 @@ from s2s_map.encoding.query_model import QueryModel
 from s2s_map.errors import QueryError, S2SMapError, StoreError
 from s2s_map.outputs import names
 from s2s_map.outputs.checksums import differing_files
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath
-from s2s_map.outputs.published import finished_files, finished_results
 from s2s_map.pipeline.job.run_record import Asked, RunRecord
 from s2s_map.pipeline.maps.questions import Questions, described_query, encode_questions
 from s2s_map.pipeline.maps.score_regions import Before
@@ -40,8 +40,8 @@ def look_back(out: OutputPath, store: EmbeddingsStore, record: RunRecord | None)
     Raises:
         OutputError: If they cannot be read.
     """
-    results = finished_results(out)
-    bad = differing_files(results, finished_files(out))
+    results = open_output(out).finished_results()
+    bad = differing_files(results, open_output(out).finished_files())
     named = [] if record is None else list(record.concepts)
     maps = results / names.MAPS
     try:

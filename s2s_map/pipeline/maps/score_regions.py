@@ -14,18 +14,11 @@ from numpy.typing import NDArray
 from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import InterruptedRunError
+from s2s_map.outputs import names
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath, wrapped
-from s2s_map.outputs.published import (
-    announce,
-    clear_results,
-    finished_results,
-    keep_files,
-    next_results,
-    unfinished_results,
-)
 from s2s_map.outputs.staging import staged
 from s2s_map.pipeline.engine.executor import Executor, StoppedError, ThreadsExecutor
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.maps.questions import QuestionGroup, Questions
 from s2s_map.rasters.building import MapsBuilding, same_cells
 from s2s_map.rasters.cog import cog_paths, file_stem, write_cogs
@@ -186,8 +179,9 @@ def score_maps(
             can be scored is.
         OutputError: For a full disk and the like.
     """
-    results = next_results(out)
-    old = _existing(finished_results(out), store) if before is None else before.layers
+    output = open_output(out)
+    results = output.next_results()
+    old = _existing(output.finished_results(), store) if before is None else before.layers
     asked = questions.by_name()
     kept = [layer for layer in old if layer.name not in asked]
     first = [layer.name for layer in old] if before is None else before.order
@@ -199,9 +193,9 @@ def score_maps(
         "questions": [part.identity(query) for part, query in asked.values()],
         "kept": [[layer.described(), _modified(layer)] for layer in kept],
     }
-    if not building.begin(about, zarr_format, unfinished_results(out, results)):
-        clear_results(results, building.folder)
-    announce(results, names.wanted_names(named, store.time_slots))
+    goes_on = building.begin(about, zarr_format, output.unfinished_results(results))
+    wanted = names.wanted_names(named, store.time_slots)
+    output.begin_results(results, wanted, None if goes_on else building.folder)
     building.carry(kept)
     todo = building.missing_regions()
     reporter.start("Scoring", len(todo), "regions")
@@ -222,7 +216,7 @@ def layers_of(
     if before is not None:
         old = {layer.name: layer for layer in before.layers}
     else:
-        maps = finished_results(out) / names.MAPS
+        maps = open_output(out).finished_results() / names.MAPS
         old = {layer.name: layer for layer in read_maps(maps)} if maps.exists() else {}
     layers = []
     for name in building.names:
@@ -260,7 +254,7 @@ def write_layers(
         The layers with their summaries.
     """
     building.check_there()
-    before, results = finished_results(out), building.target.parent
+    output, results = open_output(out), building.target.parent
     kept = [layer for layer in layers if layer.known and not building.layer_summary(layer.name)]
     stems = [
         file_stem(layer, slot, len(building.time_slots))
@@ -268,7 +262,8 @@ def write_layers(
         for slot in building.time_slots
     ]
     kept_files = (f"{stem}{end}" for stem in stems for end in names.LAYER_ENDINGS)
-    keep_files(before, results, [name for name in kept_files if name not in bad])
+    wanted = [name for name in kept_files if name not in bad]
+    output.keep_files(output.finished_results(), results, wanted)
     todo = [layer.name for layer in layers if not _is_written(building, layer, results)]
     reporter.advance(len(layers) - len(todo))
     task = LayerTask(building, {layer.name: layer for layer in layers}, results, attributes)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.errors import ImageryError, StoreError
+from s2s_map.outputs import names
 from s2s_map.outputs.checksums import FileEntry, file_entries, file_sha256
-from s2s_map.outputs.path import ObjectPath, OutputPath
-from s2s_map.outputs.published import finished_home
+from s2s_map.outputs.output import open_output
+from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.staging import local_copy, staged
 from s2s_map.pipeline.engine.executor import Executor
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.job import Job
 from s2s_map.pipeline.job.run_record import RunRecord
 from s2s_map.pipeline.maps.questions import Questions
@@ -152,7 +152,7 @@ def write_results(
         )
         reporter.advance(1)
         beside = {**file_entries(results), **_of_preview(folder)}
-        elsewhere = {**_ELSEWHERE, "embeddings": _embeddings_href(out, home)}
+        elsewhere = {**_ELSEWHERE, "embeddings": open_output(out).embeddings_href(home)}
         if names.IMAGERY not in beside:
             elsewhere.pop("imagery")
         checksums = {name: (entry.size, entry.sha256) for name, entry in beside.items()}
@@ -178,12 +178,3 @@ def _imagery(results: OutputPath, grid: MapGrid, reporter: Reporter) -> ImageBlo
 def _of_preview(folder: Path) -> dict[str, FileEntry]:
     preview = folder / names.PREVIEW
     return {names.PREVIEW: FileEntry(preview.stat().st_size, file_sha256(preview))}
-
-
-def _embeddings_href(out: OutputPath, home: OutputPath | None) -> str:
-    """Return where embeddings will lie, seen from the item once it is published."""
-    if not isinstance(out, ObjectPath):
-        return f"./{names.EMBEDDINGS}"
-    place = finished_home(out) if home is None else home
-    beside = f"{place.relative_to(out)}/" if isinstance(place, ObjectPath) and place != out else ""
-    return f"../../{beside}{names.EMBEDDINGS}"

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.errors import StoreError
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, output_path
-from s2s_map.outputs.published import finished_home
-from s2s_map.pipeline.job import output_folder as names
+from s2s_map.pipeline.job.output_folder import differences, open_embeddings, open_ledger
 from s2s_map.reporter import Reporter
 
 TOLERANCE = {"fp32": 0.005, "bf16": 0.05}
@@ -71,13 +71,13 @@ def compare(
     """
     watch, stores, records = reporter or Reporter(), [], []
     for out in map(output_path, (here, there)):
-        names.check_access(out)
-        home = finished_home(out)
-        state = names.open_ledger(home).state()
-        stores.append(names.open_embeddings(home, state))
+        open_output(out).check_access()
+        home = open_output(out).finished_home()
+        state = open_ledger(home).state()
+        stores.append(open_embeddings(home, state))
         records.append(state.records)
     identities = [store.attributes.get("identity", {}) for store in stores]
-    changed = names.differences(*identities)
+    changed = differences(*identities)
     if changed:
         raise StoreError(
             f"{here} and {there} hold embeddings of different configs: {', '.join(changed)}",

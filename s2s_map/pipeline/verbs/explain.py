@@ -21,14 +21,14 @@ from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
+from s2s_map.outputs import names
 from s2s_map.outputs.atomic import replacing_file
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.outputs.published import finished_home, finished_results
-from s2s_map.pipeline.job import output_folder as names
-from s2s_map.pipeline.job.check_settings import check_output
 from s2s_map.pipeline.job.frozen_search import thaw
 from s2s_map.pipeline.job.job import Job, resolve
 from s2s_map.pipeline.job.question import make_question
+from s2s_map.pipeline.job.output_folder import differences, open_embeddings
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 from s2s_map.pipeline.verbs.cell_lookup import Cell, cell_at
 from s2s_map.redaction import file_json
@@ -101,11 +101,11 @@ def explain(
     """
     folder = output_path(out)
     question = make_question(None, text, audio, texts, minus)
-    names.check_access(folder, write=True)
-    check_output(folder / names.EXPLANATIONS)
-    record = read_record(finished_results(folder) / names.RECORD)
-    home = finished_home(folder)
-    store = names.open_embeddings(home)
+    open_output(folder).check_access(write=True)
+    open_output(folder / names.EXPLANATIONS).check_place()
+    record = read_record(open_output(folder).finished_results() / names.RECORD)
+    home = open_output(folder).finished_home()
+    store = open_embeddings(home)
     slot = _slot(store, time_slot)
     cell = cell_at(store, lon, lat)
     # Where it was opened, not where it was made: it may have been moved.
@@ -264,7 +264,7 @@ def _check_unchanged(store: EmbeddingsStore, job: Job) -> None:
         identity["model"] = {**identity.get("model", {}), "precision": None}
         # Nor how missing pixels were filled: what is explained is mostly a whole patch.
         identity["patches"] = {**identity.get("patches", {}), "no_data": None}
-    changed = names.differences(there, here)
+    changed = differences(there, here)
     if changed:
         raise OutputMismatchError(
             f"what the embeddings were made from has changed: {', '.join(changed)}",

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2s_map.embeddings.sealed import SealedEmbeddings
+from s2s_map.outputs import names
 from s2s_map.outputs.names import layer_stem
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, zarr_target
-from s2s_map.outputs.published import finished_home, finished_results
-from s2s_map.pipeline.job import output_folder as names
+from s2s_map.pipeline.job.output_folder import open_embeddings
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class OpenRun:
     @property
     def embeddings(self) -> SealedEmbeddings:
         """The embeddings of the cells; blocks that are not what was recorded are an error."""
-        return names.open_embeddings(finished_home(self.folder))
+        return open_embeddings(open_output(self.folder).finished_home())
 
     @property
     def maps(self) -> xr.Dataset:
@@ -82,6 +83,6 @@ def open_run(folder: str | Path | ObjectPath) -> OpenRun:
 CONFIG
     """
     path = output_path(folder)
-    names.check_access(path)
-    results = finished_results(path)
+    open_output(path).check_access()
+    results = open_output(path).finished_results()
     return OpenRun(path, read_record(results / names.RECORD), results)

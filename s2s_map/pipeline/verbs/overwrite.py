@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from s2s_map.encoding.queries import query_name
 from s2s_map.errors import OutputMismatchError, StoreError
+from s2s_map.outputs import names
 from s2s_map.outputs.ledger import FINISHED
-from s2s_map.outputs.manifest import Manifest
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath
-from s2s_map.outputs.published import (
-    finished_home,
-    finished_results,
-    next_home,
-    remove_home,
-    unfinished_homes,
-)
-from s2s_map.outputs.sidecars import is_sidecar
 from s2s_map.outputs.zarr_files import embeddings_exist
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
 from s2s_map.pipeline.job.job import Job
+from s2s_map.pipeline.job.output_folder import check_folder, open_ledger
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 from s2s_map.reporter import Reporter
 
@@ -38,15 +28,15 @@ def begun_before(job: Job) -> tuple[Job, OutputPath] | None:
         The job, frozen as that run had it, and the home; None if there is none to go on with.
     """
     out = job.output
-    for home in [*unfinished_homes(out), finished_home(out)]:
+    for home in [*open_output(out).unfinished_homes(), open_output(out).finished_home()]:
         if not embeddings_exist(home / names.EMBEDDINGS):
             continue
         try:
             frozen = thaw(job, home)
             if not is_frozen(frozen):
                 continue
-            names.check_folder(out, frozen.identity(), home)
-            state = names.open_ledger(home).state()
+            check_folder(out, frozen.identity(), home)
+            state = open_ledger(home).state()
         except (OutputMismatchError, StoreError):
             continue
         unfinished = state.run is not None and state.run.anew and state.ended not in FINISHED
@@ -66,27 +56,27 @@ def home_for(job: Job, begun: OutputPath | None, watch: Reporter) -> OutputPath:
     """
     out = job.output
     if begun is not None:
-        done = len(names.open_ledger(begun).state().records)
+        done = len(open_ledger(begun).state().records)
         watch.note(f"--overwrite began this run before: it goes on with {done} blocks done")
         return begun
-    for left in unfinished_homes(out):
-        done = len(names.open_ledger(left).state().records)
+    for left in open_output(out).unfinished_homes():
+        done = len(open_ledger(left).state().records)
         watch.note(f"{done} blocks of a run that --overwrite began and another config are removed")
-        remove_home(left)
-    finished = finished_home(out)
+        open_output(out).remove_home(left)
+    finished = open_output(out).finished_home()
     if not embeddings_exist(finished / names.EMBEDDINGS):
         return finished
     for line in what_goes(out):
         watch.note(line)
-    return next_home(out)
+    return open_output(out).next_home()
 
 
 def what_goes(out: OutputPath) -> list[str]:
     """Return what an overwriting run replaces, and what it took to make, a line each."""
     try:
-        before = read_record(finished_results(out) / names.RECORD)
+        before = read_record(open_output(out).finished_results() / names.RECORD)
     except StoreError:
-        records = names.open_ledger(finished_home(out)).state().records.values()
+        records = open_ledger(open_output(out).finished_home()).state().records.values()
         seconds = sum(record.encode_s + record.read_s for record in records)
         return [
             f"when the new maps are written, the {len(records)} blocks embedded in {out} go, "
@@ -100,12 +90,12 @@ def what_goes(out: OutputPath) -> list[str]:
         f"{say_seconds(_embedding_seconds(out) or took)} to make); till then they stay and can "
         "be read and asked"
     ]
-    if isinstance(out, Path):
+    free = open_output(out).free_bytes()
+    if free is not None:
         said.append(
-            f"both lie beside each other for a while: {shutil.disk_usage(out).free / 1e9:,.1f} GB "
-            "of disk are free"
+            f"both lie beside each other for a while: {free / 1e9:,.1f} GB of disk are free"
         )
-    own = _left_alone(out)
+    own = open_output(out).left_alone()
     if own:
         said.append(f"left alone, as no run wrote it: {', '.join(own)}")
     return said
@@ -126,13 +116,5 @@ def say_seconds(seconds: float) -> str:
 
 def _embedding_seconds(out: OutputPath) -> float:
     """Return the time that the blocks took, all runs and workers together."""
-    records = names.open_ledger(finished_home(out)).state().records.values()
+    records = open_ledger(open_output(out).finished_home()).state().records.values()
     return sum(record.seconds for record in records)
-
-
-def _left_alone(out: OutputPath) -> list[str]:
-    if not isinstance(out, Path):
-        return []
-    manifest = Manifest(out)
-    there = (path.name for path in out.iterdir() if not path.name.startswith("."))
-    return sorted(name for name in there if not (is_sidecar(name) or manifest.knows(name)))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import shapely
@@ -19,6 +17,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.web.webtile import pixel_size
 from s2s_map.outputs.names import RECORD
+from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.job.job import Job
 from s2s_map.tiling.projections import FAR, TRUE_AREA, area_error
@@ -87,8 +86,9 @@ def plan_warnings(job: Job, error: float, land: float) -> tuple[str, ...]:
 
 
 def _temporary_disk(job: Job) -> list[str]:
-    if isinstance(job.output, Path):
-        return _beside(job, job.output)
+    free = open_output(job.output).free_bytes()
+    if free is not None:
+        return _beside(job, free)
     # The raw cells of a layer and its GeoTIFF, of the layers that are at work at a time.
     one = 2 * int(np.prod(job.grid.shape)) * len(job.time_slots) * 8
     layers = min(len(job.config.queries), _LAYERS_AT_WORK)
@@ -98,19 +98,18 @@ def _temporary_disk(job: Job) -> list[str]:
     ]
 
 
-def _beside(job: Job, out: Path) -> list[str]:
+def _beside(job: Job, free: int) -> list[str]:
     """Return that results lie beside those that they replace for a while, if there are any."""
-    if not (out / RECORD).exists():
+    if not (job.output / RECORD).exists():
         return []
     cells, slots = int(np.prod(job.grid.shape)), len(job.time_slots)
     # maps.zarr and GeoTIFFs.
     maps = 2 * 8 * cells * slots * len(job.config.queries)
     embeddings = 2 * cells * slots * job.card.config.dim
-    free = shutil.disk_usage(out).free
     short = "" if free > maps + embeddings else ": that may not be enough"
     return [
-        f"the results in {out} stay until the new ones are whole: up to {maps / 1e9:,.1f} GB of "
-        f"disk beside them, {(maps + embeddings) / 1e9:,.1f} GB with --overwrite; "
+        f"the results in {job.output} stay until the new ones are whole: up to {maps / 1e9:,.1f} "
+        f"GB of disk beside them, {(maps + embeddings) / 1e9:,.1f} GB with --overwrite; "
         f"{free / 1e9:,.1f} GB are free{short}"
     ]
 

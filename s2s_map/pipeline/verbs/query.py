@@ -15,14 +15,14 @@ from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import OutputMismatchError, StoreError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
-from s2s_map.outputs.disk_switch import check_names
+from s2s_map.outputs import names
 from s2s_map.outputs.ledger import LedgerState
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.outputs.published import finished_home, finished_results, keep_files, publish
 from s2s_map.pipeline.embed.overwritten_blocks import replaced_blocks
 from s2s_map.pipeline.engine.dask_cluster import open_executor
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.question import make_question
+from s2s_map.pipeline.job.output_folder import check_store_id, open_embeddings, open_ledger
 from s2s_map.pipeline.job.run_record import Asked, RunRecord, read_record
 from s2s_map.pipeline.maps.kept_layers import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.maps.questions import Questions, encode_questions
@@ -81,12 +81,12 @@ def query(
     """
     folder, watch = output_path(out), reporter or Reporter()
     question = make_question(name, text, audio, texts, minus)
-    names.check_access(folder, write=True)
+    open_output(folder).check_access(write=True)
     created = making_time()
-    record = read_record(finished_results(folder) / names.RECORD)
+    record = read_record(open_output(folder).finished_results() / names.RECORD)
     # First of all: the model is not loaded for embeddings that cannot be read.
-    names.check_store_id(finished_home(folder))
-    names.open_embeddings(finished_home(folder))
+    check_store_id(open_output(folder).finished_home())
+    open_embeddings(open_output(folder).finished_home())
     model = _model_of(record)
     settings = probability or record.config.probability
     questions = encode_questions(
@@ -95,7 +95,7 @@ def query(
     questions.say(watch.note, strict=strict)
     name = questions.queries[0].name
     asked = {name: Asked(question.model_copy(update={"name": name}), settings)}
-    with names.locked(folder, watch.note) as lock:
+    with open_output(folder).locked(watch.note) as lock:
         finished = _answer(folder, lock.check, model, questions, asked, watch, cluster, created)
     finished.record.replaced_last = name in record.concepts
     finished.record.last_concept = name
@@ -119,11 +119,11 @@ def remake(
         OutputMismatchError: If the model is no longer the one the embeddings were made with.
     """
     folder, watch = output_path(out), reporter or Reporter()
-    names.check_access(folder, write=True)
-    record = read_record(finished_results(folder) / names.RECORD)
+    open_output(folder).check_access(write=True)
+    record = read_record(open_output(folder).finished_results() / names.RECORD)
     model = _model_of(record)
     nothing = Questions((), {}, record.config.probability, 1.0, "nothing is asked")
-    with names.locked(folder, watch.note) as lock:
+    with open_output(folder).locked(watch.note) as lock:
         return _answer(folder, lock.check, model, nothing, {}, watch, cluster, making_time())
 
 
@@ -140,18 +140,18 @@ def _answer(
     """Write results with the answers to questions, and to those of layers that are damaged."""
     began = time.monotonic()
     # Only now: who held the output before may have published.
-    finished, home = finished_results(folder), finished_home(folder)
+    output = open_output(folder)
+    finished, home = output.finished_results(), output.finished_home()
     record = read_record(finished / names.RECORD)
     _check_model(model, record)
-    with names.open_ledger(home) as ledger:
+    with open_ledger(home) as ledger:
         state = ledger.state()
     _check_all_there(folder, state, record)
-    store = names.open_embeddings(home, state)
+    store = open_embeddings(home, state)
     replaced = replaced_blocks(store, state.records)
     if replaced:
         raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
-    if isinstance(folder, Path):
-        check_names(folder, names.wanted_names(questions.by_name(), store.time_slots))
+    output.check_names(names.wanted_names(questions.by_name(), store.time_slots))
     before = look_back(folder, store, record)
     if before.bad:
         watch.note(f"not as it was written, and made again: {say_bad(before.bad)}")
@@ -160,8 +160,7 @@ def _answer(
     again = ask_again(questions, lost, record, model, model.card, vectors_folder())
     say_again(watch, again, "their cells were damaged")
     record.asked |= {**again.asked, **asked}
-    called = str(folder.resolve() if isinstance(folder, Path) else folder)
-    with open_executor(cluster or ClusterConfig(), called, watch) as executor:
+    with open_executor(cluster or ClusterConfig(), output.name, watch) as executor:
         building = score_maps(
             folder,
             store,
@@ -175,13 +174,13 @@ def _answer(
         results = building.target.parent
         check()
         if names.IMAGERY not in before.bad:
-            keep_files(finished, results, [names.IMAGERY])
+            output.keep_files(finished, results, [names.IMAGERY])
         record.created = created
         write_results(folder, building, again.questions, record, watch, executor, before)
     record.timings["last_query"] = round(time.monotonic() - began, 3)
     record.write(results / names.RECORD)
     check()
-    publish(folder, results, note=watch.note)
+    output.publish(results, note=watch.note)
     return open_run(folder)
 
 

@@ -20,11 +20,11 @@ from s2s_map.errors import (
     StoreError,
 )
 from s2s_map.models.registry import load_model
+from s2s_map.outputs import names
 from s2s_map.outputs.atomic import output_errors
-from s2s_map.outputs.disk_switch import check_names
 from s2s_map.outputs.ledger import Ledger
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath, output_path
-from s2s_map.outputs.published import finished_home, finished_results, publish
 from s2s_map.outputs.zarr_files import embeddings_exist
 from s2s_map.pipeline.embed.block_task import StageWatcher
 from s2s_map.pipeline.embed.overwritten_blocks import check_not_replaced, drop_replaced
@@ -37,12 +37,12 @@ from s2s_map.pipeline.embed.repair_metadata import (
 from s2s_map.pipeline.embed.retry_holes import check_mended, take_back
 from s2s_map.pipeline.engine.dask_cluster import open_executor
 from s2s_map.pipeline.engine.executor import Executor
-from s2s_map.pipeline.job import output_folder as names
 from s2s_map.pipeline.job.check_settings import check_settings
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.job.device import resolve_device
 from s2s_map.pipeline.job.frozen_search import freeze, keep_search
 from s2s_map.pipeline.job.job import Job, resolve
+from s2s_map.pipeline.job.output_folder import check_folder, open_ledger
 from s2s_map.pipeline.job.run_record import Asked, RunRecord, read_record
 from s2s_map.pipeline.maps.kept_layers import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.maps.questions import Questions, encode_questions
@@ -108,14 +108,17 @@ def run(
             "overwrite and retry_holes", expected="one of them", remedy="see s2s-map run --help"
         )
     watch = reporter or Reporter()
-    out = output_path(config.output)
+    out, output = output_path(config.output), open_output(config.output)
     check_settings(config)
-    names.check_access(out, write=True)
-    job, begun = resolve(config, catalogs, None if overwrite else finished_home(out)), None
+    output.check_access(write=True)
+    job, begun = (
+        resolve(config, catalogs, None if overwrite else open_output(out).finished_home()),
+        None,
+    )
     if overwrite:
         check_environment(job.entry)
         begun = begun_before(job)
-    there = None if overwrite else finished_home(out)
+    there = None if overwrite else output.finished_home()
     job = begun[0] if begun else freeze(job, there, watch, retry_holes=retry_holes)
     _check(job, overwrite=overwrite, retry_holes=retry_holes)
     record = _begun(job, watch)
@@ -126,8 +129,8 @@ def run(
             model, job.card, config.queries, config.probability, vectors_folder()
         )
         questions.say(watch.note, strict=strict)
-    with names.locked(out, watch.note) as lock:
-        home = finished = finished_home(out)
+    with output.locked(watch.note) as lock:
+        home = finished = output.finished_home()
         if overwrite:
             begun = begun_before(job)
             home = home_for(job, None if begun is None else begun[1], watch)
@@ -136,7 +139,7 @@ def run(
         keep_search(job, home)
         store = _open_store(job, home)
         with (
-            names.open_ledger(home, lock.check) as ledger,
+            open_ledger(home, lock.check) as ledger,
             _executor(job, ledger, executor, watch, performance_report) as where,
         ):
             drop_replaced(store, ledger, watch)
@@ -175,7 +178,7 @@ def run(
                 record.write(results / names.RECORD)
                 check_not_replaced(store, ledger.state().records)
                 lock.check()
-                publish(out, results, home, watch.note)
+                output.publish(results, home, watch.note)
     return open_run(out)
 
 
@@ -183,13 +186,12 @@ def _check(job: Job, *, overwrite: bool, retry_holes: bool) -> None:
     """Check that a job's output takes its embeddings and has room for its files."""
     out, slots = job.output, job.time_slots
     if overwrite:
-        names.check_foreign(out)
+        open_output(out).check_foreign()
     else:
-        check = check_mended if retry_holes else names.check_folder
-        mended_check(partial(check, out, job.identity()), job, finished_home(out))
-    if isinstance(out, Path):
-        asked = [query_name(query) for query in job.config.queries]
-        check_names(out, names.wanted_names(asked, slots))
+        check = check_mended if retry_holes else check_folder
+        mended_check(partial(check, out, job.identity()), job, open_output(out).finished_home())
+    asked = [query_name(query) for query in job.config.queries]
+    open_output(out).check_names(names.wanted_names(asked, slots))
 
 
 def _earlier(
@@ -208,7 +210,7 @@ def _earlier(
         query_name(query): Asked(query, job.config.probability) for query in job.config.queries
     }
     try:
-        old = read_record(finished_results(out) / names.RECORD)
+        old = read_record(open_output(out).finished_results() / names.RECORD)
     except StoreError:
         old = None
     kept = Before() if anew else look_back(out, store, old)
@@ -236,7 +238,7 @@ def _say_outdated(
 ) -> None:
     """Note layers that queries added to maps of other embeddings: they are kept as they were."""
     try:
-        before = read_record(finished_results(out) / names.RECORD)
+        before = read_record(open_output(out).finished_results() / names.RECORD)
     except StoreError:
         return
     asked = {query_name(query) for query in record.config.queries}
@@ -268,7 +270,7 @@ def _executor(
     if given is not None:
         yield given
         return
-    name = str(job.output.resolve() if isinstance(job.output, Path) else job.output)
+    name = open_output(job.output).name
     before = ledger.state().run
     # What this output was begun on is no misspelt address.
     known = before is not None and before.cluster == job.config.cluster.use.partition("://")[0]

@@ -12,10 +12,9 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, ImageryError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.outputs.block_provenance import makings_of
-from s2s_map.outputs.disk_lock import FolderLock
 from s2s_map.outputs.holes import holes_of, say_holes
 from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState
-from s2s_map.outputs.s3_lock import ObjectLock
+from s2s_map.outputs.lock import OutputLock
 from s2s_map.pipeline.embed.block_task import StageWatcher
 from s2s_map.pipeline.embed.embed_blocks import EmbeddingCounts, embed_missing
 from s2s_map.pipeline.embed.overwritten_blocks import check_not_replaced
@@ -60,7 +59,7 @@ class Stages:
     model: LoadedModel
     questions: Questions
     watch: Reporter
-    lock: FolderLock | ObjectLock
+    lock: OutputLock
     store: EmbeddingsStore
     ledger: Ledger
     where: Executor

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
+from s2s_map.outputs import names
 from s2s_map.outputs.block_provenance import Making, makings_of
-from s2s_map.outputs.disk_lock import BEAT_S, OWNER, SILENT_BEATS, read_owner
 from s2s_map.outputs.holes import RunHole, holes_of
 from s2s_map.outputs.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
+from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.outputs.published import finished_home, finished_results, unfinished_homes
-from s2s_map.outputs.s3_lock import LEASE_S, read_lease
-from s2s_map.pipeline.job import output_folder as names
+from s2s_map.pipeline.job.output_folder import check_store_id, open_ledger
 from s2s_map.pipeline.verbs.verify import verify_results
 from s2s_map.reporter import Reporter
 
@@ -96,14 +92,14 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
         StoreError: If no run was started there.
     """
     folder = output_path(out)
-    names.check_access(folder)
+    open_output(folder).check_access()
     state, overwriting = _last_state(folder)
     run = state.run
     if run is None:
         raise StoreError(f"no run was started in {folder}", remedy="s2s-map run CONFIG")
     now = time.time()
-    running = state.ended in (None, EMBEDDED) and _alive(folder)
-    maps = (finished_results(folder) / names.RECORD).exists()
+    running = state.ended in (None, EMBEDDED) and open_output(folder).is_held()
+    maps = (open_output(folder).finished_results() / names.RECORD).exists()
     bad = verify_results(folder, read=False) if maps else []
     until = now if running else state.last
     rate = state.finished_now / (until - run.at) if until > run.at else 0.0
@@ -143,9 +139,9 @@ def run_status(out: str | Path | ObjectPath) -> RunStatus:
 
 def _last_state(folder: OutputPath) -> tuple[LedgerState, bool]:
     """Return what the ledger says that was written to last, and whether it replaces another."""
-    state, overwriting = names.open_ledger(finished_home(folder)).state(), False
-    for home in unfinished_homes(folder):
-        other = names.open_ledger(home).state()
+    state, overwriting = open_ledger(open_output(folder).finished_home()).state(), False
+    for home in open_output(folder).unfinished_homes():
+        other = open_ledger(home).state()
         if other.run is not None and other.last > state.last:
             state, overwriting = other, True
     return state, overwriting
@@ -182,20 +178,20 @@ def verify(
         OutputError: With `repair`, if a run is writing to the folder.
     """
     folder, watch = output_path(out), reporter or Reporter()
-    names.check_access(folder, write=repair)
-    home = finished_home(folder)
+    open_output(folder).check_access(write=repair)
+    home = open_output(folder).finished_home()
     store = EmbeddingsStore.open(home / names.EMBEDDINGS)
-    names.check_store_id(home)
+    check_store_id(home)
     damaged = store.damaged_files()
     if damaged:
         raise StoreError(
             f"{damaged[0]} of {store.path} is damaged",
             remedy="start the same run again, which writes it anew",
         )
-    ledger = names.open_ledger(home)
+    ledger = open_ledger(home)
     if not repair:
         return list(_bad_blocks(store, ledger, watch))
-    with names.locked(folder, watch.note):
+    with open_output(folder).locked(watch.note):
         bad = list(_bad_blocks(store, ledger, watch))
         if bad:
             ledger.drop([one.block for one in bad])
@@ -217,33 +213,6 @@ def _bad_blocks(store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> Iter
         if reason:
             yield BadBlock(key, reason)
     watch.finish()
-
-
-def _alive(folder: OutputPath) -> bool:
-    if isinstance(folder, ObjectPath):
-        lease = read_lease(folder)
-        if lease is None:
-            return False
-        if lease.owner.is_among_these:
-            return lease.owner.lives
-        # For the eye only: here, unlike for taking over, this machine's clock will do.
-        return (datetime.now(UTC) - lease.info.modified).total_seconds() < LEASE_S
-    return _alive_on_disk(folder)
-
-
-def _alive_on_disk(folder: Path) -> bool:
-    owner = read_owner(folder)
-    if owner is None:
-        return False
-    if owner.is_among_these:
-        return owner.lives
-    if owner.host != socket.gethostname():
-        # Its process cannot be looked up: its owner file stands until it ends or is missed.
-        return True
-    # This machine before it was started anew, or another of its name.
-    with suppress(OSError):
-        return time.time() - (folder / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S
-    return False
 
 
 def _stage(state: LedgerState) -> Stage | None:

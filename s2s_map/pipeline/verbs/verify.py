@@ -7,11 +7,11 @@ from pathlib import Path
 
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
+from s2s_map.outputs import names
 from s2s_map.outputs.checksums import differing_files
 from s2s_map.outputs.older_files import is_readable
-from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.outputs.published import finished_files, finished_home, finished_results
-from s2s_map.pipeline.job import output_folder as names
+from s2s_map.outputs.output import Output, open_output
+from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.pipeline.job.run_record import read_record
 from s2s_map.rasters.maps import read_maps
 from s2s_map.reporter import Reporter
@@ -46,11 +46,11 @@ def verify_results(
     Returns:
         The bad files; empty if all is well, or nothing was finished yet.
     """
-    folder = output_path(out)
-    results, files = finished_results(folder), finished_files(folder)
+    output = open_output(out)
+    results, files = output.finished_results(), output.finished_files()
     watch = reporter or Reporter()
     if not files:
-        return _older(folder, results, read=read)
+        return _older(output, results, read=read)
     if read:
         watch.start("Verifying", len(files), "files")
     found = differing_files(results, files, read="all" if read else "sizes")
@@ -72,20 +72,20 @@ def can_be_remade(bad: list[BadFile]) -> bool:
     return names.RECORD not in named and bool(named - {names.IMAGERY})
 
 
-def _older(folder: OutputPath, results: OutputPath, *, read: bool) -> list[BadFile]:
+def _older(output: Output, results: OutputPath, *, read: bool) -> list[BadFile]:
     try:
         record = read_record(results / names.RECORD)
     except StoreError as error:
         torn = (results / names.RECORD).exists()
         return [BadFile(names.RECORD, error.found)] if torn else []
-    slots = EmbeddingsStore.open(finished_home(folder) / names.EMBEDDINGS).time_slots
+    slots = EmbeddingsStore.open(output.finished_home() / names.EMBEDDINGS).time_slots
     found = {}
     there = {path.name for path in results.iterdir()}
     for name in names.wanted_names(record.concepts, slots):
         path = results / name
         if name not in there:
             found[name] = "is missing"
-        elif read and isinstance(path, Path) and path.is_file() and not is_readable(path):
+        elif read and output.local and path.is_file() and not is_readable(output.local / name):
             found[name] = "cannot be read"
     if names.MAPS not in found:
         try:

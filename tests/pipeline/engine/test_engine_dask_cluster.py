@@ -29,7 +29,8 @@ from s2s_map.config.making_time import VARIABLE
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.schema import read_store_mark
 from s2s_map.errors import ClusterError, ModelError, OutputError, OutputUnavailableError
-from s2s_map.outputs.ledger import JournalLedger, RunStart
+from s2s_map.outputs.disk_ledger import JournalLedger
+from s2s_map.outputs.ledger import RunStart
 from s2s_map.pipeline.engine import dask_cluster as clusters
 from s2s_map.pipeline.engine import dask_executor, dask_versions
 from s2s_map.pipeline.engine.dask_cluster import open_executor

@@ -14,7 +14,8 @@ from fixtures_models import TINY
 from s2s_map.config.model import EventsAudioConfig
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import ConfigError, S2SMapError
-from s2s_map.pipeline.job.check_settings import check_output, check_settings
+from s2s_map.outputs.output import open_output
+from s2s_map.pipeline.job.check_settings import check_settings
 from s2s_map.pipeline.job.job import resolve
 
 HEARS = TINY.model_copy(update={"audio": EventsAudioConfig()})
@@ -75,8 +76,8 @@ def test_a_folder_that_may_not_be_written_to(
     # Root may write anywhere: what the system answers to others is said in its place.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     with pytest.raises(S2SMapError, match="may not be written to"):
-        check_output(tmp_path / "new" / "out")
-    check_output(Path("/tmp"))  # noqa: S108
+        open_output(tmp_path / "new" / "out").check_place()
+    open_output("/tmp").check_place()  # noqa: S108
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from s2s_map.encoding.queries import encode_queries
 from s2s_map.encoding.vocabulary import encode_vocabulary
 from s2s_map.errors import InterruptedRunError
 from s2s_map.outputs.block_seal import BlockSeal
-from s2s_map.outputs.published import publish
+from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.engine.executor import StoppedError, ThreadsExecutor
 from s2s_map.pipeline.maps.questions import Questions
 from s2s_map.pipeline.maps.score_regions import RegionTask, layers_of, score_maps, write_layers
@@ -70,7 +70,7 @@ def made(out: Path, store: SealedEmbeddings, questions: Questions, workers: int)
     layers = layers_of(building, questions, out)
     layers = write_layers(building, layers, out, {}, Reporter(), executor)
     building.finish(layers, {})
-    publish(out, building.target.parent)
+    open_output(out).publish(building.target.parent)
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(

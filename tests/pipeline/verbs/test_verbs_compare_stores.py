@@ -19,7 +19,8 @@ from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.outputs.block_provenance import Making, makings_of
-from s2s_map.outputs.ledger import BlockRecord, JournalLedger
+from s2s_map.outputs.disk_ledger import JournalLedger
+from s2s_map.outputs.ledger import BlockRecord
 from s2s_map.pipeline.job.run_record import read_record
 from s2s_map.pipeline.verbs.compare_stores import TOLERANCE, compare
 from s2s_map.pipeline.verbs.run import run

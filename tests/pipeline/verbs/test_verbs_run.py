@@ -23,8 +23,8 @@ from s2s_map.errors import (
     QueryError,
     StoreError,
 )
+from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.engine.executor import Outcome, Task, ThreadsExecutor
-from s2s_map.pipeline.job.output_folder import locked
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.query import query
 from s2s_map.pipeline.verbs.run import run
@@ -193,7 +193,7 @@ def test_other_peoples_folder_is_left_alone(job: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_on_one_folder(job: Path, tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(OutputError, match="another run"):
+    with open_output(tmp_path).locked(), pytest.raises(OutputError, match="another run"):
         run(config_with(job, tmp_path))
 
 

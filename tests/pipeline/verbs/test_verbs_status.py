@@ -14,8 +14,9 @@ from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, InterruptedRunError, OutputError, StoreError
-from s2s_map.outputs.ledger import BlockRecord, JournalLedger, RunStart
-from s2s_map.pipeline.job.output_folder import locked
+from s2s_map.outputs.disk_ledger import JournalLedger
+from s2s_map.outputs.ledger import BlockRecord, RunStart
+from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.verbs.run import run
 from s2s_map.pipeline.verbs.status import run_status, verify
 
@@ -57,7 +58,7 @@ def test_a_corrupted_and_a_missing_shard_are_found_and_made_again(
 
 def test_repair_waits_for_no_run(job: dict[str, Any]) -> None:
     folder = run(RunConfig(**job)).folder
-    with locked(folder), pytest.raises(OutputError, match="another run"):
+    with open_output(folder).locked(), pytest.raises(OutputError, match="another run"):
         verify(folder, repair=True)
 
 
@@ -90,7 +91,7 @@ def test_status_of_each_ending(tmp_path: Path) -> None:
     with JournalLedger(tmp_path / "ledger.jsonl") as ledger:
         ledger.start(RunStart(4, 100, 100, "local"))
         ledger.record(BlockRecord("r000-c000", "ab", 25, 4, 0.5, 16))
-        with locked(tmp_path):
+        with open_output(tmp_path).locked():
             running = run_status(tmp_path)
         assert (running.state, running.share, running.cluster) == ("running", 0.25, "local")
         assert running.patches_per_s >= 0
@@ -100,7 +101,7 @@ def test_status_of_each_ending(tmp_path: Path) -> None:
             ledger.end(how)
             assert run_status(tmp_path).state == how
         ledger.end("embedded")
-        with locked(tmp_path):
+        with open_output(tmp_path).locked():
             assert run_status(tmp_path).state == "running"
         assert run_status(tmp_path).state == "killed"
     assert run_status(tmp_path).blocks_done == 1
