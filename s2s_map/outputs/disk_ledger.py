@@ -26,8 +26,8 @@ from s2s_map.outputs.ledger import (
     RunStart,
     apply_line,
     encoded,
-    end_line,
     event_line,
+    now,
 )
 from s2s_map.outputs.ledger_lines import Blocks, bounded_lines, parsed, sound_line
 
@@ -74,7 +74,7 @@ class JournalLedger(Ledger):
 
     def end(self, how: str) -> None:
         """Note how the run ended, and make all lines durable."""
-        self._write(end_line(how), force=True)
+        self._write({"event": "end", "how": how, "at": now()}, force=True)
 
     def drop(self, blocks: Iterable[str]) -> None:
         """Forget finished blocks, durably."""

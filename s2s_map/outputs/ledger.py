@@ -163,8 +163,8 @@ class Ledger(ABC):
 
     Args:
         guard: Called before every entry; raises if this process may write no longer.
-        store: Id of the store; lines of another, as those that a run put late which had lost the
-            output, are not believed. None for a store without one: all are.
+        store: Id of the store; lines of another, as a run puts late that has lost the output, are
+            not believed. None for a store without one: all are.
         blocks: Its blocks; lines of others are not believed. None where they are not known.
     """
 
@@ -190,8 +190,7 @@ class Ledger(ABC):
         """Return what it says; lines that no run wrote so say nothing.
 
         Raises:
-            StoreError: If the file cannot be read.
-            OutputError: If the object store cannot be read.
+            StoreError, OutputError: If it cannot be read.
         """
 
     @abstractmethod
@@ -281,14 +280,9 @@ def _hole(line: Mapping[str, Any]) -> Hole:
 
 def event_line(event: str, what: Any) -> dict[str, Any]:
     """Return the line of an event: what of a record says more than its defaults, and the time."""
-    standard = {name.name: name.default for name in fields(what)}
-    said = {key: value for key, value in asdict(what).items() if standard[key] != value}
+    default = {name.name: name.default for name in fields(what)}
+    said = {key: value for key, value in asdict(what).items() if default[key] != value}
     return {"event": event, **said, "at": now()}
-
-
-def end_line(how: str) -> dict[str, Any]:
-    """Return the line that says how a run ended."""
-    return {"event": "end", "how": how, "at": now()}
 
 
 def encoded(line: Mapping[str, Any]) -> bytes:

@@ -22,7 +22,6 @@ from s2s_map.outputs.ledger import (
     RunStart,
     apply_line,
     encoded,
-    end_line,
     event_line,
     now,
 )
@@ -113,7 +112,7 @@ class ObjectLedger(Ledger):
         """Note how the run ended, and put all markers together."""
         if self._run is None:
             self._run = self._read_run()
-        self._run["end"] = end_line(how)
+        self._run["end"] = {"event": "end", "how": how, "at": now()}
         self._put_run()
         lines = [{**line, "e_tag": tag} for tag, line in self._known.values()]
         self._guard()

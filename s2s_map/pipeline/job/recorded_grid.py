@@ -29,7 +29,7 @@ def recorded_identity(home: OutputPath | None) -> Mapping[str, Any] | None:
     Damaged ones are refused, or mended, by those who read them.
 
     Args:
-        home: Where they lie, see `published.finished_home`.
+        home: Where they lie, see `Output.finished_home`.
     """
     if home is None:
         return None

@@ -36,7 +36,7 @@ from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.viewing.preview import draw_preview, pictures
 
-# What does not lie beside the item while it is written: see `outputs.published`.
+# What does not lie beside the item while it is written: see `outputs.output`.
 _ELSEWHERE = {
     "maps": f"./{names.MAPS}",
     "imagery": f"./{names.IMAGERY}",
