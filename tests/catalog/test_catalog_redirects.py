@@ -19,11 +19,11 @@ from s2s_map.catalog.catalog import scenes
 from s2s_map.catalog.egress import Egress, Network
 from s2s_map.catalog.redirects import Host, Route, is_public, is_refused, literal
 from s2s_map.catalog.signing import signed
-from s2s_map.catalog.stac_search import search_items
 from s2s_map.catalog.zarr_group import open_group
 from s2s_map.config.catalog import RasterEntry, StacEntry, ZarrEntry
 from s2s_map.errors import ImageryError, ModelError
 from s2s_map.imagery.cube import ZarrSource
+from s2s_map.imagery.search.walking import search
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster
@@ -251,7 +251,7 @@ def test_an_api_is_not_asked_elsewhere(servers: Callable[[str], Redirecting]) ->
         "attribution": "a",
     }
     with pytest.raises(ImageryError, match=r"leads to .*another host"):
-        search_items(StacEntry.model_validate(fields), (8.0, 47.0, 8.1, 47.1))
+        search(StacEntry.model_validate(fields), (8.0, 47.0, 8.1, 47.1))
     with pytest.raises(ImageryError, match=r"leads to .*another host"):
         signed("https://a.test/x.tif", here.to(f"{there.url}/token"))
     assert not there.requests

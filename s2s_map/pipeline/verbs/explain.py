@@ -27,8 +27,8 @@ from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
 from s2s_map.pipeline.job.frozen_search import thaw
 from s2s_map.pipeline.job.job import Job, resolve
-from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.output_folder import differences, open_embeddings
+from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 from s2s_map.pipeline.verbs.cell_lookup import Cell, cell_at
 from s2s_map.redaction import file_json

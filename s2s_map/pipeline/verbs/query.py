@@ -21,8 +21,8 @@ from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
 from s2s_map.pipeline.embed.overwritten_blocks import replaced_blocks
 from s2s_map.pipeline.engine.dask_cluster import open_executor
-from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.output_folder import check_store_id, open_embeddings, open_ledger
+from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.run_record import Asked, RunRecord, read_record
 from s2s_map.pipeline.maps.kept_layers import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.maps.questions import Questions, encode_questions
