@@ -136,41 +136,6 @@ def drop_near_synonyms(query: Floats, background: Floats, max_cosine: float) -> 
     return np.asarray(cosine < max_cosine)
 
 
-def score_block(
-    values: Floats,
-    query: Floats,
-    background: Floats,
-    temperature: float,
-    method: ProbabilityMethod | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return probability and similarity of one query for a block, or any other run of cells.
-
-    Memory beyond values and results stays at a few MiB whatever the number of cells: similarities
-    to the background are used up run by run.
-
-    Args:
-        values: Embeddings, shape (..., dim), such as (time, y, x, dim); NaN for no data.
-        query: Unit vector, shape (dim,).
-        background: Unit vectors of the vocabulary, near-synonyms dropped, shape (n, dim).
-        temperature: Of the softmax.
-        method: Another method than the softmax at this temperature.
-
-    Returns:
-        Probability and similarity, each of shape (...,).
-
-    Raises:
-        QueryError: For an empty background where the method needs one.
-    """
-    probability, similar = score_concepts(
-        values,
-        query[None],
-        background,
-        np.ones((1, len(background)), dtype=np.bool_),
-        SoftmaxMethod(temperature) if method is None else method,
-    )
-    return probability[0], similar[0]
-
-
 def score_concepts(
     values: Floats,
     queries: Floats,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from s2s_map.scoring.probability import (
     SimilarityMethod,
     SoftmaxMethod,
     drop_near_synonyms,
-    score_block,
     score_concepts,
     softmax_probability,
 )
@@ -26,6 +26,15 @@ from s2s_map.scoring.similarity import similarity
 cosines = st.floats(-1.0, 1.0, width=32)
 temperatures = st.sampled_from([0.002, 0.01, 0.05, 0.07, 1.0, 10.0])
 backgrounds = hnp.arrays(np.float32, st.integers(1, 30), elements=cosines)
+
+
+def score_one(
+    values: Any, query: Any, background: Any, method: ProbabilityMethod
+) -> tuple[Any, Any]:
+    """One query against all of a background."""
+    keep = np.ones((1, len(background)), dtype=np.bool_)
+    p, s = score_concepts(values, query[None], background, keep, method)
+    return p[0], s[0]
 
 
 def unit(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
@@ -165,7 +174,7 @@ def test_a_block_is_scored_as_its_cells_would_be(dtype: str) -> None:
     values = unit(rng, 2, 9, 7, 16).astype(dtype)
     values[:, 0, 0] = np.nan
     query, background = unit(rng, 16), unit(rng, 11, 16)
-    p, s = score_block(values, query, background, 0.05)
+    p, s = score_one(values, query, background, SoftmaxMethod(0.05))
     assert p.shape == s.shape == (2, 9, 7)
     np.testing.assert_allclose(s, similarity(values, query[None])[..., 0], atol=1e-6)
     expected = softmax_probability(s, similarity(values, background), 0.05)
@@ -185,7 +194,7 @@ def test_concepts_together_are_as_each_alone() -> None:
     keep[:, 0] = True
     p, s = score_concepts(values, queries, background, keep, SoftmaxMethod(0.07))
     for i in range(3):
-        alone = score_block(values, queries[i], background[keep[i]], 0.07)
+        alone = score_one(values, queries[i], background[keep[i]], SoftmaxMethod(0.07))
         np.testing.assert_allclose(p[i], alone[0], rtol=1e-4)
         np.testing.assert_allclose(s[i], alone[1], atol=1e-6)
 
@@ -196,7 +205,7 @@ def test_methods_name_themselves() -> None:
     assert [m.label for m in methods] == ["softmax, uncalibrated", "similarity"]
     rng = np.random.default_rng(5)
     values, query = unit(rng, 4, 6), unit(rng, 6)
-    p, s = score_block(values, query, unit(rng, 0, 6), 1.0, SimilarityMethod())
+    p, s = score_one(values, query, unit(rng, 0, 6), SimilarityMethod())
     np.testing.assert_array_equal(p, s)
 
 
@@ -206,7 +215,7 @@ def test_memory_does_not_grow_with_cells_times_background() -> None:
     values = rng.normal(size=(1, cells, 8)).astype(np.float16)
     query, background = unit(rng, 8), unit(rng, n, 8)
     tracemalloc.start()
-    score_block(values, query, background, 0.05)
+    score_one(values, query, background, SoftmaxMethod(0.05))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 25e6 < cells * n * 4
