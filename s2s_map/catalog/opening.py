@@ -15,6 +15,7 @@ from typing import Any
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
+from rasterio.session import DummySession
 
 from s2s_map.catalog.away_hosts import away_hosts
 from s2s_map.catalog.egress import egress, refused
@@ -50,7 +51,8 @@ _GDAL_OPTIONS: dict[str, Any] = {
 @contextmanager
 def gdal_environment() -> Iterator[None]:
     """Set GDAL up for reading imagery while in the context, in this thread."""
-    with rasterio.Env(**_GDAL_OPTIONS):
+    # Files of this machine need no session of AWS, which rasterio else makes each time.
+    with rasterio.Env(session=DummySession(), **_GDAL_OPTIONS):
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,3 +175,17 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def kept_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal, read once for as long as its times and size stay.
+
+    For what a file is known by. Whether its content is whole is a question for `file_sha256`.
+    """
+    stat = path.stat()
+    return _kept_sha256(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=64)
+def _kept_sha256(path: Path, *_state: int) -> str:
+    return file_sha256(path)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard, Precision
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints import file_sha256
+from s2s_map.models.checkpoints import kept_sha256
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
 from s2s_map.models.sat2sound import Level, Sat2Sound, unit
@@ -221,7 +221,7 @@ class LoadedModel:
         from s2s_map.models.text_t5 import ENCODER_FILES
 
         folder = self._text_folder()
-        hashes = [file_sha256(folder / name) for name in ENCODER_FILES]
+        hashes = [kept_sha256(folder / name) for name in ENCODER_FILES]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def _text_folder(self) -> Path:

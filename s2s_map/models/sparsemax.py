@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,13 +37,21 @@ def _threshold(scores: Tensor, largest: int) -> Tensor:
     them: exact, without sorting the rest. The other rows are done by Michelot's iteration.
     """
     if scores.shape[1] <= largest:
-        return _by_sorting(scores.sort(dim=1, descending=True).values)[0]
+        return _by_sorting(_descending(scores))[0]
     tau, inside = _by_sorting(scores.topk(largest, dim=1).values)
     if bool(inside.all()):
         return tau
     rest = ~inside[:, 0]
     tau[rest] = _by_iterating(scores[rest])
     return tau
+
+
+def _descending(scores: Tensor) -> Tensor:
+    # On a processor NumPy sorts rows of a few hundred numbers ten times as fast; the values that
+    # come out are the same. Scores here have no gradient of their own.
+    if scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(np.sort(scores.numpy(), axis=1)).flip(1)
+    return scores.sort(dim=1, descending=True).values
 
 
 def _by_sorting(ordered: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from s2s_map.rasters.cells import StoredCells
 from s2s_map.rasters.geotiff import (
     CogMetadata,
     convert_to_geotiff,
+    local_gdal,
     statistics_tags,
     write_geotiff,
 )
@@ -125,7 +126,7 @@ def read_overview(path: str | os.PathLike[str], most: int, band: int = 1) -> NDA
         StoreError: For a missing or damaged file.
     """
     try:
-        with rasterio.open(path) as source:
+        with local_gdal(), rasterio.open(path) as source:
             size = max(source.shape)
             levels = [
                 level
@@ -137,7 +138,7 @@ def read_overview(path: str | os.PathLike[str], most: int, band: int = 1) -> NDA
             options = {}
         else:
             options = {"overview_level": levels[0] if levels else last}
-        with rasterio.open(path, **options) as source:
+        with local_gdal(), rasterio.open(path, **options) as source:
             return np.asarray(source.read(band), dtype=np.float32)
     except rasterio.errors.RasterioError as error:
         raise StoreError(f"cannot read {path} ({error})", remedy="run again to make it") from error

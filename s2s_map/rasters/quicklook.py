@@ -16,7 +16,7 @@ from rasterio.enums import ColorInterp
 
 from s2s_map.arrays import ImageBlock
 from s2s_map.errors import StoreError
-from s2s_map.rasters.geotiff import CogMetadata, write_geotiff
+from s2s_map.rasters.geotiff import CogMetadata, local_gdal, write_geotiff
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.region import Region
 
@@ -130,7 +130,7 @@ def read_imagery(path: str | os.PathLike[str]) -> ImageBlock:
         StoreError: For a missing or damaged file.
     """
     try:
-        with rasterio.open(path) as source:
+        with local_gdal(), rasterio.open(path) as source:
             return ImageBlock(source.read((1, 2, 3)), source.dataset_mask().astype(np.bool_))
     except (rasterio.errors.RasterioError, TypeError, ValueError) as error:
         raise StoreError(

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from s2s_map.redaction.known import NAMES_OF_KEYS, matcher
+from s2s_map.redaction.known import NAMES_OF_KEYS, Matcher, matcher
 
 # Addresses: what stands between quotes, brackets and blanks.
 _STOP = r"\s'\"<>`|"
@@ -43,7 +43,10 @@ def redacted(text: str) -> str:
         >>> redacted("https://me:pw@host/a.tif?sig=abc not found; token=xyz")
         'https://host/a.tif not found; token=[hidden]'
     """
-    known = matcher()
+    return _redacted(text, matcher())
+
+
+def _redacted(text: str, known: Matcher) -> str:
     # What is left when something is taken out may be an address again.
     for _ in range(_PASSES):
         before = text
@@ -59,12 +62,17 @@ def redacted(text: str) -> str:
 
 def cleaned(value: Any) -> Any:
     """Return what JSON can hold with all its texts redacted, names of keys included."""
+    # The environment is searched for secrets once, not for each text.
+    return _cleaned(value, matcher())
+
+
+def _cleaned(value: Any, known: Matcher) -> Any:
     if isinstance(value, str):
-        return redacted(value)
+        return _redacted(value, known)
     if isinstance(value, Mapping):
-        return {cleaned(key): cleaned(part) for key, part in value.items()}
+        return {_cleaned(key, known): _cleaned(part, known) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [cleaned(part) for part in value]
+        return [_cleaned(part, known) for part in value]
     return value
 
 

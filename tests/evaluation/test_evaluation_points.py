@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from s2s_map.errors import DataError
 from s2s_map.evaluation.points import rank_class, roc_auc
@@ -15,6 +14,8 @@ def test_by_hand() -> None:
 
 
 def test_equals_sklearn_with_ties() -> None:
+    from sklearn.metrics import roc_auc_score
+
     generator = np.random.default_rng(1)
     scores, positive = generator.integers(0, 9, 200).astype(float), generator.random(200) < 0.3
     ranked = rank_class(scores, positive, samples=200)

@@ -20,6 +20,7 @@ from s2s_map.models.checkpoints import (
     WEIGHTS_FILE,
     compare_keys,
     file_sha256,
+    kept_sha256,
     load_weights,
     read_card,
     save_model,
@@ -201,3 +202,14 @@ def test_the_text_encoders_files_have_a_hash_of_their_own() -> None:
     assert isinstance(model, FrozenTextReader)
     assert len(model.text_sha256) == 64
     assert model.text_sha256 != model.sha256
+
+
+def test_a_hash_is_kept_until_the_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    first = kept_sha256(file)
+    assert first == kept_sha256(file) == file_sha256(file)
+    another = tmp_path / "another"
+    another.write_bytes(b"two")
+    another.replace(file)
+    assert kept_sha256(file) == file_sha256(file) != first

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from s2s_map.models.sparsemax import sparsemax
+from s2s_map.models.sparsemax import _descending, sparsemax
 
 ROWS = arrays(
     np.float64,
@@ -95,3 +95,11 @@ def test_gradient_is_that_of_finite_differences() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(3, 7, dtype=torch.float64, generator=generator, requires_grad=True)
     assert torch.autograd.gradcheck(sparsemax, (scores,))
+
+
+@given(scores=ROWS | FEW_LEVELS, single=st.booleans())
+def test_what_numpy_sorts_is_what_torch_sorts(scores: NDArray[np.float64], single: bool) -> None:
+    given = torch.from_numpy(scores).to(torch.float32 if single else torch.float64)
+    expected = given.sort(dim=1, descending=True).values
+    assert torch.equal(_descending(given), expected)
+    assert torch.equal(_descending(given.to(torch.bfloat16)), expected.to(torch.bfloat16))

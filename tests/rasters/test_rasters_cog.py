@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.session
 from fixtures_maps import largest_file, make_grid, make_imagery, make_layers
 from hypothesis import given
 from hypothesis import strategies as st
 from rio_cogeo.cogeo import cog_validate
 
+from s2s_map.catalog.opening import open_raster
 from s2s_map.errors import OutputError, StoreError
-from s2s_map.rasters.cog import file_stem, write_cog, write_cogs
+from s2s_map.rasters.cog import file_stem, read_overview, write_cog, write_cogs
 from s2s_map.rasters.geotiff import overview_count
 from s2s_map.rasters.quicklook import read_imagery, write_imagery
 
@@ -182,3 +184,23 @@ def test_damaged_imagery_is_not_read_as_something_else(tmp_path: Path) -> None:
         path.write_bytes(whole[:size])
         with pytest.raises(StoreError, match="run again to make it"):
             read_imagery(path)
+
+
+def test_files_of_this_machine_need_no_session_of_aws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(*given: object, **named: object) -> None:
+        raise AssertionError("a session")
+
+    image, (layer,) = make_imagery(GRID), make_layers(GRID, count=1)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+    monkeypatch.setattr(rasterio.session.Session, "from_environ", staticmethod(made))
+    write_cog(tmp_path / "a.tif", layer, GRID, {})
+    assert read_overview(tmp_path / "a.tif", most=1000).shape == GRID.shape
+    write_imagery(tmp_path / "imagery.tif", image.pixels, image.valid, GRID.geobox)
+    assert read_imagery(tmp_path / "imagery.tif").shape == GRID.shape
+    with open_raster(str(tmp_path / "imagery.tif")) as source:
+        assert source.shape == GRID.shape
+    with pytest.raises(AssertionError, match="a session"):
+        rasterio.Env()  # so the above can fail

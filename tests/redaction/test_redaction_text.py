@@ -105,3 +105,15 @@ def test_what_is_hidden_stays_as_it_is() -> None:
     once = redaction.redacted("GET https://a.test/1.png?key=abc&x=1 [token=abc]")
     assert redaction.redacted(once) == once
     assert "abc" not in once
+
+
+def test_a_document_is_cleaned_with_one_search_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searches = []
+    search = known.environment_secrets
+    monkeypatch.setattr(known, "environment_secrets", lambda: searches.append(1) or search())
+    redaction.remember("MAP_KEY", KEY)
+    found = redaction.cleaned({"a": [f"k={KEY}", {KEY: 1}], "b": ["plain"] * 50})
+    assert found == {"a": ["k=${MAP_KEY}", {"${MAP_KEY}": 1}], "b": ["plain"] * 50}
+    assert len(searches) == 1

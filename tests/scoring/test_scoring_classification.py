@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from s2s_map.scoring.classification import classification_estimates, classification_metrics
 
 
 def test_metrics_are_scikit_learns() -> None:
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
     random = np.random.default_rng(0)
     truth = random.integers(0, 4, 300)
     predicted = np.where(random.random(300) < 0.6, truth, random.integers(0, 5, 300))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from s2s_map.scoring.occurrence import boyce, rank_correlation, ranking_metrics, reliability
 
@@ -62,6 +61,8 @@ def test_rank_correlation_is_pandas() -> None:
 
 
 def test_ranking_metrics() -> None:
+    from sklearn.metrics import roc_auc_score
+
     random = np.random.default_rng(1)
     present = random.random(200) < 0.3
     values = random.random(200) + 0.3 * present

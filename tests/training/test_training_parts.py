@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -23,14 +23,15 @@ from s2s_map.config.model import MiniImageConfig
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.datasets.reading import open_dataset
 from s2s_map.models.build import build_model
-from s2s_map.training import sound_module
 from s2s_map.training.audio_noise import prepare_audio
 from s2s_map.training.batch_norm import WholeBatchNorm
 from s2s_map.training.caption_features import caption_features
 from s2s_map.training.draws import Draws
 from s2s_map.training.sound_batch import SoundBatch
 from s2s_map.training.sound_data import SoundItems, wanted_for
-from s2s_map.training.sound_module import SoundModule
+
+if TYPE_CHECKING:
+    from s2s_map.training.sound_module import SoundModule
 
 pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
@@ -66,6 +67,9 @@ def module(sounds: Path, folder: Path, **changes: Any) -> SoundModule:
     network = build_model(config.network)
     fill(network)
     prepare_audio(network.audio_encoder.model["audio_enc"], config.audio_noise)
+    # Lightning takes seconds to import, which processes that run other tests are spared.
+    from s2s_map.training.sound_module import SoundModule
+
     return SoundModule(network, config).train()
 
 
@@ -115,6 +119,8 @@ def test_parts_alone_would_have_another_loss(
 def test_what_is_random_is_drawn_again_for_the_gradient(
     sounds: Path, batch: SoundBatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from s2s_map.training import sound_module
+
     noisy = module(sounds, tmp_path, model=MODEL, optimiser=optimiser(2))
     state = {name: value.clone() for name, value in noisy.state_dict().items()}
 

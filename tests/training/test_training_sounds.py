@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -38,10 +38,11 @@ from s2s_map.training.losses import (
     sat2sound_losses,
 )
 from s2s_map.training.sound_data import SoundItems, wanted_for
-from s2s_map.training.sound_module import SoundModule
 from s2s_map.training.starting import load_part
 from s2s_map.training.text_features import TextFeatures
-from s2s_map.training.train_sounds import train_sounds
+
+if TYPE_CHECKING:
+    from s2s_map.training.sound_module import SoundModule
 
 pytestmark = [*LIGHTNING, pytest.mark.usefixtures("forked_processes")]
 
@@ -56,6 +57,8 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_small_real_set_is_learnt_by_heart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from s2s_map.training.train_sounds import train_sounds
+
     rows = sound_rows(6)
     data = write_parquet(tmp_path / "data" / "train.parquet", rows, GEOSOUND).parent
     changes: dict[str, Any] = {
@@ -141,6 +144,7 @@ def test_any_subset_of_losses(
 
 def module_and_batch(sounds: Path, tmp_path: Path, **changes: Any) -> tuple[SoundModule, Any]:
     from s2s_map.models.text_minilm import MiniLMTextEncoder
+    from s2s_map.training.sound_module import SoundModule
 
     config = config_of(sounds, tmp_path / "out", **changes)
     rows = open_dataset(sounds, "train", wanted_for(config), cache=tmp_path / "cache")
@@ -192,6 +196,8 @@ def test_zooms_and_captions_belong_together(sounds: Path, tmp_path: Path) -> Non
 
 
 def test_another_size_or_config_is_refused_in_one_line(sounds: Path, tmp_path: Path) -> None:
+    from s2s_map.training.train_sounds import train_sounds
+
     config = config_of(sounds, tmp_path / "out")
     train_sounds(config, tmp_path / "cache")
     wider = MODEL.model_copy(update={"codebook": CodebookConfig(size=32, dim=32)})

@@ -22,8 +22,6 @@ from s2s_map.errors import DataError
 from s2s_map.models.build import build_model
 from s2s_map.models.registry import load_model
 from s2s_map.training.batches import Batch
-from s2s_map.training.module import SoundscapeModule
-from s2s_map.training.train import train
 from s2s_map.training.validate import fit_temperature, query_auc
 
 # Lightning's own use of torch, not ours.
@@ -105,6 +103,8 @@ def config(folder: Path, **changes: Any) -> TrainConfig:
 
 
 def test_training_learns_and_writes_a_model_that_loads(tmp_path: Path) -> None:
+    from s2s_map.training.train import train
+
     write_world(tmp_path)
     folder = train(config(tmp_path), Words())
     model = load_model(folder)
@@ -115,6 +115,8 @@ def test_training_learns_and_writes_a_model_that_loads(tmp_path: Path) -> None:
 
 
 def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
+    from s2s_map.training.train import train
+
     write_world(tmp_path)
     few = OptimiserConfig(steps=3, batch=4)
     hashes = {
@@ -125,6 +127,8 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_diverging_training_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
+    from s2s_map.training.train import train
+
     write_world(tmp_path)
     hot = OptimiserConfig(steps=30, batch=4, rate=1e3, warmup=0, clip=1e9)
     with pytest.raises(DataError, match="diverged"):
@@ -133,11 +137,15 @@ def test_diverging_training_is_an_error_and_writes_nothing(tmp_path: Path) -> No
 
 
 def test_missing_data_is_an_error(tmp_path: Path) -> None:
+    from s2s_map.training.train import train
+
     with pytest.raises(DataError, match="no captions"):
         train(config(tmp_path), Words())
 
 
 def test_a_loss_without_data_is_an_error() -> None:
+    from s2s_map.training.module import SoundscapeModule
+
     losses = LossConfig(weights={"ia": 1})
     module = SoundscapeModule(build_model(MODEL), losses, OptimiserConfig())
     batch = Batch(pixels=torch.rand(2, 3, 56, 56), resolution_m=torch.tensor([20.0, 20.0]))
