@@ -5,7 +5,8 @@
 
 Each run is a process of its own, on a raster of noise over gradients that is made in a temporary
 folder (8 bit, 10 m, deflated tiles of 512 pixels), with s2s-mini and patches without overlap. Its
-peak is what the system says (ru_maxrss), the plan's is `Plan.memory_bytes`: an upper bound.
+peak is what the system says (VmHWM; ru_maxrss would begin with the parent's), the plan's is
+`Plan.memory_bytes`: an upper bound.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from rasterio.windows import Window
 _TILE = 512
 
 _RUN = """
-import json, resource, sys
+import json, re, sys
 from s2s_map import load_run_config, make_plan, resolve, run
 config = load_run_config(sys.argv[1])
 planned = make_plan(resolve(config)).memory_bytes
 run(config)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
 print(json.dumps({"planned": planned, "peak": peak}))
 """
 
