@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TextIO
 
 from rich.progress import (
     BarColumn,
@@ -70,6 +71,21 @@ class BarReporter(Reporter):
         self._progress.console.print(text, highlight=False)
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error as it is at the time: who replaces it gets the lines."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        pass
+
+
 class LogReporter(PacedReporter):
     """A log line at the start and end of a stage and every ten seconds between."""
 
@@ -77,7 +93,7 @@ class LogReporter(PacedReporter):
         super().__init__()
         self._log = logging.getLogger("s2s_map")
         if not self._log.handlers:
-            handler = logging.StreamHandler(sys.stderr)
+            handler = _StderrHandler()
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
             self._log.addHandler(handler)
             self._log.setLevel(logging.INFO)

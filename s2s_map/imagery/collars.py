@@ -5,6 +5,7 @@ Level-1 scenes lie askew in their file, and what is beside them is 0 without a n
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from threading import Lock
 
 import numpy as np
@@ -21,8 +22,12 @@ LEAST_SHARE = 0.001
 
 # Rows that are looked at, and how long a run of zeros at their ends must be, in pixels.
 _ROWS, _RUN_PX = 48, 8
+_SMALL_BYTES = 24_000_000
 
-_shares: dict[tuple[str, Version, tuple[int, int, int]], float] = {}
+type _Key = tuple[str, Version, tuple[int, int, int]]
+
+_shares: dict[_Key, float] = {}
+_measuring: dict[_Key, Lock] = {}
 _lock = Lock()
 
 
@@ -42,14 +47,17 @@ def collar_share(scene: Scene, entry: RasterEntry) -> float:
     if scene.valid != "all":
         return 0.0
     key = (scene.uri, version_of(scene.uri), entry.bands)
+    small = scene.shape[0] * scene.shape[1] * 3 * np.dtype(scene.dtype).itemsize <= _SMALL_BYTES
     with _lock:
-        known = _shares.get(key)
-    if known is None:
-        with lent_raster(scene.uri) as source:
-            known = _measure(source, entry.bands)
-        with _lock:
-            _shares[key] = known
-    return known
+        measuring = _measuring.setdefault(key, Lock())
+    # Of a large file one thread looks and the others wait for what it finds. Of a small one each
+    # looks, through the handle that it reads with next, which then holds the file.
+    with nullcontext() if small else measuring:
+        if key not in _shares:
+            with lent_raster(scene.uri) as source:
+                piece = source.width if small else min(source.block_shapes[0][1], source.width)
+                _shares[key] = _measure(source, entry.bands, piece)
+        return _shares[key]
 
 
 def has_masked_collar(scene: Scene, entry: RasterEntry) -> bool:
@@ -74,22 +82,24 @@ def _share(runs: NDArray[np.int_], width: int) -> float:
     return float(np.where(runs >= min(_RUN_PX, width), runs, 0).sum() / (runs.shape[1] * width))
 
 
-def _measure(source: DatasetReader, bands: tuple[int, int, int]) -> float:
+def _measure(source: DatasetReader, bands: tuple[int, int, int], piece: int) -> float:
     if any(np.dtype(source.dtypes[band - 1]).kind not in "ui" for band in bands):
         # Of measured values 0 is one like others.
         return 0.0
     rows = np.unique(np.linspace(0, source.height - 1, _ROWS).round().astype(int))
-    runs = [_runs(source, bands, int(row)) for row in rows]
+    runs = [_runs(source, bands, int(row), piece) for row in rows]
     return _share(np.array(runs).T, source.width)
 
 
-def _runs(source: DatasetReader, bands: tuple[int, int, int], row: int) -> tuple[int, int]:
+def _runs(
+    source: DatasetReader, bands: tuple[int, int, int], row: int, piece: int
+) -> tuple[int, int]:
     """Return how long a row is 0 from its left and from its right, (width, 0) if all of it is.
 
-    It is read piece by piece: of a tiled file, which may lie on a server, two tiles are enough
-    where there is no collar.
+    It is read piece by piece, so many pixels at first: of a tiled file, which may lie on a server,
+    two tiles are enough where there is no collar.
     """
-    width, piece = source.width, min(source.block_shapes[0][1], source.width)
+    width = source.width
 
     def seen(start: int, stop: int) -> NDArray[np.bool_]:
         values = source.read(list(bands), window=Window(start, row, stop - start, 1))

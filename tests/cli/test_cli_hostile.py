@@ -24,7 +24,7 @@ from fixtures_hostile_files import (
 )
 from fixtures_job import write_job, write_scene
 from fixtures_models import TINY_META
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from s2s_map.config.model import EventsAudioConfig
@@ -137,6 +137,7 @@ def test_configs(told: Told, folder: Path, content: bytes) -> None:
 
 @given(content=changed(CONFIG))
 @settings(fuzz, max_examples=EXAMPLES // 4)
+@example(content=as_yaml(CONFIG))
 def test_what_is_accepted_runs(
     told: Told, folder: Path, tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:

@@ -80,11 +80,12 @@ def test_bad_input_is_one_line_and_exit_code_2(
 ) -> None:
     config = write_job(tmp_path, **change)
     monkeypatch.chdir(tmp_path)
-    code, _, err = call(capsys, "run", config)
-    assert code == 2
-    assert err.startswith("error: ")
-    assert len(err.strip().splitlines()) == 1
-    assert says in err
+    for verb in ("validate", "run"):
+        code, _, err = call(capsys, verb, config)
+        assert code == 2
+        assert err.startswith("error: ")
+        assert len(err.strip().splitlines()) == 1
+        assert says in err
     assert not (tmp_path / "out" / "maps.zarr").exists()
 
 

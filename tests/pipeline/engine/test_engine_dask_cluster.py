@@ -288,7 +288,7 @@ def test_cuda_needs_dask_cuda_and_a_gpu() -> None:
 
     if find_spec("dask_cuda") is not None and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    says = "a GPU" if find_spec("dask_cuda") else "dask-cuda, which is not installed"
+    says = "a GPU" if find_spec("dask_cuda") else "not installed: dask_cuda"
     with pytest.raises(ClusterError, match=says), open_executor(ClusterConfig(use="cuda"), "x"):
         pass
 
