@@ -28,9 +28,9 @@ def main() -> None:
         os.environ["S2S_MAP_CACHE"] = f"{folder}/cache"
         from fixtures_job import write_job
         from rasterio.session import Session
-        from s2s_map.pipeline.run import run
 
         from s2s_map.config.run import load_run_config
+        from s2s_map.pipeline.verbs.run import run
 
         sessions, make = [], Session.from_environ
         Session.from_environ = staticmethod(lambda: sessions.append(make()) or sessions[-1])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from s2s_map.catalog.uris import is_remote
 from s2s_map.catalog.vrt import is_vrt, vrt_sources
-from s2s_map.catalog.zarr_group import object_client
+from s2s_map.catalog.zarr_group import asking, object_client
 from s2s_map.config.cloud import cloud_settings
 from s2s_map.errors import ImageryChangedError
 from s2s_map.redaction import redacted
@@ -121,7 +121,8 @@ def _remote_state(uri: str) -> str:
 
     folder, _, name = uri.rpartition("/")
     try:
-        found = obstore.head(object_client(folder, dict(cloud_settings())), name)
+        with asking(uri):
+            found = obstore.head(object_client(folder, dict(cloud_settings())), name)
     except Exception:
         # Whatever is wrong is said by who reads the file: here it only is not known.
         return ""

@@ -101,7 +101,7 @@ def zarr_errors(uri: str) -> Iterator[None]:
         ImageryError: For anything that goes wrong but what is an error of ours already; for a store
             whose host is away, at once.
     """
-    with _asking(uri):
+    with asking(uri):
         try:
             yield
         except (ImageryError, MemoryError):
@@ -115,7 +115,12 @@ def zarr_errors(uri: str) -> Iterator[None]:
             ) from None
 
 
-def _asking(uri: str) -> AbstractContextManager[None]:
+def asking(uri: str) -> AbstractContextManager[None]:
+    """Ask a server while in the context: one that is away is not waited for, see ADR 99.
+
+    Raises:
+        ImageryError: At once, for a host that is away.
+    """
     if not is_remote(uri):
         return nullcontext()
     route = route_to(uri)

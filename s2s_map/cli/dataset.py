@@ -55,8 +55,11 @@ def build_command(
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.datasets.build import BuildSettings, build_dataset
     from s2s_map.datasets.table import read_table
+    from s2s_map.errors import DataError
+    from s2s_map.extras import check_extra
     from s2s_map.imagery.open_source import open_source
 
+    check_extra("train", "a data set", "datasets", "pyarrow", "dateutil", error=DataError)
     rows = read_table(table)
     settings = BuildSettings(
         satellite=_satellite(satellite),

@@ -80,13 +80,14 @@ def _models() -> Iterator[tuple[State, str]]:
 
 def _catalog() -> tuple[State, str]:
     from s2s_map.catalog.catalog import load_catalog
-    from s2s_map.imagery.open_source import open_source
+    from s2s_map.imagery.open_source import is_online, open_source
 
     try:
         catalog = load_catalog()
         for entry in catalog.values():
-            open_source(entry)
+            # Sources on servers are of no use without the extra, which is named below.
+            if has_extra("online") or not is_online(entry):
+                open_source(entry)
     except S2SMapError as error:
-        # Sources on servers are of no use without the extra, which is named below.
-        return ("no" if has_extra("online") else "-"), f"catalog: {error}"
+        return "no", f"catalog: {error}"
     return "ok", f"catalog: {len(catalog)} sources, all found"

@@ -38,7 +38,10 @@ def _show_progress() -> None:
 
 def _train(config: Path) -> Path:
     from s2s_map.config.load import parse_model, read_yaml
+    from s2s_map.errors import ConfigError
+    from s2s_map.extras import check_extra
 
+    check_extra("train", "training", "datasets", "torchvision", error=ConfigError)
     content = read_yaml(config)
     if isinstance(content, Mapping) and "scenes" in content:
         from s2s_map.config.train import TrainConfig

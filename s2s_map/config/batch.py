@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ def load_batch(
 
     Args:
         path: A YAML file.
-        every_map: Which regions one stands for, see `pipeline.batch_regions`.
+        every_map: Which regions one stands for, see `pipeline.batch.batch_regions`.
 
     Raises:
         ConfigError: For a missing file, anything that does not validate, or two runs of one name.
@@ -139,14 +140,25 @@ def load_batch(
 def _every_region(batch: BatchConfig, every_map: EveryMap) -> dict[str, RegionSpec]:
     found: dict[str, RegionSpec] = {}
     for region, spec in batch.regions.items():
-        listed: dict[str, RegionSpec] = (
-            {f"{region}-{_short(name.removesuffix(_ALL)).lower()}": name for name in spec}
+        listed: list[tuple[str, RegionSpec]] = (
+            [(f"{region}-{_file_name(name, i)}", name) for i, name in enumerate(spec, 1)]
             if isinstance(spec, tuple)
-            else {region: spec}
+            else [(region, spec)]
         )
-        for name, one in listed.items():
-            found |= every_map(name, one)
+        for name, one in listed:
+            for key, area in every_map(name, one).items():
+                if key in found:
+                    raise ConfigError(
+                        f"two regions are named {key}", remedy="name one of them differently"
+                    )
+                found[key] = area
     return found
+
+
+def _file_name(place: str, number: int) -> str:
+    """Return what the files of a place in a list are called: its number if in another script."""
+    letters = unicodedata.normalize("NFKD", place.removesuffix(_ALL)).encode("ascii", "ignore")
+    return _short(letters.decode()).lower() or str(number)
 
 
 def _short(model: str) -> str:

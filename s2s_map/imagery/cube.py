@@ -17,7 +17,7 @@ from s2s_map.catalog.cube import Cube, at_times, inspect_cube
 from s2s_map.catalog.environment import expanded
 from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene
-from s2s_map.catalog.unchanged import Snapshot, folder_stamp, remote_states
+from s2s_map.catalog.unchanged import Snapshot, folder_stamp
 from s2s_map.catalog.uris import check_uri, is_remote
 from s2s_map.catalog.zarr_group import zarr_errors
 from s2s_map.config.catalog import stated_nodata
@@ -37,9 +37,6 @@ SCHEMA = 1
 _RECORD = "s2s_map:times"
 # Stores of which a sample is taken at most, and the squares read.
 _SAMPLED, _SQUARE_PX = 16, 128
-
-METADATA = ("zarr.json", ".zmetadata")
-"""What a server is asked for of a cube, of either version of Zarr."""
 
 
 @dataclass(frozen=True)
@@ -130,16 +127,11 @@ class ZarrSource(Source):
         }
 
     def snapshot(self) -> Snapshot:
-        """Return what changes when a file of a local store does, or metadata of a remote one."""
-        remote = [cube.uri.rstrip("/") for cube in self.cubes if is_remote(cube.uri)]
-        states = remote_states([f"{uri}/{name}" for uri in remote for name in METADATA])
+        """Return what changes when a file of a local store does; remote ones are not known."""
         return {
-            **{
-                cube.uri: (None, folder_stamp(Path(cube.uri)))
-                for cube in self.cubes
-                if not is_remote(cube.uri)
-            },
-            **{uri: (None, state) for uri, state in states.items()},
+            cube.uri: (None, folder_stamp(Path(cube.uri)))
+            for cube in self.cubes
+            if not is_remote(cube.uri)
         }
 
     def describe(self) -> str:

@@ -24,7 +24,7 @@ def open_source(entry: CatalogEntry) -> Source:
         >>> open_source(load_catalog()["iguacu_landsat8"]).describe()
         '1 scene'
     """
-    if entry.type in ("stac", "xyz") or _is_online(entry):
+    if is_online(entry):
         check_extra("online", "imagery from a server", error=ImageryError)
     if entry.type == "raster":
         from s2s_map.imagery.raster import RasterSource
@@ -45,6 +45,9 @@ def open_source(entry: CatalogEntry) -> Source:
     raise CatalogError(f"no source of type {entry.type}")
 
 
-def _is_online(entry: CatalogEntry) -> bool:
+def is_online(entry: CatalogEntry) -> bool:
+    """Return whether the imagery of an entry comes from a server."""
+    if entry.type in ("stac", "xyz"):
+        return True
     uris = getattr(entry, "uri", ())
     return any(is_remote(uri) for uri in ([uris] if isinstance(uris, str) else uris))

@@ -274,12 +274,12 @@ def output_path(where: str | os.PathLike[str] | ObjectPath) -> OutputPath:
         )
     if match is None:
         return Path(where).expanduser()
-    check_extra("online", f"an output at {where}", error=OutputError, instead="name a folder")
     scheme, bucket, key = match[1].lower(), match[2], match[3].strip("/")
     if scheme not in _SCHEMES:
         raise OutputError(f"{where} as an output", expected="a folder, or s3://BUCKET/PREFIX")
     if not bucket or not key or "@" in bucket:
         raise OutputError(f"{where} as an output", expected=f"{scheme}://BUCKET/PREFIX")
+    check_extra("online", f"an output at {where}", error=OutputError, instead="name a folder")
     return ObjectPath(f"{scheme}://{bucket}", re.sub("/+", "/", key))
 
 

@@ -245,20 +245,6 @@ def test_what_is_not_known_does_not_differ(tmp_path: Path) -> None:
     assert folder_stamp(tmp_path) != first
 
 
-def test_the_metadata_of_a_remote_cube_are_compared(job: dict[str, Any]) -> None:
-    write_cube(plain_cube(), Path("cube.zarr"))
-    with serve_folder(Path.cwd()) as server:
-        as_uri(f"{server.url}/cube.zarr", type="zarr")
-        config = {**job, "grid": {"cell_m": 40, "block_cells": 16, "crs": "EPSG:32632"}}
-
-        def replace() -> None:
-            metadata = Path("cube.zarr/zarr.json")
-            metadata.write_text(metadata.read_text() + " ")
-
-        with pytest.raises(ImageryChangedError, match=r"zarr\.json was replaced"):
-            run(of(config, "out"), on_stage=Swap(replace, 2, "read"))
-
-
 def test_scenes_of_a_search_are_compared_by_what_their_server_says(tmp_path: Path) -> None:
     (tmp_path / "red.tif").write_bytes(b"before")
     fields = {

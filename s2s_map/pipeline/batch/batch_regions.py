@@ -36,6 +36,8 @@ def every_map(name: str, spec: RegionSpec) -> dict[str, RegionSpec]:
         pieces = split_region(part)
         for number, piece in enumerate(pieces, 1):
             key = own if len(pieces) == 1 else f"{own}-{number:0{len(str(len(pieces)))}d}"
+            if key in found:  # Two parts near a place that gives both its name.
+                key = f"{key}-{len(found) + 1}"
             found[key] = piece.region if isinstance(piece.region, str) else list(piece.region)
     return found
 

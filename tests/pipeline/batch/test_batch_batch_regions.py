@@ -92,3 +92,25 @@ def test_a_run_takes_one_region(tmp_path: Path, capsys: pytest.CaptureFixture[st
         error = capsys.readouterr().err.strip()
         assert said in error
         assert len(error.splitlines()) == 1
+
+
+def test_no_place_of_a_list_is_lost_to_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "batch.yaml"
+    content = {
+        "output": str(tmp_path / "out"),
+        "sources": ["s"],
+        "models": ["m"],
+        "queries": [{"text": "birds"}],
+    }
+    # Names in another script have no letters for files.
+    path.write_text(yaml.safe_dump({**content, "regions": {"asia": ["中国", "日本", "Türkiye"]}}))
+    _, runs = load_batch(path)
+    assert [(run.region, run.config.region) for run in runs] == [
+        ("asia-1", "中国"),
+        ("asia-2", "日本"),
+        ("asia-turkiye", "Türkiye"),
+    ]
+    regions = {"asia": ["Japan"], "asia-japan": [130.0, 30.0, 131.0, 31.0]}
+    path.write_text(yaml.safe_dump({**content, "regions": regions}))
+    with pytest.raises(ConfigError, match="two regions are named asia-japan"):
+        load_batch(path)
