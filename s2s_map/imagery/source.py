@@ -214,8 +214,11 @@ class Source(ABC):
         """Whether parts of its search were not answered."""
         return False
 
-    def search_again(self) -> Source:
+    def search_again(self, outline: BaseGeometry | None = None) -> Source:
         """Return the source with the parts of its search asked for that were not answered.
+
+        Args:
+            outline: The region's own outline in degrees, as for `freeze`.
 
         Raises:
             ImageryError: If the API does not answer as one.

@@ -28,7 +28,8 @@ from s2s_map.imagery.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sample import Sample, squares, thinned
 from s2s_map.imagery.search.asking import SearchHole
 from s2s_map.imagery.search.holes import holes_over, holes_record, read_holes
-from s2s_map.imagery.search.walking import search, search_again
+from s2s_map.imagery.search.parts import region_of
+from s2s_map.imagery.search.walking import search, search_again, within
 from s2s_map.imagery.search.watching import Watch
 from s2s_map.imagery.source import LonLatBounds, Source
 from s2s_map.imagery.stac_zone import StacZone, window_of
@@ -181,13 +182,14 @@ class StacSource(Source):
         """Whether parts of its search were not answered."""
         return bool(self.search_holes)
 
-    def search_again(self) -> StacSource:
+    def search_again(self, outline: BaseGeometry | None = None) -> StacSource:
         """Ask for the parts of the search that were not answered, and choose among all scenes."""
         if self.items is None or self.area is None or not self.search_holes:
             return self
         items, left = search_again(self.entry, self.search_holes)
-        known = {item["id"]: item for item in items} | {item["id"]: item for item in self.items}
-        chosen = with_offsets(choose(known.values(), self.entry), self.entry)
+        # A part reaches beyond the region: its scenes there are not of the search.
+        known = within([*self.items, *items], region_of(self.area, outline))
+        chosen = with_offsets(choose(known, self.entry), self.entry)
         return replace(self, items=tuple(chosen), search_holes=left)
 
     @property

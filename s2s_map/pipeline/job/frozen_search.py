@@ -53,7 +53,7 @@ def freeze(
         source = job.source.freeze(outline.extent.bounds, outline.lonlat, watch)
         job = replace(job, source=source)
     elif retry_holes and job.source.has_search_holes:
-        job = replace(job, source=job.source.search_again())
+        job = replace(job, source=job.source.search_again(job.outline.lonlat))
     return measured(job)
 
 
