@@ -49,6 +49,13 @@ def serve_redirects(content: bytes) -> Iterator[Callable[[str], Redirecting]]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def end_headers(self) -> None:
+                # As servers do that are asked to close (RFC 9112, 9.6): a client would send the
+                # next request by a connection that is about to end.
+                if self.close_connection:
+                    self.send_header("Connection", "close")
+                super().end_headers()
+
             def answer(self) -> None:
                 state.requests.append((self.path, dict(self.headers.items())))
                 path = self.path.partition("?")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from s2s_map.catalog.proxies import proxy_login
@@ -12,6 +13,7 @@ from s2s_map.catalog.redirects import HTTPS, Host, canonical
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _PIECE = 1 << 16
+_LINGER_S = 2.0
 
 
 def authority(target: str) -> Host:
@@ -32,12 +34,23 @@ def passed_on(
     return f"{head}\r\n{proxy_login(proxy) if proxy else ''}\r\n".encode("latin-1")
 
 
-async def refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:
-    """Answer a request with an error."""
+async def refuse(here: Streams, status: str, why: str) -> None:
+    """Answer a request with an error, and see to it that the answer arrives.
+
+    What the client still sends, such as the body of a POST, is read: a connection that is closed
+    over unread bytes is reset, and the client may lose the answer.
+    """
+    reader, writer = here
     body = why.encode()
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode("latin-1") + body)
     await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            while await reader.read(_PIECE):
+                pass
 
 
 async def pump_both(here: Streams, there: Streams, hear: Callable[[int], None]) -> None:

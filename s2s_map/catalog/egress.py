@@ -155,7 +155,9 @@ class Egress:
         # this machine gets no further than to such a host, by no proxy that needs a password.
         led = host != route.origin and not route.is_open and environment_proxy(host) is None
         if not self._has_word(lines) and (tunnel or not led):
-            await refuse(writer, "407 Proxy Authentication Required", "the word is missing")
+            await refuse(
+                (reader, writer), "407 Proxy Authentication Required", "the word is missing"
+            )
             return
         connection = self.signs.begin(route)
         try:
@@ -181,7 +183,7 @@ class Egress:
             if isinstance(error, UnreachableError) and not tunnel:
                 # As if there were no proxy: an answer would be tried again for long.
                 return
-            await refuse(here[1], error.status, str(error))
+            await refuse(here, error.status, str(error))
             return
         if tunnel:
             here[1].write(b"HTTP/1.1 200 Connection established\r\n\r\n")
