@@ -169,7 +169,7 @@ def _check_transform(dataset: rasterio.DatasetReader, uri: str) -> None:
     area = t.a * t.e - t.b * t.d
     longer = max(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
     whole = longer * longer
-    # What is nearly a line has no inverse: its pixels cannot be told apart.
+    # What is nearly a line has no inverse: its pixels cannot be distinguished.
     if (
         not all(abs(end) < _FARTHEST for end in ends)
         or whole <= 0.0

@@ -1,4 +1,4 @@
-"""``s2s-map dataset``: data sets of one's own recordings."""
+"""``s2s-map dataset``: data sets of your own recordings."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ RetryHoles = Annotated[
     typer.Option(
         "--retry-holes",
         help="Embed the blocks again whose imagery had holes, and no others; files that were holes "
-        "may have been mended.",
+        "may have been repaired.",
     ),
 ]
 

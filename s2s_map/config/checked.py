@@ -34,8 +34,8 @@ NoData = Annotated[float, Field(allow_inf_nan=True)]
 class Checked(BaseModel):
     """A value: it does not change, and takes no unknown keys.
 
-    Numbers are finite, and true and false are none. Texts have no control characters, and are of
-    one line but where `several_lines` names the field.
+    Numbers are finite, and true and false are not numbers. Texts have no control characters, and
+    are of one line but where `several_lines` names the field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

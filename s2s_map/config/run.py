@@ -200,7 +200,7 @@ class RunConfig(Checked):
     )
     metadata: MetadataConfig | None = Field(
         default=None,
-        description="What a model with metadata is told beside the image: time_slots, "
+        description="What a model with metadata is given beside the image: time_slots, "
         "hour_reference, time_zone, place, audio_source, caption_source, masked_tokens. Left out: "
         "the place of each patch and the published demo's sources.",
     )

@@ -25,7 +25,7 @@ class PatchMetadata:
     """Metadata of the patches of a grid; pickles, and opens nothing until it is asked.
 
     Attributes:
-        settings: What the model is told.
+        settings: What the model is given.
         crs: CRS of the patch centres, as WKT or authority code.
     """
 
@@ -88,7 +88,7 @@ def metadata_for(
         crs: CRS of the patch centres.
 
     Raises:
-        ConfigError: For settings that the model cannot be told.
+        ConfigError: For settings that the model cannot be given.
     """
     if not fields:
         if settings is not None:

@@ -85,7 +85,7 @@ def evaluate_observed(
         used: The observations, see `use_points`.
         values_at: Values of the map.
         effort: All places where one looked, whatever was found; None: the presences themselves,
-            which is told in the notes.
+            which the notes say.
         settings: How.
         probability: Whether the values are probabilities, and may be drawn as reliability.
         training: Places of what the model was trained on: no background is drawn near them.

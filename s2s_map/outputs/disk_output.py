@@ -125,7 +125,7 @@ class DiskOutput:
         if owner.host != socket.gethostname():
             # Its process cannot be looked up: its owner file stands until it ends or is missed.
             return True
-        # This machine before it was started anew, or another of its name.
+        # This machine before it was started again, or another of its name.
         with suppress(OSError):
             return time.time() - (self.path / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S
         return False

@@ -42,7 +42,7 @@ def remember(name: str, value: str, *, sent: bool = True) -> None:
     Args:
         name: What is put in its place, ``${NAME}``.
         value: The secret; one of less than `forms.SHORTEST` characters is not taken out.
-        sent: Whether processes that work for us are told, as they must for what stands in the
+        sent: Whether processes that work for us are given it, as they must for what stands in the
             addresses that they are given; not for what each finds in its own environment.
     """
     value = value.strip()

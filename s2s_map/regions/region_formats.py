@@ -139,7 +139,7 @@ def _read(path: Path, file: Path, layer: str | None, together: bool) -> tuple[Ba
 
     try:
         with warnings.catch_warnings():
-            # Rings are closed and mended below; versions of formats are GDAL's business.
+            # Rings are closed and repaired below; versions of formats are GDAL's business.
             warnings.simplefilter("ignore")
             found = dict(geopandas.list_layers(file).to_numpy())
             names = _layers(path, found, layer, together)

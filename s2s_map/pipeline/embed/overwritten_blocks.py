@@ -49,12 +49,12 @@ def check_not_replaced(store: EmbeddingsStore, records: Mapping[str, BlockRecord
     """Check that the data of finished blocks is what was recorded.
 
     Raises:
-        OutputUnavailableError: If it is not; the same run mends it.
+        OutputUnavailableError: If it is not; the same run repairs it.
     """
     replaced = replaced_blocks(store, records)
     if replaced:
         raise OutputUnavailableError(
             f"{len(replaced):,} blocks of {store.path}, such as {replaced[0]}, hold data that "
             "another run put late",
-            remedy="start the same run again, which embeds them anew",
+            remedy="start the same run again, which embeds them again",
         )

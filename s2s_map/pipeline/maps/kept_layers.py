@@ -126,7 +126,7 @@ def asked_of(record: RunRecord, name: str) -> Asked:
     """Return how a layer was asked: as it was kept, or as version 0.1.0 described it.
 
     Raises:
-        QueryError: If that cannot be told.
+        QueryError: If that cannot be known.
     """
     if name in record.asked:
         return record.asked[name]
@@ -161,7 +161,7 @@ def say_again(reporter: Reporter, again: AskedAgain, why: str) -> None:
     """Note which layers are asked again, and which are gone.
 
     Args:
-        reporter: Told.
+        reporter: Receives what is said.
         again: The layers.
         why: What made it necessary.
     """

@@ -200,7 +200,7 @@ class Fetcher:
                 self._failed[webtile] = reason
 
     def _once(self, webtile: WebTile, stop: threading.Event) -> Pixels | None:
-        # What the cache is told: a name for the web tile, without the key that is asked with.
+        # What the cache is given: a name for the web tile, without the key that is asked with.
         response = self._client.get(
             f"{self._synthetic}/{webtile.z}/{webtile.x}/{webtile.y}",
             extensions={"webtile": webtile, "stop": stop},

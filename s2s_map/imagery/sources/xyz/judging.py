@@ -17,7 +17,7 @@ class FetchError(Exception):
 
 
 class TransientError(FetchError):
-    """One that another attempt may mend.
+    """One that another attempt may fix.
 
     Args:
         reason: Why.
