@@ -61,14 +61,14 @@ ROWS ?= 4
 numerics: setup  ## tests of what computes, under the kernels of other processors
 	$(BIN)/python tests/kernels.py --rows $(ROWS)
 
-format: setup  ## format and mend what can be mended
+format: setup  ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # All extras but cuda: RAPIDS ties dask-cuda to one older version of Dask.
 EXTRAS := online recordings train evaluate dashboard prefect
 
-requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies anew, without index addresses
+requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies, without index addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.12 $(EXTRAS:%=--extra %) --group dev pyproject.toml -o requirements.txt
 
