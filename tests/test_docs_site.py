@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,10 @@ def test_broken_links_fail_the_build(tmp_path: Path, broken: str) -> None:
     done = build(tmp_path, broken)
     assert done.returncode != 0
     assert "other.md" in done.stderr or "nothing" in done.stderr.lower()
+
+
+def test_the_glossary_has_each_word_once() -> None:
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"\*\*(.+?)\*\*", text)
+    assert len(words) > 20
+    assert sorted(words) == sorted(set(words))
