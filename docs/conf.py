@@ -25,6 +25,7 @@ author = "the s2s_map authors"
 version = release = version_of("s2s-map")
 root_doc = "docs/index"
 language = "en"
+smartquotes = False  # options are written with two hyphens
 
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/*.md", "docs/**"]
 # Folders that are not walked.

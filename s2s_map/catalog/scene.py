@@ -192,7 +192,7 @@ def _check_on_earth(scene: Scene) -> None:
         where = (
             f"with pixels of {size:.3g} m"
             if math.isfinite(size)
-            else "which is no place on the Earth"
+            else "which is not a place on the Earth"
         )
         raise ImageryError(
             f"{scene.uri} lies at {', '.join(f'{edge:g}' for edge in scene.bounds)} in "
@@ -243,7 +243,7 @@ def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) 
         raise ImageryError(
             f"{uri} has {odd[0]} values",
             expected="real ones, as of red, green and blue",
-            remedy="use another product; radar's complex numbers are no picture",
+            remedy="use another product; radar's complex numbers are not a picture",
         )
     if entry.scale is None and types != {"uint8"}:
         raise ImageryError(

@@ -99,7 +99,7 @@ def _check(value: Any, rules: _Rules, levels: int) -> None:
     if isinstance(value, bool) and not rules.truths:
         raise ValueError(
             f"YAML reads a bare {'YES or ON' if value else 'NO or OFF'} as {str(value).lower()}, "
-            "which is no number or text: put a text in quotes"
+            "which is neither a number nor a text: put a text in quotes"
         )
     if isinstance(value, int | float) and rules.free and not abs(value) <= _LARGEST:
         raise ValueError(f"takes finite numbers of up to {_LARGEST:g}")

@@ -80,7 +80,7 @@ class MetadataConfig(Checked):
                 ZoneInfo(value)
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 raise ValueError(
-                    "is no time zone of the IANA database, such as Europe/Zurich"
+                    "is not a time zone of the IANA database, such as Europe/Zurich"
                 ) from None
         return value
 

@@ -165,7 +165,7 @@ def metadata_checksum(where: OutputPath, attributes: Mapping[str, Any]) -> str:
 
     Raises:
         OSError: If the metadata of the embeddings cannot be read.
-        ValueError: If they are no JSON.
+        ValueError: If they are not JSON.
     """
     array = json.loads((where / EMBEDDING / ROOT).read_text(encoding="utf-8"))
     counted = {key: value for key, value in attributes.items() if key != CHECKSUM}

@@ -140,7 +140,7 @@ def places(
     if lost.any():
         x, y = centres[np.argmax(lost)]
         raise RegionError(
-            f"a patch centred on ({x:g}, {y:g}), which is no place on Earth in the map's CRS",
+            f"a patch centred on ({x:g}, {y:g}), which is not a place on Earth in the map's CRS",
             remedy="name another grid.crs that covers the region and a patch around it",
         )
     return np.asarray(longitude), np.asarray(latitude)

@@ -106,7 +106,7 @@ def checked_vector(model: EvaluatedModel, vector: Any) -> NDArray[np.float32]:
     """Return a vector that a model gave.
 
     Raises:
-        ModelError: If it is no finite unit vector of the model's dimension.
+        ModelError: If it is not a finite unit vector of the model's dimension.
     """
     return _checked(model, np.asarray(vector), (model.dim,), "a vector")
 

@@ -36,7 +36,7 @@ class ObservedMap:
         squares: Squares that the intervals are drawn from.
         background: Where the background was drawn from; None: there are absences.
         curve: Of the Boyce index; None: there are absences.
-        diagram: Reliability; None: presences only, or values that are no probability.
+        diagram: Reliability; None: presences only, or values that are not probabilities.
         notes: What a reader should know.
     """
 

@@ -65,7 +65,7 @@ class DiskOutput:
         if longest > LONGEST_NAME:
             raise OutputError(f"a name in {folder} has {longest} bytes", expected=f"{LONGEST_NAME}")
         if not usable:
-            what = "may not be written to" if there.is_dir() else "is no folder"
+            what = "may not be written to" if there.is_dir() else "is not a folder"
             raise OutputError(f"cannot make {folder}: {there} {what}", remedy=_REMEDY)
 
     def check_access(self, *, write: bool = False) -> None:

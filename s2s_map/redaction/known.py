@@ -75,7 +75,7 @@ def remember_address(address: str) -> None:
         if _PLACE.search(value) or not value:
             continue
         value = unquote(value)
-        # What a template asks for, such as layers, is no secret; what else a query says may be.
+        # What a template asks for, such as layers, is not a secret; what else a query says may be.
         is_key = looks_like_key(value) if is_template else not _OPEN.fullmatch(value)
         if is_secret_name(name) or is_key:
             remember(name, value)

@@ -139,7 +139,7 @@ def test_the_client_of_a_cluster_killed(
         shards = {path: path.stat().st_mtime_ns for path in out.rglob("embedding/c/**/*")}
         assert begun <= at_kill + 2
         assert begun < BLOCKS
-        # That nothing comes is no event to wait for.
+        # That nothing comes is not an event to wait for.
         time.sleep(2.0)
         assert size(read) == begun
         assert {p: p.stat().st_mtime_ns for p in out.rglob("embedding/c/**/*")} == shards

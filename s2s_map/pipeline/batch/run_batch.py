@@ -1,4 +1,4 @@
-"""Many runs, one after the other or side by side; what fails does not keep the others."""
+"""Many runs, one after the other or side by side; if one fails, the others go on."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A run that was paused until it lost its prefix may still put the data of a block, and no condition
 keeps such a put from replacing what the next run has put there. Each marker therefore holds the
 e_tag of its data, and listings, a request per 1,000 blocks, say whether it still stands. Data of
-the same bytes has the same e_tag on most servers, and is no matter anyway.
+the same bytes has the same e_tag on most servers, and does not matter anyway.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _start_of(job: Job, home: OutputPath) -> RunStart | None:
 
 
 def mended_check(check: Callable[[], None], job: Job, home: OutputPath) -> None:
-    """Check an output before it is locked: metadata that will be repaired are no objection."""
+    """Check an output before it is locked: metadata that will be repaired are not an objection."""
     try:
         check()
     except DamagedMetadataError as error:

@@ -61,7 +61,7 @@ def hurt_layers(bad: Iterable[str], order: list[str]) -> set[str]:
 
     Args:
         bad: Names of the files.
-        order: The layers as they lie there. What is no chunk of a layer concerns all.
+        order: The layers as they lie there. What is not a chunk of a layer concerns all.
     """
     hurt: set[str] = set()
     for name in bad:

@@ -78,7 +78,7 @@ def run(
         overwrite: Start from scratch where there are results, such as those of another config.
             They stay, and can be asked, until the new ones are written; layers that `query` added
             are asked again. A run that began so and was stopped goes on instead.
-        retry_holes: Embed the blocks again whose imagery had holes, and keep the others. Files that
+        retry_holes: Embed again the blocks whose imagery had holes, and keep the others. Files that
             were holes may have changed. Blocks that failed are always tried again.
         strict: Refuse questions that are not understood, instead of saying so.
         catalogs: Catalog files that come before the usual ones.
@@ -272,7 +272,7 @@ def _executor(
         return
     name = open_output(job.output).name
     before = ledger.state().run
-    # What this output was begun on is no misspelt address.
+    # What this output was begun on is not a misspelt address.
     known = before is not None and before.cluster == job.config.cluster.use.partition("://")[0]
     with open_executor(job.config.cluster, name, reporter, report, known=known) as opened:
         yield opened

@@ -46,7 +46,7 @@ Pixels = NDArray[np.uint8]
 # What a web tile takes in memory besides its file.
 _ITEM_BYTES = 300
 _STRIPES = 512
-# Own failures of the cache, such as a full disk, are no failures of the run: it fetches.
+# Own failures of the cache, such as a full disk, are not failures of the run: it fetches.
 logging.getLogger("hishel").setLevel(logging.CRITICAL)
 
 
