@@ -53,7 +53,7 @@ class DiskOutput:
         folder = self.path
         try:
             if os.path.lexists(folder) and not folder.is_dir():
-                what = "a file" if folder.is_file() else "no folder"
+                what = "a file" if folder.is_file() else "not a folder"
                 raise OutputError(
                     f"{folder} is {what}", expected="a folder", remedy="name another one"
                 )
