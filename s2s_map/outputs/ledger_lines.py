@@ -13,6 +13,8 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from s2s_map.outputs.overview_seals import OverviewSeal
+
 MOST_BYTES = 16 << 20
 """Of a line: a block with half a million pieces of missing imagery."""
 
@@ -81,6 +83,7 @@ class _Done(_Line):
     hardware: Text = ""
     data_tag: Text = ""
     file_crc: Annotated[str, Field(strict=True, pattern=r"^([0-9a-f]{8})?$")] = ""
+    overviews: tuple[OverviewSeal, ...] = ()
 
 
 class _Failed(_Line):
