@@ -34,7 +34,7 @@ def overviews_command(
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.verbs.overviews import add_overviews
 
-    console = Console()
+    console = Console(soft_wrap=True)
     began = time.monotonic()
     found = add_overviews(
         out,

@@ -6,11 +6,14 @@ does, so that the cells of a block are never parted as long as the block's side 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
 
 LEAST_SHARD = 32
@@ -90,3 +93,19 @@ def level_shape(grid: MapGrid, factor: int) -> tuple[int, int]:
 def level_geobox(grid: MapGrid, factor: int) -> GeoBox:
     """Return the grid of a level: that of the map, with cells that are larger by a factor."""
     return GeoBox(level_shape(grid, factor), grid.transform @ Affine.scale(factor), grid.crs)
+
+
+def most_cells_of_levels(grid: MapGrid, blocks: Iterable[Block], most_cells: int) -> int:
+    """Return how many cells all levels have at most, if only some blocks hold data.
+
+    Args:
+        grid: Cells and blocks.
+        blocks: The blocks that hold data.
+        most_cells: See `plan_levels`.
+    """
+    levels = plan_levels(grid, most_cells)
+    cells = [0] * len(levels)
+    for ny, nx in (block.shape for block in blocks) if levels else ():
+        for n, level in enumerate(levels):
+            cells[n] += -(-ny // level.factor) * -(-nx // level.factor)
+    return sum(min(n, math.prod(one.shape)) for n, one in zip(cells, levels, strict=True))

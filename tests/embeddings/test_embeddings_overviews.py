@@ -61,6 +61,8 @@ def check_levels(home: Path, values: NDArray[np.float32], factors: list[int]) ->
             assert (off <= tolerance @ np.abs(query) + 1e-12).all()
 
 
+# Every shard of twenty stores is forced to the disk.
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 140), st.integers(1, 140)),

@@ -139,6 +139,7 @@ def build_overviews(
     watch: Reporter,
     executor: Executor | None = None,
     guard: Callable[[], None] = lambda: None,
+    bad: Sequence[DamagedOverviewError] = (),
 ) -> OverviewCounts:
     """Make whatever of the levels of a store is not made from the finished blocks.
 
@@ -148,6 +149,7 @@ def build_overviews(
         watch: Told of the progress, and of what was damaged.
         executor: Where shards are computed; threads of this process if None.
         guard: Called before a shard is recorded; raises if this process may write no longer.
+        bad: What is known to be damaged, and is made again.
 
     Raises:
         InterruptedRunError: On Ctrl-C; finished shards are kept.
@@ -156,6 +158,8 @@ def build_overviews(
         OutputError: For a full disk and the like.
     """
     building = _Building(store, ledger, watch, executor or ThreadsExecutor(), guard)
+    for error in bad:
+        building.forget(error)
     for _ in range(_TIMES):
         try:
             return building.build()

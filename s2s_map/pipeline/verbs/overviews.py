@@ -17,6 +17,7 @@ from s2s_map.outputs.path import ObjectPath, output_path
 from s2s_map.pipeline.embed.overviews import OverviewCounts, build_overviews
 from s2s_map.pipeline.engine.dask_cluster import open_executor
 from s2s_map.pipeline.job.output_folder import check_store_id
+from s2s_map.pipeline.verbs.verify_overviews import as_damage, bad_overviews
 from s2s_map.reporter import Reporter
 
 MOST_CELLS: int = RunConfig.model_fields["overviews"].default
@@ -27,18 +28,20 @@ def add_overviews(
     out: str | Path | ObjectPath,
     *,
     cells: int | None = None,
+    thorough: bool = False,
     reporter: Reporter | None = None,
     cluster: ClusterConfig | None = None,
 ) -> OverviewCounts:
     """Give the embeddings of an output the overviews that they lack.
 
-    What is made from blocks that were embedded anew since is made again. One that was stopped goes
-    on where it was.
+    What is damaged, or made from blocks that were embedded anew since, is made again. One that was
+    stopped goes on where it was.
 
     Args:
         out: The output, a folder or ``s3://bucket/prefix``.
         cells: Levels are added until the map fits within so many cells a side; that of a run if
             None. An output that has levels keeps them.
+        thorough: Compare the values of what is there, not only its files.
         reporter: Told of the progress.
         cluster: Where they are computed; threads of this process if None.
 
@@ -73,4 +76,8 @@ def add_overviews(
             open_ledger(home, lock.check) as ledger,
             open_executor(cluster or ClusterConfig(), output.name, watch) as executor,
         ):
-            return build_overviews(store, ledger, watch, executor, lock.check)
+            state = ledger.state()
+            found = list(bad_overviews(store, state, watch, thorough=thorough))
+            return build_overviews(
+                store, ledger, watch, executor, lock.check, as_damage(store, found)
+            )
