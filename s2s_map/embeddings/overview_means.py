@@ -52,10 +52,10 @@ def halved(cells: Cells, dtype: np.dtype[Any]) -> Cells:
             y, x = divmod(index, 2)
             part = vectors[2 * band.start + y : 2 * band.stop : 2, x::2].astype(dtype, copy=False)
             part = part.astype(np.float32)
-            weight = share[band][: part.shape[0], : part.shape[1], np.newaxis]
+            weight = share[band][: part.shape[0], : part.shape[1]]
+            part *= weight[..., np.newaxis]
             # What is no data is NaN, and would stay so whatever its weight.
-            part *= weight
-            np.copyto(part, 0.0, where=weight == 0)
+            part[weight == 0] = 0.0
             mean[: part.shape[0], : part.shape[1]] += part
         mean[total[band] == 0] = np.nan
         means[band] = mean
