@@ -68,14 +68,14 @@ def measure(home: Path, cells: int) -> None:
             values = some_values(block.shape, block.row * 1000 + block.col)
             began = time.monotonic()
             checksum = store.write_block(block, values)
-            crc = store.file_crc(block)
+            crc = store.file_crc32(block)
             written = time.monotonic()
             slots = [finest_cells(slot) for slot in values]
             seals = write_with_block(levels_of(store), block, slots)
             base, with_blocks = base + written - began, with_blocks + time.monotonic() - written
             valid = int(slots[0][1].sum())
             ledger.record(
-                BlockRecord(block.key, checksum, 1, valid, 1.0, 1, file_crc=crc, overviews=seals)
+                BlockRecord(block.key, checksum, 1, valid, 1.0, 1, file_crc32=crc, overviews=seals)
             )
         began = time.monotonic()
         found = build_overviews(store, ledger, Reporter(), ThreadsExecutor(1))

@@ -75,7 +75,7 @@ def write_embeddings(
                     valid_cells=int(cells[0][1].sum()),
                     seconds=1.0,
                     batch_size=1,
-                    file_crc=store.file_crc(block),
+                    file_crc32=store.file_crc32(block),
                     overviews=write_with_block(levels_of(store), block, cells),
                 )
             )

@@ -32,7 +32,7 @@ from s2s_map.errors import OutputError, StoreError
 from s2s_map.outputs.atomic import output_errors, put_files, replacing_folder
 from s2s_map.outputs.durable import check_still_there, make_durable
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, wrapped, zarr_target
-from s2s_map.outputs.shards import e_tag, e_tags, file_crc, remove_leftovers
+from s2s_map.outputs.shards import e_tag, e_tags, file_crc, file_crc32, remove_leftovers
 from s2s_map.outputs.zarr_files import EMBEDDING, ROOT, embeddings_exist, may_be_embeddings
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
@@ -286,8 +286,16 @@ class EmbeddingsStore:
             # is there, which may be damaged.
             shard.unlink(missing_ok=True)
 
+    def file_crc32(self, block: Block) -> str:
+        """Return the CRC-32 of a block's file; "" in an object store, or without data.
+
+        Raises:
+            OutputError: If the file cannot be read.
+        """
+        return file_crc32(self.shard(block))
+
     def file_crc(self, block: Block) -> str:
-        """Return the CRC-32C of a block's file; "" in an object store, or without data.
+        """Return the CRC-32C of a block's file, as older versions recorded it.
 
         Raises:
             OutputError: If the file cannot be read.

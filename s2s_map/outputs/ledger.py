@@ -49,7 +49,9 @@ class BlockRecord:
         holes: Imagery that should have been there and was not.
         hardware: What computed it: kernels and processor, or a GPU's name; "" if not known.
         data_tag: What an object store calls its data's content; "" on a disk, and without data.
-        file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
+        file_crc: CRC-32C of its file, eight hexadecimal digits, in its place in lines of older
+            versions; it does not tell shards of one chunk apart, see `shards.file_crc32`.
+        file_crc32: CRC-32 of its file, eight hexadecimal digits; "" in an object store, without
             data, and from versions before it was kept.
         overviews: What was written of overviews with it, finest first.
     """
@@ -70,12 +72,15 @@ class BlockRecord:
     hardware: str = ""
     data_tag: str = ""
     file_crc: str = ""
+    file_crc32: str = ""
     overviews: tuple[OverviewSeal, ...] = ()
 
     @property
     def seal(self) -> BlockSeal:
         """What readers of the block compare it with."""
-        return BlockSeal(self.checksum, self.valid_cells, self.file_crc, self.data_tag)
+        return BlockSeal(
+            self.checksum, self.valid_cells, self.file_crc, self.data_tag, self.file_crc32
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,9 @@ def check_levels(home: Path, values: NDArray[np.float32], factors: list[int]) ->
             assert (off <= tolerance @ np.abs(query) + 1e-12).all()
 
 
-# Every shard of twenty stores is forced to the disk.
+# Every shard of fifteen stores is forced to the disk.
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 140), st.integers(1, 140)),
     block_cells=st.sampled_from([7, 24, 33, 64, 96, 128, 200]),
@@ -81,8 +81,8 @@ def test_similarity_is_the_mean_of_the_valid_cells(
     seed: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    # No more than 25 blocks: each is forced to the disk.
-    shape = (min(shape[0], 5 * block_cells), min(shape[1], 5 * block_cells))
+    # No more than 9 blocks: each is forced to the disk.
+    shape = (min(shape[0], 3 * block_cells), min(shape[1], 3 * block_cells))
     rng = np.random.default_rng(seed)
     # Corners without a single cell, too.
     valid = rng.random(shape) < share

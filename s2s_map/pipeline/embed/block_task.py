@@ -114,7 +114,7 @@ class EmbedTask:
         values = embedded.values
         self._enter("write", block, stop)
         checksum = self.store.write_block(block, values)
-        data_tag, file_crc = self.store.e_tag(block), self.store.file_crc(block)
+        data_tag, crc = self.store.e_tag(block), self.store.file_crc32(block)
         cells = [finest_cells(slot) for slot in values]
         overviews = write_with_block(levels_of(self.store), block, cells)
         have_written = time.monotonic()
@@ -139,7 +139,7 @@ class EmbedTask:
             holes=image.holes,
             hardware=encoder_hardware(device),
             data_tag=data_tag,
-            file_crc=file_crc,
+            file_crc32=crc,
             overviews=overviews,
         )
 
