@@ -10,6 +10,7 @@ from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.scene import Scene
+from s2s_map.config.stac import StacEntry
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.sources.xyz.webtile import pixel_size
 from s2s_map.outputs.names import RECORD
@@ -125,6 +126,11 @@ def sample_distance_warnings(job: Job) -> list[str]:
         said.append(
             f"the imagery has {stated:g} m a pixel, the model {job.card.name} was trained on "
             f"{trained}: results are beyond what it was tested on"
+        )
+    if isinstance(job.entry, StacEntry) and stated * _SAME_GSD < job.entry.pixel_m:
+        said.append(
+            f"scenes of {job.entry.collection} have {job.entry.pixel_m:g} m a pixel, but the "
+            f"entry's sensor says {stated:g} m: correct sensor:, they show nothing smaller"
         )
     sizes = [part.gsd_m for part in job.source.coverage if isinstance(part, Scene)]
     found = float(np.median(sizes)) if sizes else stated
