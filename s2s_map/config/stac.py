@@ -169,7 +169,7 @@ class StacEntry(Entry):
     def _no_preset(cls, value: object) -> object:
         if isinstance(value, str) and value in PRESETS:
             raise ValueError(
-                "these scenes become reflectance, or are 8 bit, by themselves; numbers, auto or match"
+                "these scenes become reflectance or are 8 bit by themselves; numbers, auto or match"
             )
         return value
 

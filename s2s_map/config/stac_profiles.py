@@ -87,6 +87,7 @@ class StacProfile:
         clear: Classes of the mask that count as seen.
         masked_bits: Bits of the mask that hide the ground.
         has_cloud: Whether items say ``eo:cloud_cover``. Where they do not, the newest come first.
+        has_alpha: Whether a fourth band that files call alpha is one: infrared is called so, too.
         composite: How scenes become one picture, if the entry does not say.
         max_per_tile: Scenes at most of a tile and orbit, if the entry does not say.
         pixel_m: Pixel of the bands, metres.
@@ -105,6 +106,7 @@ class StacProfile:
     clear: tuple[int, ...] = ()
     masked_bits: tuple[int, ...] = ()
     has_cloud: bool = True
+    has_alpha: bool = True
     composite: Literal["median", "best"] = "median"
     max_per_tile: int = 8
     tile_m: float = 100_000.0
@@ -189,6 +191,7 @@ PROFILES: dict[str, StacProfile] = {
         values="levels",
         nodata=None,
         has_cloud=False,
+        has_alpha=False,
         composite="best",
         max_per_tile=1,
         pixel_m=0.6,

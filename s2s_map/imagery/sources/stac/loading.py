@@ -64,7 +64,9 @@ def load_scene(item: Item, box: GeoBox, entry: StacEntry, *, renew: bool) -> Loa
         for name, band in entry.assets.colours:
             asset = item["assets"][name]
             if known.values == "levels":
-                wanted = Wanted(band, "int16", known.nodata, _NO_LEVEL, method, only="uint8")
+                wanted = Wanted(
+                    band, "int16", known.nodata, _NO_LEVEL, method, "uint8", known.has_alpha
+                )
                 colours.append(read(name, wanted))
                 continue
             nodata = known.nodata or 0

@@ -42,6 +42,7 @@ class Wanted:
             it has one, says so.
         fill: What to return there, and beyond the file.
         only: Type of the numbers that the file must have; None: any.
+        by_mask: Whether the file's mask or alpha band counts, where no number stands for no data.
         method: How pixels of another size become those wanted.
     """
 
@@ -51,6 +52,7 @@ class Wanted:
     fill: int
     method: Method
     only: str | None = None
+    by_mask: bool = True
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def _fill(
         raise ImageryError(f"it has {image.dtypes[band - 1]} values instead of {wanted.only}")
     nodata = wanted.nodata if image.nodata is None else image.nodata
     flags = image.mask_flag_enums[band - 1]
-    masked = nodata is None and bool({MaskFlags.per_dataset, MaskFlags.alpha} & set(flags))
+    has_mask = bool({MaskFlags.per_dataset, MaskFlags.alpha} & set(flags))
+    masked = nodata is None and wanted.by_mask and has_mask
     if info.paste_ok and info.read_shrink == 1:
         window = w_[info.roi_src]
         image.read(band, out=values, window=window)

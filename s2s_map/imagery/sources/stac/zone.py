@@ -199,13 +199,17 @@ def _outline(item: Item, crs: CRS, entry: StacEntry) -> tuple[float, float, floa
 
 
 def _anchor(items: Sequence[Item], entry: StacEntry) -> tuple[float, float]:
-    """Return a corner of the pixels of scenes: that of the first whose pixels are the entry's.
+    """Return a corner of the pixels of scenes: of the first whose pixels make up the entry's.
 
     Those of Sentinel-2 lie on multiples of 10 m, those of Landsat half a pixel beside multiples of
     30 m.
     """
     for item in items:
         place = place_of(item, entry)
-        if place is not None and abs(place[1][0]) == entry.pixel_m == abs(place[1][4]):
-            return place[1][2] % entry.pixel_m, place[1][5] % entry.pixel_m
+        if place is None:
+            continue
+        pixel, _, west, _, down, north, *_ = place[1]
+        whole = max(1, round(entry.pixel_m / abs(pixel))) if pixel else 1
+        if pixel == -down and math.isclose(pixel * whole, entry.pixel_m, rel_tol=1e-6):
+            return west % entry.pixel_m, north % entry.pixel_m
     return 0.0, 0.0

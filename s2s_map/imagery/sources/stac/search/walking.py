@@ -95,7 +95,8 @@ def search(
             f"no scenes of {entry.collection} at {redacted(entry.url)} from {found.interval} at "
             f"[{west:.3f}, {south:.3f}, {east:.3f}, {north:.3f}]"
             + (f": all are cloudier than {entry.max_cloud:g} %" if wanted else ""),
-            remedy="widen time: or raise max_cloud: in the catalog entry",
+            remedy=f"widen time:{' or raise max_cloud:' * entry.known.has_cloud} in the catalog "
+            "entry, or map another place",
         )
     if not chosen:
         raise SearchIncompleteError(
