@@ -12,7 +12,6 @@ from shapely.geometry.base import BaseGeometry
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.stac import StacEntry
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.sources.xyz.webtile import pixel_size
 from s2s_map.outputs.names import RECORD
 from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
@@ -149,10 +148,10 @@ def _webtiles(job: Job) -> list[str]:
 
     if not isinstance(job.source, XyzSource):
         return []
-    wanted, tile_px, level = job.entry.sensor.gsd_m, job.entry.tile_px, job.source.level
+    wanted, level = job.entry.sensor.gsd_m, job.source.level
     _, south, _, north = job.outline.extent.bounds
     nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
-    found = pixel_size(level, nearest, tile_px)
+    found = job.source.pixel_m(nearest)
     # Levels are a factor of two apart: what choosing one leaves is no mistake.
     if wanted / _NEXT_LEVEL <= found <= wanted * _SAME_GSD:
         return []
