@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from s2s_map.errors import ImageryError
 from s2s_map.extras import check_extra
 from s2s_map.opening.egress import egress, refused
@@ -9,6 +11,8 @@ from s2s_map.opening.redirects import Route
 from s2s_map.redaction import redacted
 
 _ATTEMPTS = 4
+# Of one answer, whose every piece comes in time, so many times the time for one.
+_ANSWERS = 4.0
 
 
 def fetch_bounded(url: str, route: Route, what: str, most_bytes: int, timeout_s: float) -> bytes:
@@ -46,15 +50,17 @@ def fetch_bounded(url: str, route: Route, what: str, most_bytes: int, timeout_s:
             client.stream("GET", url) as response,
         ):
             response.raise_for_status()
-            body = b""
+            body, deadline = bytearray(), time.monotonic() + _ANSWERS * timeout_s
             for piece in response.iter_bytes():
                 body += piece
-                if len(body) > most_bytes:
+                if len(body) > most_bytes or time.monotonic() > deadline:
+                    size = f"larger than {most_bytes // 10**6} MB"
                     raise ImageryError(
-                        f"{what} at {redacted(url)} are larger than {most_bytes // 10**6} MB",
+                        f"{what} at {redacted(url)} are "
+                        + (size if len(body) > most_bytes else "an answer that does not end"),
                         remedy="check the address",
                     )
-            return body
+            return bytes(body)
 
     try:
         return get()

@@ -78,6 +78,8 @@ def nearest_sources(
         for name, entry in entries.items()
         if entry.type in ("stac", "xyz")
         and not getattr(entry, "bounds", None)
+        # Of one country, as NAIP is.
+        and not (isinstance(entry, StacEntry) and entry.known.example)
         and (keys or not entry.env)
     }
     nearest = min(away.values(), default=0.0)
