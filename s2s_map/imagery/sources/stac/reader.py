@@ -80,7 +80,7 @@ class Files:
 
         Raises:
             CatalogError: For a file that does not lie on the network.
-            ImageryError: For one that is no plain image, or breaks.
+            ImageryError: For one that is not a plain image, or breaks.
         """
         settings = remote_settings(uri, self.named_by, self.redirects_to)
         found = np.full(tuple(box.shape), wanted.fill, dtype=wanted.dtype)
