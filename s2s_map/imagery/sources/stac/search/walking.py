@@ -16,7 +16,7 @@ from s2s_map.catalog.stac_items import Item, choose, cloud
 from s2s_map.config.stac import StacEntry, resolve_time
 from s2s_map.config.times import in_utc, parse_time
 from s2s_map.errors import ImageryError, SearchIncompleteError
-from s2s_map.imagery.sources.stac.search.asking import Asking, SearchHole
+from s2s_map.imagery.sources.stac.search.asking import Asking, SearchHole, unknown_collection
 from s2s_map.imagery.sources.stac.search.kept import FoundParts
 from s2s_map.imagery.sources.stac.search.parts import LonLatBounds, Part, parts_of, region_of
 from s2s_map.imagery.watching import Watch
@@ -70,7 +70,7 @@ def search(
         "collection": entry.collection,
         "time": entry.time,
         "max_cloud": entry.max_cloud,
-        "assets": entry.assets.model_dump(),
+        "assets": entry.assets.asked(),
         "region": shapely.to_wkt(region, rounding_precision=6),
     }
     interval = resolve_time(entry.time, now or datetime.now(UTC))
@@ -88,12 +88,15 @@ def search(
     chosen = choose(wanted, entry)
     if not chosen and not holes:
         found.forget()
+        if not wanted and (unknown := unknown_collection(entry)):
+            raise unknown
         west, south, east, north = area
         raise ImageryError(
             f"no scenes of {entry.collection} at {redacted(entry.url)} from {found.interval} at "
             f"[{west:.3f}, {south:.3f}, {east:.3f}, {north:.3f}]"
             + (f": all are cloudier than {entry.max_cloud:g} %" if wanted else ""),
-            remedy="widen time: or raise max_cloud: in the catalog entry",
+            remedy=f"widen time:{' or raise max_cloud:' * entry.known.has_cloud} in the catalog "
+            "entry, or map another place",
         )
     if not chosen:
         raise SearchIncompleteError(
