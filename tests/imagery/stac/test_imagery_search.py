@@ -85,6 +85,22 @@ def entry(server: StacServer, **fields: Any) -> StacEntry:
     return StacEntry.model_validate(known | fields)
 
 
+class Told:
+    """Notes what it is told of the progress."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
+        self.said.append((stage, total, unit, done))
+
+    def advance(self, count: int) -> None:
+        self.said.append(count)
+
+    def finish(self) -> None:
+        self.said.append("end")
+
+
 def by_one_search(
     server: StacServer, wanted: StacEntry, region: BaseGeometry, start: datetime, end: datetime
 ) -> list[str]:
@@ -269,12 +285,16 @@ def test_a_hole_is_named_and_asked_for_again(server: StacServer) -> None:
         assert max(hole.box[2] - hole.box[0], hole.box[3] - hole.box[1]) <= LEAST_DEGREES * 1.01
     assert min(asked.limit for asked in server.asked) == LEAST_PAGE
     server.misbehave = lambda asked: None
-    items, left = search_again(lenient, found.holes)
-    assert not left
-    assert broken["id"] in {item["id"] for item in items}
-    assert names(search(strict, area, inside)) == by_one_search(
-        server, strict, region_of(area, inside), *SUMMER
-    )
+    region = region_of(area, inside)
+    told = Told()
+    again = search_again(lenient, found.holes, [*found.items, *found.spare], region, told)
+    assert not again.holes
+    assert not again.spare
+    assert told.said == [("search", len(found.holes), "parts", 0), *[1] * len(found.holes), "end"]
+    # What was not chosen before may be now: the scenes are those of one search.
+    whole = by_one_search(server, strict, region, *SUMMER)
+    assert names(again) == whole
+    assert names(search(strict, area, inside)) == whole
 
 
 def test_a_killed_search_goes_on(server: StacServer) -> None:
@@ -305,21 +325,10 @@ def test_a_dead_host_is_left_alone(server: StacServer) -> None:
 
 
 def test_progress_is_told_in_parts(server: StacServer) -> None:
-    said: list[Any] = []
-
-    class Watch:
-        def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
-            said.append((stage, total, unit, done))
-
-        def advance(self, count: int) -> None:
-            said.append(count)
-
-        def finish(self) -> None:
-            said.append("finished")
-
-    search(entry(server), AREA, TRIANGLE, Watch())
-    (_, total, unit, done), *steps, last = said
-    assert (unit, done, last) == ("parts", 0, "finished")
+    told = Told()
+    search(entry(server), AREA, TRIANGLE, told)
+    (_, total, unit, done), *steps, last = told.said
+    assert (unit, done, last) == ("parts", 0, "end")
     assert sum(steps) == total > 10
 
 

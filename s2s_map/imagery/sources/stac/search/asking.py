@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from s2s_map.catalog.stac_items import Item, kept
@@ -21,6 +23,19 @@ from s2s_map.redaction import redacted
 
 _PAUSE_S = 0.05
 _AT_FLOOR = 2
+
+
+class Api(Protocol):
+    """What answers searches, see `StacApi`."""
+
+    def items(
+        self, box: tuple[float, float, float, float], interval: str, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return all items of a box and an interval of time."""
+
+
+OpenApi = Callable[[StacEntry, Manners], Api]
+"""Opens the API of an entry, which is asked within manners."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +64,13 @@ class Asking:
     Args:
         entry: The catalog entry.
         stop: Ends waiting once set.
+        opened: Opens the API.
 
     Raises:
         ImageryError: If the API does not answer as one.
     """
 
-    def __init__(self, entry: StacEntry, stop: threading.Event) -> None:
+    def __init__(self, entry: StacEntry, stop: threading.Event, opened: OpenApi = StacApi) -> None:
         self._entry, self._stop = entry, stop
         self._host = urlsplit(entry.url).netloc.rpartition("@")[2]
         self._lock = threading.Lock()
@@ -63,7 +79,7 @@ class Asking:
         # The same file as that of web tiles: a host is one for both.
         self._turns = Turns(cache_folder("web") / "turns.sqlite")
         manners = Manners(self._await_turn, self._hold, entry.manners.timeout_s)
-        self._api = StacApi(entry, manners)
+        self._api = opened(entry, manners)
 
     def close(self) -> None:
         """Close what the account of turns is kept in."""
