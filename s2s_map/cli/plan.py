@@ -30,6 +30,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.config.run import load_run_config
     from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
+    from s2s_map.pipeline.job.frozen_search import thaw
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.verbs.expected_scenes import source_hint
     from s2s_map.pipeline.verbs.plan import duration, make_plan
@@ -38,7 +39,10 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
 
     settings = load_run_config(config)
     # A plan needs no network.
-    job = resolve(settings, catalog or [], open_output(settings.output).local)
+    home = open_output(settings.output).local
+    job = resolve(settings, catalog or [], home)
+    if home is not None:
+        job = thaw(job, home)
     check_settings(settings)
     plan = make_plan(job)
     if as_json:

@@ -214,9 +214,11 @@ class StacSource(Source):
         said = []
         if self.search_holes:
             first = self.search_holes[0]
+            count = len(self.search_holes)
+            parts = "part of the search was" if count == 1 else "parts of the search were"
             said.append(
-                f"{len(self.search_holes)} parts of the search were not answered, and scenes there "
-                f"are missing, such as {first}: {first.reason}; --retry-holes asks for them again"
+                f"{count} {parts} not answered, and scenes there are missing, such as {first}: "
+                f"{first.reason}; --retry-holes asks again"
             )
         wrong = [item for item in self.items or () if OWN_OFFSET in item["properties"]]
         if wrong:
