@@ -39,7 +39,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
 
     settings = load_run_config(config)
     # A plan needs no network.
-    home = open_output(settings.output).local
+    output = open_output(settings.output)
+    home = None if output.local is None else output.finished_home()
     job = resolve(settings, catalog or [], home)
     if home is not None:
         job = thaw(job, home)
@@ -93,8 +94,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
 
 def _searching(scenes: Scenes) -> str:
     return (
-        f"about {scenes.tiles:,} tiles of 100 km, at most {scenes.most:,} scenes; reading them at "
-        f"most {scenes.requests:,} requests"
+        f"{scenes.parts:,} parts, a request or two each; about {scenes.tiles:,} tiles of 100 km, "
+        f"at most {scenes.most:,} scenes; reading them at most {scenes.requests:,} requests"
     )
 
 
