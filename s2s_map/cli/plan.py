@@ -64,7 +64,10 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
             f"{nx} x {ny} cells of {cell} m in {crs_name(job.grid.crs)}, "
             f"{nx * cell / 1000:.1f} x {ny * cell / 1000:.1f} km",
         ),
-        ("region", f"{job.outline.name}: {plan.cells:,} cells, {plan.land_share:.1%} of the map"),
+        (
+            "region",
+            f"{job.outline.name}: {plan.cells:,} cells, {plan.cells / (nx * ny):.1%} of the map",
+        ),
         *(("parts", line) for line in (others_note(job.outline),) if line),
         ("distances", f"up to {plan.distance_error:.2%} off on the map"),
         ("patches", f"{plan.patches:,} of {plan.patch_m:,.0f} m every {plan.stride_m:g} m"),

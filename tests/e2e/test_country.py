@@ -1,4 +1,4 @@
-"""The benchmark of a country, small: from search to GeoTIFF on loopback, within what was planned."""
+"""The benchmark of a country, small: from search to GeoTIFF on loopback, as it was planned."""
 
 from __future__ import annotations
 
