@@ -5,7 +5,8 @@
 
 A synthetic API has 1,000 MGRS-like tiles (1.1 degrees, every degree) over the country's box at 60
 dates, with clouds spread evenly from 0 to 100 %. It answers after `--wait-ms`, in each of the ways
-that public servers are known for.
+that public servers are known for. "later pages" are the requests for the second page of a part and
+those behind it: no more could be saved by stopping at `max_per_tile` scenes where the server sorts.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fixtures_stac_api import QUERY, SORT, Asked, StacServer, fails, scene, serv
 
 from s2s_map.catalog.stac_items import choose, kept
 from s2s_map.config.stac import StacEntry
+from s2s_map.imagery.sources.stac.search import parts
 from s2s_map.imagery.sources.stac.search.parts import region_of
 from s2s_map.imagery.sources.stac.search.walking import search
 from s2s_map.regions.place_names import find_place
@@ -76,11 +78,15 @@ def main() -> None:
     parser.add_argument("--wait-ms", type=float, default=50.0)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--ways", nargs="+", help="Those that begin so; all if left out.")
+    parser.add_argument("--piece-days", type=int, help="Longest time of a part, days.")
     args = parser.parse_args()
+    if args.piece_days:
+        parts.PIECE_DAYS = args.piece_days
     print(
-        "| country | server | scenes | requests | at 50 ms one by one | s | CPU s | same | holes |"
+        "| country | server | scenes | requests | later pages | at 50 ms one by one | s | CPU s "
+        "| same | holes |"
     )
-    print("|---|---|--:|--:|--:|--:|--:|---|--:|")
+    print("|---|---|--:|--:|--:|--:|--:|--:|---|--:|")
     for country in args.countries:
         outline = place_outline(find_place(country, shipped_places()))
         if country == "United States":
@@ -130,9 +136,9 @@ def measure(country: str, outline: shapely.Geometry, args: argparse.Namespace) -
             seconds, cpu = time.monotonic() - began, time.process_time() - cpu
         one = [kept(i, entry) for i in items if region.intersects(shapely.box(*i["bbox"]))]
         same = [i["id"] for i in choose(one, entry)] == [i["id"] for i in found.items]
-        count = len(server.asked)
+        count, later = len(server.asked), sum(asked.first > 0 for asked in server.asked)
         print(
-            f"| {country} | {way} | {len(items):,} | {count:,} | {count * 0.05:.0f} s "
+            f"| {country} | {way} | {len(items):,} | {count:,} | {later:,} | {count * 0.05:.0f} s "
             f"| {seconds:.0f} | {cpu:.0f} | {'yes' if same else 'no'} | {len(found.holes)} |",
             flush=True,
         )

@@ -30,6 +30,7 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     from s2s_map.config.run import load_run_config
     from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
+    from s2s_map.pipeline.job.frozen_search import thaw
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.verbs.expected_scenes import source_hint
     from s2s_map.pipeline.verbs.plan import duration, make_plan
@@ -38,7 +39,11 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
 
     settings = load_run_config(config)
     # A plan needs no network.
-    job = resolve(settings, catalog or [], open_output(settings.output).local)
+    output = open_output(settings.output)
+    home = None if output.local is None else output.finished_home()
+    job = resolve(settings, catalog or [], home)
+    if home is not None:
+        job = thaw(job, home)
     check_settings(settings)
     plan = make_plan(job)
     if as_json:
@@ -59,7 +64,10 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
             f"{nx} x {ny} cells of {cell} m in {crs_name(job.grid.crs)}, "
             f"{nx * cell / 1000:.1f} x {ny * cell / 1000:.1f} km",
         ),
-        ("region", f"{job.outline.name}: {plan.cells:,} cells, {plan.land_share:.1%} of the map"),
+        (
+            "region",
+            f"{job.outline.name}: {plan.cells:,} cells, {plan.cells / (nx * ny):.1%} of the map",
+        ),
         *(("parts", line) for line in (others_note(job.outline),) if line),
         ("distances", f"up to {plan.distance_error:.2%} off on the map"),
         ("patches", f"{plan.patches:,} of {plan.patch_m:,.0f} m every {plan.stride_m:g} m"),
@@ -90,8 +98,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
 
 def _searching(scenes: Scenes) -> str:
     return (
-        f"about {scenes.tiles:,} tiles of 100 km, at most {scenes.most:,} scenes; reading them at "
-        f"most {scenes.requests:,} requests"
+        f"{scenes.parts:,} parts, a request or two each; about {scenes.tiles:,} tiles of 100 km, "
+        f"at most {scenes.most:,} scenes; reading them at most {scenes.requests:,} requests"
     )
 
 

@@ -12,7 +12,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
     from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
-    from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
+    from s2s_map.pipeline.job.frozen_search import check_search_holes, is_frozen, thaw
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.job.output_folder import check_folder
     from s2s_map.pipeline.verbs.plan_warnings import sample_distance_warnings
@@ -25,6 +25,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     home = output.finished_home()
     job = resolve(settings, catalog or [], home)
     job = thaw(job, home)
+    check_search_holes(job)
     # What is still to be searched or measured cannot be compared.
     if is_frozen(job):
         check_folder(job.output, job.identity())

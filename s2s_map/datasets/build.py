@@ -209,6 +209,7 @@ def picture(source: Source, longitude: float, latitude: float, side_px: int) -> 
         place = place.freeze(
             (longitude - reach, latitude - reach, longitude + reach, latitude + reach)
         )
+        place.drop_search_parts()
     block = place.read((x - half, y - half, x + half, y + half), (side_px, side_px), crs)
     if block.valid_fraction < LEAST_SEEN:
         raise DataError(f"{block.valid_fraction:.0%} of its picture was observed")

@@ -49,6 +49,7 @@ def check_source(
         area = (lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01)
         if source.needs_freezing:
             source = source.freeze(area)
+            source.drop_search_parts()
             yield True, f"network: the search answers with {source.describe()}"
         yield True, f"CRS: {_crs(source)}"
         sample = source.sample(area)

@@ -219,11 +219,23 @@ class Source(ABC):
         """Whether parts of its search were not answered."""
         return False
 
-    def search_again(self, outline: BaseGeometry | None = None) -> Source:
+    @property
+    def takes_search_holes(self) -> bool:
+        """Whether its entry says to go on without what such parts hold."""
+        return False
+
+    def drop_search_parts(self) -> None:
+        """Drop what is kept of a search on its way, once `frozen` is kept or not needed."""
+        return
+
+    def search_again(
+        self, outline: BaseGeometry | None = None, watch: Watch | None = None
+    ) -> Source:
         """Return the source with the parts of its search asked for that were not answered.
 
         Args:
             outline: The region's own outline in degrees, as for `freeze`.
+            watch: Told how far it is.
 
         Raises:
             ImageryError: If the API does not answer as one.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from s2s_map.errors import RegionError
 from s2s_map.regions.places import Place, place_outline
-
-_CUTOFF = 0.75
+from s2s_map.regions.spelling import nearest_names
 
 # Whose borders are disputed, as far as Natural Earth's view of who holds what decides the map.
 DISPUTED = {
@@ -199,10 +197,14 @@ def _suggestion(wanted: str, places: Sequence[Place]) -> str:
     if any(wanted.upper() in place.codes for place in places):
         return f"did you mean {wanted.upper()!r}? codes are in capitals"
     known: dict[str, str] = {}
-    for place in places:
+    ranks: dict[str, int] = {}
+    # Countries are asked for more often than their units and islands, and by their usual name.
+    for place in sorted(places, key=lambda place: place.is_unit):
         for name in place.names:
-            known.setdefault(plain(name), name)
-    near = difflib.get_close_matches(plain(wanted), known, n=3, cutoff=_CUTOFF)
+            key = plain(name)
+            known.setdefault(key, name)
+            ranks.setdefault(key, 2 * place.is_unit + (name != place.name))
+    near = nearest_names(plain(wanted), ranks)
     if not near:
         return "see docs/regions.md, or give a bounding box, a polygon file or WKT"
     return f"did you mean {' or '.join(repr(known[n]) for n in near)}?"

@@ -131,9 +131,7 @@ def _parts(place: Place) -> tuple[Part, ...]:
 
 
 def _outline(place: Place, written: str, number: int) -> Outline:
-    parts = _parts(place)
-    named = _named(place)
-    labels = [_label(part, named) for part in parts]
+    parts, labels = _parts(place), _labels(place)
     others = tuple(
         OtherPart(label, part.area_km2, f"{written} ({label})")
         for label, part in list(zip(labels, parts, strict=True))[1:]
@@ -150,11 +148,33 @@ def _outline(place: Place, written: str, number: int) -> Outline:
     )
 
 
-def _label(part: Part, named: Sequence[tuple[str, shapely.Point]]) -> str:
+@lru_cache(maxsize=8)
+def _labels(place: Place) -> tuple[str, ...]:
+    """How the parts of a place are called, each otherwise; a name is the nearest part's."""
+    return labels_of(_parts(place), _named(place))
+
+
+def labels_of(parts: Sequence[Part], named: Sequence[tuple[str, shapely.Point]]) -> tuple[str, ...]:
+    """Return a label for each part, no two the same.
+
+    Args:
+        parts: The parts, the main one first.
+        named: Names, with a point in or near the part that each is of; the nearest part has it.
+    """
+    labels = [place_label(*part.point) for part in parts]
+    taken: set[int] = set()
     for name, point in named:
-        if part.geometry.distance(point) < _NEAR:
-            return name
-    return place_label(*part.point)
+        distances = [part.geometry.distance(point) for part in parts]
+        nearest = min(range(len(parts)), key=distances.__getitem__)
+        if distances[nearest] < _NEAR and nearest not in taken:
+            labels[nearest] = name
+            taken.add(nearest)
+    for number, label in enumerate(labels):
+        if label in labels[:number]:
+            # Two islands within a tenth of a degree: by more of the figures of a point inside.
+            inner = shapely.point_on_surface(parts[number].geometry)
+            labels[number] = place_label(round(inner.x, 4), round(inner.y, 4))
+    return tuple(labels)
 
 
 def _named(place: Place) -> list[tuple[str, shapely.Point]]:
@@ -173,8 +193,7 @@ def _part_names() -> tuple[tuple[str, str, shapely.Point], ...]:
 
 def _chosen(text: str, place: Place, parts: Sequence[Part]) -> int:
     """Return the number of the part that is meant by name, or by a point in or near it."""
-    named = _named(place)
-    labels = [_label(part, named) for part in parts]
+    labels = _labels(place)
     for number, label in enumerate(labels):
         if number and plain(label) == plain(text):
             return number

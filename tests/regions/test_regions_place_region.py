@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from s2s_map.errors import RegionError
 from s2s_map.regions import place_region as module
 from s2s_map.regions.coverage import Coverage
-from s2s_map.regions.parts import LINKED_KM, main_and_others, sphere_area, split_by_gaps
-from s2s_map.regions.place_region import others_note, parts_of, place_label, place_region
+from s2s_map.regions.parts import LINKED_KM, Part, main_and_others, sphere_area, split_by_gaps
+from s2s_map.regions.place_region import (
+    labels_of,
+    others_note,
+    parts_of,
+    place_label,
+    place_region,
+)
 from s2s_map.regions.places import place_outline, shipped_places
 from s2s_map.regions.projections import LONLAT
 from s2s_map.regions.region_file import read_outline
@@ -166,3 +172,16 @@ def test_squares_are_one_part_where_the_gap_is_less(gap_km: float, lat: float, l
 
 def _country(code: str):  # type: ignore[no-untyped-def]
     return next(place for place in shipped_places() if code in place.codes)
+
+
+def test_no_two_parts_have_one_label() -> None:
+    def square(lon: float, lat: float, side: float = 1.0) -> Part:
+        return Part(shapely.box(lon, lat, lon + side, lat + side), side**2)
+
+    # Two parts near the point of one name, and two within a tenth of a degree.
+    parts = [square(0, 0, 5.0), square(20, 0), square(22, 0), square(40.01, 0, 0.01)]
+    parts.append(square(40.03, 0, 0.01))
+    labels = labels_of(parts, [("Isle", shapely.Point(22.1, 0.5))])
+    assert len(set(labels)) == len(parts)
+    assert labels[1:4] == ("part at 20.5E 0.5N", "Isle", "part at 40E 0N")
+    assert labels[4] == "part at 40.035E 0.005N"

@@ -113,6 +113,9 @@ def test_names_and_codes(text: str, label: str) -> None:
         ("Flores", ["2 places", "UY-FS (Flores, of Uruguay)", "'Flores, ID'"]),
         ("Deutschlnd", ["did you mean 'Deutschland'?"]),
         ("Sardina", ["did you mean 'Sardinia'"]),
+        # By letters to change, as Florence has more of them in common; then countries first.
+        ("Frence", ["did you mean 'France' or"]),
+        ("Nowray", ["did you mean 'Norway'?"]),
         ("Kashmir", ["draws no Kashmir", "lines of control", "polygon of your own"]),
     ],
 )

@@ -28,7 +28,7 @@ from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import output_path
 from s2s_map.pipeline.batch.batch_folder import KEEP_LOGS_S, BatchFolder, locked_batch
 from s2s_map.pipeline.batch.shared_crs import check_shared_crs
-from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
+from s2s_map.pipeline.job.frozen_search import check_search_holes, is_frozen, thaw
 from s2s_map.pipeline.job.job import Job, resolve
 from s2s_map.pipeline.job.output_folder import check_folder
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
@@ -129,6 +129,7 @@ def is_up_to_date(job: Job) -> bool:
         OutputError: If it holds something else.
     """
     job = thaw(job, open_output(job.output).finished_home())
+    check_search_holes(job)
     if not is_frozen(job):
         return False
     check_folder(job.output, job.identity())

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.scale import MatchScale, MeasuredScale, dumped
-from s2s_map.errors import StoreError
+from s2s_map.errors import OutputMismatchError, SearchIncompleteError, StoreError
 from s2s_map.outputs import names
 from s2s_map.outputs.atomic import replacing_file
 from s2s_map.outputs.path import OutputPath
+from s2s_map.outputs.zarr_files import embeddings_exist
 from s2s_map.pipeline.job.job import Job
 from s2s_map.redaction import cleaned
 from s2s_map.reporter import Reporter
@@ -43,18 +44,54 @@ def freeze(
         CatalogError: For an environment variable the source needs.
         ConfigError: For `scale: match` and a model whose card does not say what it saw.
         ImageryError: If the search fails or finds nothing, or a sample cannot be read.
+        OutputMismatchError: For a kept search with holes that the entry does not take, unless they
+            are asked for again; for `retry_holes` where the search that embeddings were made
+            with is lost: blocks without holes would show other scenes.
+        SearchIncompleteError: For such holes that are there still when asked for again.
         StoreError: For a kept search that cannot be read.
     """
     check_environment(job.entry)
     if home is not None:
         job = thaw(job, home)
+        if not retry_holes:
+            check_search_holes(job)
+        elif job.source.needs_freezing and embeddings_exist(home / names.EMBEDDINGS):
+            raise OutputMismatchError(
+                f"{job.output} has no {names.SEARCH} of this search, so it is not known which "
+                "scenes its blocks show",
+                expected="what the run was begun with, for its holes alone to be asked for again",
+                remedy="undo what was changed in the catalog entry, name another output:, or "
+                "start anew with --overwrite",
+            )
     if job.source.needs_freezing:
         outline = job.outline
         source = job.source.freeze(outline.extent.bounds, outline.lonlat, watch)
         job = replace(job, source=source)
     elif retry_holes and job.source.has_search_holes:
-        job = replace(job, source=job.source.search_again(job.outline.lonlat))
+        source = job.source.search_again(job.outline.lonlat, watch)
+        if source.has_search_holes and not source.takes_search_holes:
+            raise SearchIncompleteError(
+                f"of the search that {job.output} was begun with parts are not answered still: "
+                f"{source.remarks[0]}",
+                remedy="start it again later with --retry-holes; the output is as it was",
+            )
+        job = replace(job, source=source)
     return measured(job)
+
+
+def check_search_holes(job: Job) -> None:
+    """Check that a search that was kept is as whole as the catalog entry wants it.
+
+    Raises:
+        OutputMismatchError: If it has holes and the entry says `on_missing_search: fail`.
+    """
+    if job.source.has_search_holes and not job.source.takes_search_holes:
+        raise OutputMismatchError(
+            f"{job.output} was begun with a search of which parts were not answered",
+            expected="all of it, as on_missing_search: fail says",
+            remedy="--retry-holes asks for these parts and embeds the blocks near them again; "
+            "on_missing_search: nodata takes it as it is; --overwrite starts anew",
+        )
 
 
 def measured(job: Job) -> Job:
@@ -112,6 +149,8 @@ def keep_search(job: Job, home: OutputPath) -> None:
         return
     with replacing_file(home / names.SEARCH) as partial:
         partial.write_text(json.dumps(cleaned(record), ensure_ascii=False) + "\n", "utf-8")
+    # Not before: who is killed in between goes on with what was found.
+    job.source.drop_search_parts()
 
 
 def _kept_scale(job: Job, kept: dict[str, Any]) -> MeasuredScale | None:

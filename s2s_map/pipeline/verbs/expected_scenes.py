@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.model import ModelCard
-from s2s_map.config.stac import StacEntry
+from s2s_map.config.stac import StacEntry, resolve_time
+from s2s_map.imagery.sources.stac.search.parts import parts_of, region_of
 from s2s_map.pipeline.job.job import Job
 from s2s_map.tiling.needed import CountedBlock
 
@@ -25,11 +27,13 @@ class Scenes:
     """What a search is expected to find, and reading it to take.
 
     Attributes:
+        parts: Parts in which the region is searched; each takes a request for every 100 scenes.
         tiles: Tiles of the collection that the region touches, reckoned: of Sentinel-2 of 100 km.
         most: Scenes at most.
         requests: Requests at most: headers, and tiles of 1,024 pixels of every band.
     """
 
+    parts: int
     tiles: int
     most: int
     requests: int
@@ -54,7 +58,10 @@ def expected_scenes(job: Job, needed: Sequence[CountedBlock], read_bytes: int) -
     tiles = math.ceil(len(squares) * _OVERLAP)
     most = math.ceil(tiles * job.entry.max_per_tile * known.orbits)
     files = len(job.entry.assets.files)
-    return Scenes(tiles, most, most * files + math.ceil(read_bytes / _TILE_BYTES))
+    interval = resolve_time(job.entry.time, datetime.now(UTC))
+    region = region_of(job.outline.extent.bounds, job.outline.lonlat)
+    parts = len(parts_of(region, interval))
+    return Scenes(parts, tiles, most, most * files + math.ceil(read_bytes / _TILE_BYTES))
 
 
 def nearest_sources(

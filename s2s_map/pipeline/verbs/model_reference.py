@@ -51,6 +51,7 @@ def reference_of(
     area = _EVERYWHERE
     if config is not None:
         job = freeze(resolve(load_run_config(config), catalogs), None)
+        job.source.drop_search_parts()
         found, area, name = job.source, job.outline.extent.bounds, job.entry.title
     elif source is not None:
         found, name = open_source(get_entry(source, load_catalog(catalogs))), source

@@ -10,7 +10,7 @@ from s2s_map.outputs.ledger import FINISHED
 from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.zarr_files import embeddings_exist
-from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
+from s2s_map.pipeline.job.frozen_search import check_search_holes, is_frozen, thaw
 from s2s_map.pipeline.job.job import Job
 from s2s_map.pipeline.job.output_folder import check_folder
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
@@ -34,6 +34,7 @@ def begun_before(job: Job) -> tuple[Job, OutputPath] | None:
             continue
         try:
             frozen = thaw(job, home)
+            check_search_holes(frozen)
             if not is_frozen(frozen):
                 continue
             check_folder(out, frozen.identity(), home)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import shapely
 from fixtures_stac_api import QUERY, SORT, Asked, StacServer, fails, scene, serve_synthetic
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry.base import BaseGeometry
 from starlette.responses import Response
 
 from s2s_map.catalog.stac_items import choose, kept
+from s2s_map.catalog.stac_search import PartError
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError, SearchIncompleteError
 from s2s_map.imagery.sources.stac.search.asking import SearchHole
@@ -47,6 +49,16 @@ def scenes() -> list[dict[str, Any]]:
 
 
 SCENES = scenes()
+TREE = shapely.STRtree([shapely.box(*item["bbox"]) for item in SCENES])
+TIMES = [datetime.fromisoformat(item["properties"]["datetime"]) for item in SCENES]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache for all examples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S2S_MAP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +79,13 @@ def server(
     served.misbehave = lambda asked: None
 
 
-def entry(server: StacServer, **fields: Any) -> StacEntry:
+def entry(url: str, **fields: Any) -> StacEntry:
     manners = {"per_second": 10_000, "first_wait_s": 1e-3, "breaker_rest_s": 1e-3}
     manners |= fields.pop("manners", {})
     known = {
         "type": "stac",
         "title": "t",
-        "url": server.url,
+        "url": url,
         "collection": "sentinel-2-l2a",
         "time": "2023-01-01/2023-12-31",
         "sensor": "sentinel",
@@ -85,13 +97,33 @@ def entry(server: StacServer, **fields: Any) -> StacEntry:
     return StacEntry.model_validate(known | fields)
 
 
+class Told:
+    """Notes what it is told of the progress."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
+        self.said.append((stage, total, unit, done))
+
+    def advance(self, count: int) -> None:
+        self.said.append(count)
+
+    def finish(self) -> None:
+        self.said.append("end")
+
+
 def by_one_search(
-    server: StacServer, wanted: StacEntry, region: BaseGeometry, start: datetime, end: datetime
+    items: list[dict[str, Any]],
+    wanted: StacEntry,
+    region: BaseGeometry,
+    start: datetime,
+    end: datetime,
 ) -> list[str]:
     """What one look at all items chooses."""
     there = [
         kept(item, wanted)
-        for item in server.items
+        for item in items
         if region.intersects(shapely.box(*item["bbox"]))
         and start <= datetime.fromisoformat(item["properties"]["datetime"]) <= end
     ]
@@ -110,69 +142,97 @@ def names(found: Found) -> list[str]:
 
 def check_whole(server: StacServer, **fields: Any) -> Found:
     """Search the triangle and compare with one search; returns what was found."""
-    wanted = entry(server, **fields)
+    wanted = entry(server.url, **fields)
     found = search(wanted, AREA, TRIANGLE)
-    assert names(found) == by_one_search(server, wanted, region_of(AREA, TRIANGLE), *YEAR)
+    assert names(found) == by_one_search(server.items, wanted, region_of(AREA, TRIANGLE), *YEAR)
     assert not found.holes
     return found
 
 
-# Some hundred requests in each example, as whatever is too large is parted again and again.
-@pytest.mark.slow
+@dataclass
+class Memory:
+    """An API without a network, to which whatever is larger than it likes is too much.
+
+    Attributes:
+        side: Degrees, at most.
+        days: Of time, at most.
+        page: Items a page, at most.
+        kind: How it fails, see `PartError`.
+        filters: Whether it leaves out what is too cloudy.
+    """
+
+    side: float
+    days: int
+    page: int
+    kind: str
+    filters: bool
+
+    def unknown_collection(self) -> None:
+        return None
+
+    def items(
+        self, box: tuple[float, float, float, float], interval: str, limit: int
+    ) -> list[dict[str, Any]]:
+        west, south, east, north = box
+        start, end = map(datetime.fromisoformat, interval.split("/"))
+        large = max(east - west, north - south) > self.side or limit > self.page
+        if large or end - start > timedelta(days=self.days):
+            raise PartError("no", self.kind)
+        return [
+            SCENES[i]
+            for i in TREE.query(shapely.box(*box), "intersects")
+            if start <= TIMES[i] <= end
+            and not (self.filters and SCENES[i]["properties"]["eo:cloud_cover"] > 20)
+        ]
+
+
 @given(
     corner=st.tuples(st.floats(33.0, 39.0), st.floats(-4.0, 1.0)),
-    size=st.tuples(st.floats(0.01, 2.2), st.floats(0.01, 2.2)),
+    size=st.tuples(st.floats(0.01, 4.5), st.floats(0.01, 4.5)),
     outline=st.sampled_from(["box", "ellipse", "two", None]),
     time=st.tuples(st.integers(0, 200), st.integers(1, 130)),
-    extensions=st.sampled_from([(), (QUERY,), (SORT,), (QUERY, SORT)]),
-    # Whatever is larger than this fails, in one of the ways known.
-    largest=st.tuples(
-        st.sampled_from([1.5, 9.0]), st.integers(60, 400), st.sampled_from([15, 40, 1000])
+    api=st.builds(
+        Memory,
+        side=st.sampled_from([1.1, 1.5, 9.0]),
+        days=st.integers(20, 400),
+        page=st.sampled_from([15, 40, 1000]),
+        kind=st.sampled_from(["slow", "broken"]),
+        filters=st.booleans(),
     ),
-    answer=st.sampled_from([(500, "no"), (502, "no"), (400, "exceeded the maximum allowed time")]),
     per_tile=st.integers(1, 4),
 )
-@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
 def test_parts_find_what_one_search_finds(
-    served: StacServer,
+    cache: None,
     corner: tuple[float, float],
     size: tuple[float, float],
     outline: str | None,
     time: tuple[int, int],
-    extensions: tuple[str, ...],
-    largest: tuple[float, int, int],
-    answer: tuple[int, str],
+    api: Memory,
     per_tile: int,
 ) -> None:
     (west, south), (width, height), (first, days) = corner, size, time
-    side, longest, most = largest
-    status, text = answer
     area = (west, south, west + width, south + height)
-    shape = shapely.box(*area)
+    shape: BaseGeometry | None = shapely.box(*area)
     if outline == "ellipse":
-        shape = shapely.affinity.scale(shape.centroid.buffer(0.5), width, height)
+        shape = shapely.affinity.scale(shapely.Point(west, south).buffer(0.5), width, height)
+        area = shape.bounds
     if outline == "two":
         island = shapely.Point(area[:2]).buffer(0.01)
-        shape = shapely.union_all([shape.centroid.buffer(min(width, height) / 5), island])
+        middle = shapely.box(*area).centroid.buffer(min(width, height) / 5)
+        shape = shapely.union_all([middle, island])
+    if outline is None:
+        shape = None
     start = datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=first)
     end = start + timedelta(days=days)
-    served.extensions = extensions
-
-    def too_large(asked: Asked) -> Response | None:
-        w, s, e, n = asked.box
-        large = max(e - w, n - s) > side or asked.days > longest or asked.limit > most
-        return fails(status, text) if large else None
-
-    served.misbehave = too_large
     interval = f"{start:%Y-%m-%d}/{end - timedelta(days=1):%Y-%m-%d}"
-    wanted = entry(served, time=interval, max_per_tile=per_tile)
-    region = region_of(area, None if outline is None else shape)
-    expected = by_one_search(served, wanted, region, start, end - timedelta(microseconds=1))
+    wanted = entry("https://a.test", time=interval, max_per_tile=per_tile)
+    region = region_of(area, shape)
+    expected = by_one_search(SCENES, wanted, region, start, end - timedelta(microseconds=1))
     if not expected:
         with pytest.raises(ImageryError, match="no scenes of"):
-            search(wanted, area, None if outline is None else shape)
+            search(wanted, area, shape, opened=lambda *_: api)
         return
-    found = search(wanted, area, None if outline is None else shape)
+    found = search(wanted, area, shape, opened=lambda *_: api)
     found.parts.forget()
     assert names(found) == expected
 
@@ -237,7 +297,7 @@ def test_pages_that_repeat_end(server: StacServer) -> None:
 
     server.misbehave = again
     with pytest.raises(SearchIncompleteError, match="a page that repeats"):
-        search(entry(server), AREA, TRIANGLE)
+        search(entry(server.url), AREA, TRIANGLE)
 
 
 def bad_item(asked: Asked) -> Response | None:
@@ -250,7 +310,7 @@ def test_a_hole_is_named_and_asked_for_again(server: StacServer) -> None:
     server.misbehave = bad_item
     area = (35.0, -1.8, 37.9, 2.1)
     inside = shapely.box(*area)
-    strict = entry(server, max_cloud=100, time="2023-05-01/2023-07-31")
+    strict = entry(server.url, max_cloud=100, time="2023-05-01/2023-07-31")
     with pytest.raises(SearchIncompleteError) as refused:
         search(strict, area, inside)
     said = str(refused.value)
@@ -260,7 +320,7 @@ def test_a_hole_is_named_and_asked_for_again(server: StacServer) -> None:
     assert refused.value.exit_code == 75
     before = len(server.asked)
     # What was answered is not asked again; without the scene it goes on when told so.
-    lenient = entry(server, max_cloud=100, time=strict.time, on_missing_search="nodata")
+    lenient = entry(server.url, max_cloud=100, time=strict.time, on_missing_search="nodata")
     found = search(lenient, area, inside)
     assert len(server.asked) - before < before
     assert found.holes
@@ -269,12 +329,16 @@ def test_a_hole_is_named_and_asked_for_again(server: StacServer) -> None:
         assert max(hole.box[2] - hole.box[0], hole.box[3] - hole.box[1]) <= LEAST_DEGREES * 1.01
     assert min(asked.limit for asked in server.asked) == LEAST_PAGE
     server.misbehave = lambda asked: None
-    items, left = search_again(lenient, found.holes)
-    assert not left
-    assert broken["id"] in {item["id"] for item in items}
-    assert names(search(strict, area, inside)) == by_one_search(
-        server, strict, region_of(area, inside), *SUMMER
-    )
+    region = region_of(area, inside)
+    told = Told()
+    again = search_again(lenient, found.holes, [*found.items, *found.spare], region, told)
+    assert not again.holes
+    assert not again.spare
+    assert told.said == [("search", len(found.holes), "parts", 0), *[1] * len(found.holes), "end"]
+    # What was not chosen before may be now: the scenes are those of one search.
+    whole = by_one_search(server.items, strict, region, *SUMMER)
+    assert names(again) == whole
+    assert names(search(strict, area, inside)) == whole
 
 
 def test_a_killed_search_goes_on(server: StacServer) -> None:
@@ -283,7 +347,7 @@ def test_a_killed_search_goes_on(server: StacServer) -> None:
 
     server.misbehave = dies
     with pytest.raises(ImageryError, match="does not answer as one"):
-        search(entry(server, manners={"connections": 1}), AREA, TRIANGLE)
+        search(entry(server.url, manners={"connections": 1}), AREA, TRIANGLE)
     first = {(asked.box, asked.days) for asked in server.asked[:11]}
     server.asked.clear()
     server.misbehave = lambda asked: None
@@ -300,26 +364,15 @@ def test_a_dead_host_is_left_alone(server: StacServer) -> None:
     server.misbehave = lambda asked: fails(503, "down")
     manners = {"breaker_failures": 3, "breaker_rests": 1, "connections": 2}
     with pytest.raises(SearchIncompleteError, match=r"left alone after \d+ failures in a row"):
-        search(entry(server, manners=manners), AREA, TRIANGLE)
+        search(entry(server.url, manners=manners), AREA, TRIANGLE)
     assert len(server.asked) < 12
 
 
 def test_progress_is_told_in_parts(server: StacServer) -> None:
-    said: list[Any] = []
-
-    class Watch:
-        def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
-            said.append((stage, total, unit, done))
-
-        def advance(self, count: int) -> None:
-            said.append(count)
-
-        def finish(self) -> None:
-            said.append("finished")
-
-    search(entry(server), AREA, TRIANGLE, Watch())
-    (_, total, unit, done), *steps, last = said
-    assert (unit, done, last) == ("parts", 0, "finished")
+    told = Told()
+    search(entry(server.url), AREA, TRIANGLE, told)
+    (_, total, unit, done), *steps, last = told.said
+    assert (unit, done, last) == ("parts", 0, "end")
     assert sum(steps) == total > 10
 
 
@@ -328,7 +381,7 @@ def test_more_scenes_than_were_ever_asked_for_are_not_cut_off(
 ) -> None:
     """The end of a search is where the server says so, however many there were."""
     server.extensions, server.cap = (), 7
-    wanted = entry(server, time="2023-01-01/2023-03-31", max_cloud=100, max_per_tile=64)
+    wanted = entry(server.url, time="2023-01-01/2023-03-31", max_cloud=100, max_per_tile=64)
     found = search(wanted, (34.2, -3.8, 36.1, -1.9))
     doubles = sum(name.endswith("again") for name in server.asked[0].matched)
     (matched,) = {len(asked.matched) for asked in server.asked}

@@ -101,8 +101,35 @@ def test_a_map_without_a_part_of_the_search_says_so_and_is_completed(
     assert json.loads(Path("lenient/search.json").read_text())["s2s_map:search"]["holes"]
     with rasterio.open("lenient/waves.tif") as image:
         without = image.read(1)
+    for verb in ("validate", "plan"):
+        capsys.readouterr()
+        assert call(verb, config) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "1 part of the search was not answered, and scenes there are missing" in shown
+        assert "--retry-holes" in shown
+    # One map never shows two searches: what was begun is completed, or nothing is done.
+    search, asked = Path("lenient/search.json").read_bytes(), len(server.asked)
+    write_config(server, "lenient")
+    for line in (["validate"], ["run"]):
+        assert call(*line, config) == 2
+        said = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "begun with a search of which parts were not answered" in said
+        assert "--retry-holes" in said
+    Path("lenient/search.json").rename("aside.json")
+    assert call("run", config, "--retry-holes") == 2
+    assert "it is not known which scenes" in capsys.readouterr().err
+    Path("aside.json").rename("lenient/search.json")
+    assert len(server.asked) == asked
+    assert call("run", config, "--retry-holes") == 75
+    assert "still" in capsys.readouterr().err
+    assert Path("lenient/search.json").read_bytes() == search
     server.misbehave = lambda asked: None
+    before = len(server.asked)
     assert call("run", config, "--retry-holes") == 0
+    # The hole alone was asked for, and nothing is kept of the search beside its result.
+    assert {one.box for one in server.asked[before:]} <= {one.box for one in server.asked[:before]}
+    assert len(server.asked) - before <= len(json.loads(search)["s2s_map:search"]["holes"])
+    assert not list(Path("cache/searches").iterdir())
     assert "holes" not in json.loads(Path("lenient/search.json").read_text())["s2s_map:search"]
     assert call("run", write_config(server, "whole")) == 0
     with rasterio.open("lenient/waves.tif") as image, rasterio.open("whole/waves.tif") as whole:

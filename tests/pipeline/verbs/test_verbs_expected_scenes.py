@@ -22,6 +22,8 @@ def test_scenes_are_as_many_as_the_tiles_of_the_region(region: str, area_km2: fl
     job = resolve(config.model_copy(update={"region": region}))
     scenes = make_plan(job).scenes
     assert scenes is not None
+    # Cells of 2 degrees, 49,000 square kilometres at most, by two pieces of five months.
+    assert 2 * area_km2 / 49e3 < scenes.parts < 2 * (area_km2 / 49e3 + 14)
     # Tiles of 100 km, those on the border and between zones included.
     assert area_km2 / 1e4 < scenes.tiles < 4.0 * area_km2 / 1e4 + 20
     most = scenes.tiles * job.entry.max_per_tile * 1.6  # type: ignore[union-attr]

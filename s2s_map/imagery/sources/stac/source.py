@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.arrays import ImageBlock, merge_holes
-from s2s_map.catalog.stac_items import Item, choose, digest, epsg
+from s2s_map.catalog.stac_items import Item, digest, epsg
 from s2s_map.config.scale import dumped
 from s2s_map.config.stac import StacEntry
 from s2s_map.config.stac_profiles import DEFAULT_PROFILE
@@ -27,8 +27,9 @@ from s2s_map.imagery.sources.stac.offsets import with_offsets
 from s2s_map.imagery.sources.stac.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sources.stac.search.asking import SearchHole
 from s2s_map.imagery.sources.stac.search.holes import holes_over, holes_record, read_holes
+from s2s_map.imagery.sources.stac.search.kept import FoundParts
 from s2s_map.imagery.sources.stac.search.parts import region_of
-from s2s_map.imagery.sources.stac.search.walking import search, search_again, within
+from s2s_map.imagery.sources.stac.search.walking import search, search_again
 from s2s_map.imagery.sources.stac.zone import StacZone, window_of
 from s2s_map.imagery.watching import Watch
 from s2s_map.opening.unchanged import Snapshot, remote_states
@@ -55,6 +56,8 @@ class StacSource(Source):
         area: (west, south, east, north) in degrees, where was searched.
         asked: What the entry said, for comparison with a search kept in a file.
         search_holes: Parts of the search that were not answered.
+        spare: Scenes near these that may be taken once they are answered.
+        parts: What is kept of the search on its way, in this process alone.
     """
 
     entry: StacEntry
@@ -62,6 +65,8 @@ class StacSource(Source):
     area: LonLatBounds | None = None
     asked: Mapping[str, Any] | None = None
     search_holes: tuple[SearchHole, ...] = ()
+    spare: tuple[Item, ...] = ()
+    parts: FoundParts | None = field(default=None, compare=False)
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
@@ -186,25 +191,36 @@ class StacSource(Source):
     ) -> StacSource:
         """Search, and keep what was found, with offsets checked against the pixels."""
         found = search(self.entry, area, outline, watch)
-        items = with_offsets(found.items, self.entry)
-        if not found.holes:
-            found.parts.forget()
-        return self._with(found.interval, items, area, found.holes)
+        frozen = self._with(found.interval, with_offsets(found.items, self.entry), area)
+        return replace(frozen, search_holes=found.holes, spare=found.spare, parts=found.parts)
+
+    def drop_search_parts(self) -> None:
+        """Drop what is kept of the search on its way: its result is kept, or not needed."""
+        if self.parts is not None:
+            self.parts.forget()
 
     @property
     def has_search_holes(self) -> bool:
         """Whether parts of its search were not answered."""
         return bool(self.search_holes)
 
-    def search_again(self, outline: BaseGeometry | None = None) -> StacSource:
+    @property
+    def takes_search_holes(self) -> bool:
+        """Whether its entry says to go on without the scenes of such parts."""
+        return self.entry.on_missing_search == "nodata"
+
+    def search_again(
+        self, outline: BaseGeometry | None = None, watch: Watch | None = None
+    ) -> StacSource:
         """Ask for the parts of the search that were not answered, and choose among all scenes."""
         if self.items is None or self.area is None or not self.search_holes:
             return self
-        items, left = search_again(self.entry, self.search_holes)
-        # A part reaches beyond the region: its scenes there are not of the search.
-        known = within([*self.items, *items], region_of(self.area, outline))
-        chosen = with_offsets(choose(known, self.entry), self.entry)
-        return replace(self, items=tuple(chosen), search_holes=left)
+        region, known = region_of(self.area, outline), [*self.items, *self.spare]
+        found = search_again(self.entry, self.search_holes, known, region, watch)
+        items = tuple(with_offsets(found.items, self.entry))
+        return replace(
+            self, items=items, search_holes=found.holes, spare=found.spare, parts=found.parts
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -212,9 +228,11 @@ class StacSource(Source):
         said = []
         if self.search_holes:
             first = self.search_holes[0]
+            count = len(self.search_holes)
+            parts = "part of the search was" if count == 1 else "parts of the search were"
             said.append(
-                f"{len(self.search_holes)} parts of the search were not answered, and scenes there "
-                f"are missing, such as {first}: {first.reason}; --retry-holes asks for them again"
+                f"{count} {parts} not answered, and scenes there are missing, such as {first}: "
+                f"{first.reason}; --retry-holes asks again"
             )
         wrong = [item for item in self.items or () if OWN_OFFSET in item["properties"]]
         if wrong:
@@ -238,7 +256,7 @@ class StacSource(Source):
                 "interval": self.entry.time,
                 "area": list(self.area),
                 "items_sha256": digest(self.items),
-                **holes_record(self.search_holes),
+                **holes_record(self.search_holes, self.spare),
             },
             "features": list(self.items),
         }
@@ -257,23 +275,19 @@ class StacSource(Source):
             or digest(items) != kept.get("items_sha256")
         ):
             return None
-        hrefs = [str(asset["href"]) for item in items for asset in item["assets"].values()]
-        holes = read_holes(kept)
-        # With `fail`, a search with holes that was good enough before no longer is.
-        refused = bool(holes) and self.entry.on_missing_search == "fail"
-        if holes is None or refused or not all(map(is_remote, hrefs)):
+        read = read_holes(kept)
+        if read is None:
             return None
-        return self._with(str(kept["interval"]), items, area, holes)
+        holes, spare = read
+        every = [asset for item in [*items, *spare] for asset in item["assets"].values()]
+        if not all(is_remote(str(asset["href"])) for asset in every):
+            return None
+        source = self._with(str(kept["interval"]), items, area)
+        return replace(source, search_holes=holes, spare=spare)
 
-    def _with(
-        self,
-        interval: str,
-        items: list[Item],
-        area: LonLatBounds,
-        holes: tuple[SearchHole, ...] = (),
-    ) -> StacSource:
+    def _with(self, interval: str, items: list[Item], area: LonLatBounds) -> StacSource:
         entry = self.entry.model_copy(update={"time": interval})
-        return StacSource(entry, tuple(items), area, _request(self.entry), holes)
+        return StacSource(entry, tuple(items), area, _request(self.entry))
 
 
 def _request(entry: StacEntry) -> dict[str, Any]:

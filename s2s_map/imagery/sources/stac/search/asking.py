@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from s2s_map.catalog.stac_items import Item, kept
@@ -21,6 +23,22 @@ from s2s_map.redaction import redacted
 
 _PAUSE_S = 0.05
 _AT_FLOOR = 2
+
+
+class Api(Protocol):
+    """What answers searches, see `StacApi`."""
+
+    def items(
+        self, box: tuple[float, float, float, float], interval: str, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return all items of a box and an interval of time."""
+
+    def unknown_collection(self) -> ImageryError | None:
+        """Return an error if the API lists its collections, and the entry's is none of them."""
+
+
+OpenApi = Callable[[StacEntry, Manners], Api]
+"""Opens the API of an entry, which is asked within manners."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +61,9 @@ class SearchHole:
         return f"{place} {self.interval.replace('T00:00:00.000000Z', '')}"
 
 
-def unknown_collection(entry: StacEntry) -> ImageryError | None:
+def unknown_collection(entry: StacEntry, opened: OpenApi = StacApi) -> ImageryError | None:
     """Return an error if an API says that it has no such collection as the entry's."""
-    asking = Asking(entry, threading.Event())
+    asking = Asking(entry, threading.Event(), opened)
     try:
         return asking.unknown_collection()
     finally:
@@ -58,12 +76,13 @@ class Asking:
     Args:
         entry: The catalog entry.
         stop: Ends waiting once set.
+        opened: Opens the API.
 
     Raises:
         ImageryError: If the API does not answer as one.
     """
 
-    def __init__(self, entry: StacEntry, stop: threading.Event) -> None:
+    def __init__(self, entry: StacEntry, stop: threading.Event, opened: OpenApi = StacApi) -> None:
         self._entry, self._stop = entry, stop
         self._host = urlsplit(entry.url).netloc.rpartition("@")[2]
         self._lock = threading.Lock()
@@ -72,7 +91,7 @@ class Asking:
         # The same file as that of web tiles: a host is one for both.
         self._turns = Turns(cache_folder("web") / "turns.sqlite")
         manners = Manners(self._await_turn, self._hold, entry.manners.timeout_s)
-        self._api = StacApi(entry, manners)
+        self._api = opened(entry, manners)
 
     def unknown_collection(self) -> ImageryError | None:
         """Return an error if the API lists its collections, and the entry's is none of them."""

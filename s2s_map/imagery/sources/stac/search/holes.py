@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import shapely
@@ -11,12 +12,13 @@ from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.arrays import Hole
+from s2s_map.catalog.stac_items import Item
 from s2s_map.config.times import parse_time
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.sources.stac.search.asking import SearchHole
 from s2s_map.regions.projections import LONLAT, is_finite, project
 
-_RECORD = "holes"
+_RECORD, _SPARE = "holes", "spare"
 # How far a scene may reach beyond a place that it covers: the diagonal of an MGRS tile.
 _REACH_DEGREES = 1.45
 
@@ -35,24 +37,32 @@ def holes_over(holes: Sequence[SearchHole], bounds: Bounds, crs: CRS) -> list[Ho
     return [
         Hole(hole.reason, f"search {hole}")
         for hole in holes
-        if not is_finite(there) or _reach(hole).intersects(shapely.make_valid(there))
+        if not is_finite(there) or reaches([hole], shapely.make_valid(there))
     ]
 
 
-def holes_record(holes: Sequence[SearchHole]) -> dict[str, Any]:
-    """Return holes as JSON for the record of a search; empty for none."""
+def reaches(holes: Sequence[SearchHole], outline: BaseGeometry) -> bool:
+    """Return whether scenes of a hole may reach a place, given in degrees."""
+    return any(_reach(hole).intersects(outline) for hole in holes)
+
+
+def holes_record(holes: Sequence[SearchHole], spare: Sequence[Item]) -> dict[str, Any]:
+    """Return holes as JSON for the record of a search, with scenes to spare; empty for none."""
     if not holes:
         return {}
     return {
         _RECORD: [
             {"box": list(hole.box), "interval": hole.interval, "reason": hole.reason}
             for hole in holes
-        ]
+        ],
+        _SPARE: list(spare),
     }
 
 
-def read_holes(search: Mapping[str, Any]) -> tuple[SearchHole, ...] | None:
-    """Return the holes of a record of a search; None if no search wrote it."""
+def read_holes(
+    search: Mapping[str, Any],
+) -> tuple[tuple[SearchHole, ...], tuple[Item, ...]] | None:
+    """Return holes and scenes to spare of a record of a search; None if no search wrote it."""
     holes = []
     try:
         for hole in search.get(_RECORD, ()):
@@ -60,11 +70,16 @@ def read_holes(search: Mapping[str, Any]) -> tuple[SearchHole, ...] | None:
             interval = str(hole["interval"])
             parse_time(interval)
             holes.append(SearchHole((west, south, east, north), interval, str(hole["reason"])))
+        spare = tuple(
+            {**item, "properties": dict(item["properties"]), "assets": dict(item["assets"])}
+            for item in search.get(_SPARE, ())
+        )
     except (LookupError, TypeError, ValueError):
         return None
-    return tuple(holes)
+    return tuple(holes), spare
 
 
+@lru_cache(maxsize=4096)
 def _reach(hole: SearchHole) -> BaseGeometry:
     west, south, east, north = hole.box
     wide = _REACH_DEGREES / math.cos(math.radians(min(85.0, max(abs(south), abs(north)) + 1.45)))

@@ -16,6 +16,9 @@ from s2s_map.catalog.stac_items import Item
 from s2s_map.config.cache_folder import cache_folder
 from s2s_map.imagery.sources.stac.search.parts import Part
 
+SCHEMA = 1
+"""Of what is kept; what another version kept is searched again."""
+
 _LONGEST = timedelta(days=7)
 _BEGUN = "search.json"
 _log = logging.getLogger(__name__)
@@ -25,7 +28,7 @@ class FoundParts:
     """The parts that a search has had answered, kept until it is whole.
 
     Where the cache cannot be written, nothing is kept and the search goes on. Of a search that
-    began more than a week ago nothing is used.
+    began more than a week ago, or was kept in another form, nothing is used.
 
     Args:
         asked: What is searched for, as JSON.
@@ -42,10 +45,19 @@ class FoundParts:
             self.interval = str(begun["interval"])
         except (KeyError, ValueError, TypeError):
             fresh = False
+        if fresh and begun.get("schema") != SCHEMA:
+            _log.warning(
+                "what is kept of a search that was stopped is of form %s, this version's is %d: "
+                "all of it is searched again",
+                begun.get("schema", "none"),
+                SCHEMA,
+            )
+            fresh = False
         if not fresh:
             self.forget()
             self.interval = interval
-            self._write(_BEGUN, {"begun": now.isoformat(), "interval": interval})
+            record = {"schema": SCHEMA, "begun": now.isoformat(), "interval": interval}
+            self._write(_BEGUN, record)
 
     def get(self, part: Part) -> list[Item] | None:
         """Return the items of a part that was answered."""

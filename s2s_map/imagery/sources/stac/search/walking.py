@@ -7,16 +7,24 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.environment import check_environment
 from s2s_map.catalog.stac_items import Item, choose, cloud
+from s2s_map.catalog.stac_search import StacApi
 from s2s_map.config.stac import StacEntry, resolve_time
 from s2s_map.config.times import in_utc, parse_time
 from s2s_map.errors import ImageryError, SearchIncompleteError
-from s2s_map.imagery.sources.stac.search.asking import Asking, SearchHole, unknown_collection
+from s2s_map.imagery.sources.stac.search.asking import (
+    Asking,
+    OpenApi,
+    SearchHole,
+    unknown_collection,
+)
+from s2s_map.imagery.sources.stac.search.holes import reaches
 from s2s_map.imagery.sources.stac.search.kept import FoundParts
 from s2s_map.imagery.sources.stac.search.parts import LonLatBounds, Part, parts_of, region_of
 from s2s_map.imagery.watching import Watch
@@ -32,12 +40,14 @@ class Found:
         items: The chosen scenes, see `catalog.stac_items.choose`.
         holes: Parts that were not answered.
         parts: What is kept of it until it is written elsewhere.
+        spare: Scenes near holes that were not chosen, and may be once the holes are filled.
     """
 
     interval: str
     items: list[Item]
     holes: tuple[SearchHole, ...]
     parts: FoundParts
+    spare: tuple[Item, ...] = ()
 
 
 def search(
@@ -46,6 +56,7 @@ def search(
     outline: BaseGeometry | None = None,
     watch: Watch | None = None,
     now: datetime | None = None,
+    opened: OpenApi = StacApi,
 ) -> Found:
     """Search an entry's API for the scenes of a region.
 
@@ -57,6 +68,7 @@ def search(
         outline: The region's own outline in degrees; None for all of the area.
         watch: Receives the progress.
         now: From when ``last 12 months`` counts back; the present if None.
+        opened: Opens the API.
 
     Raises:
         CatalogError: For an environment variable that is not set.
@@ -65,18 +77,11 @@ def search(
     """
     check_environment(entry)
     region = region_of(area, outline)
-    asked = {
-        "url": redacted(entry.url),
-        "collection": entry.collection,
-        "time": entry.time,
-        "max_cloud": entry.max_cloud,
-        "assets": entry.assets.asked(),
-        "region": shapely.to_wkt(region, rounding_precision=6),
-    }
+    asked = _asked(entry) | {"region": shapely.to_wkt(region, rounding_precision=6)}
     interval = resolve_time(entry.time, now or datetime.now(UTC))
     found = FoundParts(asked, interval)
     parts = parts_of(region, found.interval)
-    items, holes = _walk(entry, parts, found, watch)
+    items, holes = _walk(entry, parts, found, watch, opened)
     if holes and entry.on_missing_search == "fail":
         raise SearchIncompleteError(
             f"{len(holes)} part{'s' * (len(holes) > 1)} of the search of {redacted(entry.url)} "
@@ -88,7 +93,7 @@ def search(
     chosen = choose(wanted, entry)
     if not chosen and not holes:
         found.forget()
-        if not wanted and (unknown := unknown_collection(entry)):
+        if not wanted and (unknown := unknown_collection(entry, opened)):
             raise unknown
         west, south, east, north = area
         raise ImageryError(
@@ -104,33 +109,68 @@ def search(
             f"could not be had, such as {holes[0]}: {holes[0].reason}",
             remedy="start it again, which asks for what is missing alone",
         )
-    return Found(found.interval, chosen, tuple(holes), found)
+    return Found(found.interval, chosen, tuple(holes), found, _spare(wanted, chosen, holes))
 
 
 def search_again(
-    entry: StacEntry, holes: Sequence[SearchHole]
-) -> tuple[list[Item], tuple[SearchHole, ...]]:
-    """Ask once more for parts that were not answered.
+    entry: StacEntry,
+    holes: Sequence[SearchHole],
+    known: Sequence[Item],
+    region: BaseGeometry,
+    watch: Watch | None = None,
+    opened: OpenApi = StacApi,
+) -> Found:
+    """Ask once more for the parts that were not answered, and choose among all scenes.
 
-    Returns:
-        Their items, cloudy ones too, and what is still missing.
+    The scenes are those that the search would have found, had it been answered.
+
+    Args:
+        entry: The entry, with the interval of time that was searched.
+        holes: The parts.
+        known: What was found before: the scenes chosen, and those to spare.
+        region: Where was searched, see `region_of`.
+        watch: Told of the progress.
+        opened: Opens the API.
 
     Raises:
         ImageryError: If the API does not answer as one.
     """
-    stop = threading.Event()
-    asking = Asking(entry, stop)
-    items: list[Item] = []
-    left: list[SearchHole] = []
-    try:
-        for hole in holes:
-            start, end = map(in_utc, parse_time(hole.interval))
-            answer, missing = asking.answered(Part(hole.box, start, end))
-            items += answer
-            left += missing
-    finally:
-        asking.close()
-    return items, tuple(left)
+    found = FoundParts(_asked(entry) | {"holes": list(map(str, holes))}, entry.time)
+    parts = []
+    for hole in holes:
+        start, end = map(in_utc, parse_time(hole.interval))
+        parts.append(Part(hole.box, start, end))
+    items, left = _walk(entry, list(dict.fromkeys(parts)), found, watch, opened)
+    # A part reaches beyond the region: its scenes there are not of the search.
+    wanted = within([*known, *items], region)
+    chosen = choose(wanted, entry)
+    return Found(entry.time, chosen, tuple(left), found, _spare(wanted, chosen, left))
+
+
+def _asked(entry: StacEntry) -> dict[str, Any]:
+    return {
+        "url": redacted(entry.url),
+        "collection": entry.collection,
+        "time": entry.time,
+        "max_cloud": entry.max_cloud,
+        "assets": entry.assets.asked(),
+    }
+
+
+def _spare(
+    wanted: Sequence[Item], chosen: Sequence[Item], holes: Sequence[SearchHole]
+) -> tuple[Item, ...]:
+    """Return the scenes not chosen that may be, once holes are filled: those of tiles there."""
+    if not holes:
+        return ()
+    taken = {item["id"] for item in chosen}
+    left = [item for item in wanted if item["id"] not in taken]
+    outlines = [_outline_of(item) for item in left]
+    return tuple(
+        item
+        for item, outline in zip(left, outlines, strict=True)
+        if outline is None or reaches(holes, outline)
+    )
 
 
 def within(items: Iterable[Item], region: BaseGeometry) -> list[Item]:
@@ -154,7 +194,11 @@ def within(items: Iterable[Item], region: BaseGeometry) -> list[Item]:
 
 
 def _walk(
-    entry: StacEntry, parts: Sequence[Part], found: FoundParts, watch: Watch | None
+    entry: StacEntry,
+    parts: Sequence[Part],
+    found: FoundParts,
+    watch: Watch | None,
+    opened: OpenApi,
 ) -> tuple[list[Item], list[SearchHole]]:
     answers: dict[Part, tuple[list[Item], list[SearchHole]]] = {}
     for part in parts:
@@ -166,7 +210,7 @@ def _walk(
         watch.start("search", len(parts), "parts", len(answers))
     if missing:
         stop = threading.Event()
-        asking = Asking(entry, stop)
+        asking = Asking(entry, stop, opened)
         pool = ThreadPoolExecutor(entry.manners.connections, thread_name_prefix="s2s-map-search")
         try:
             futures = {pool.submit(asking.answered, part): part for part in missing}
