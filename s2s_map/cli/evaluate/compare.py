@@ -37,8 +37,8 @@ from s2s_map.cli.evaluate.retrieval import (
     Zooms,
     file_name,
     stages,
-    zoom_levels,
 )
+from s2s_map.cli.options import zoom_levels
 
 Model = Annotated[str, typer.Argument(help="A model.", show_default=False)]
 Map = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from s2s_map.atomic import write_text, written_beside
-from s2s_map.config.files import open_regular, read_bounded
+from s2s_map.config.files import file_sha256, read_bounded
 from s2s_map.config.model import ModelCard
 from s2s_map.errors import CheckpointError, ModelError
 
@@ -160,12 +159,6 @@ def compare_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
 def _shorten(items: list[str], most: int = 5) -> str:
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def kept_sha256(path: Path) -> str:
