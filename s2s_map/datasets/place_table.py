@@ -52,7 +52,7 @@ class PlaceTable:
         return bool((self.faults == OFF_EARTH).any())
 
 
-NO_NUMBERS = "lon and lat are no numbers"
+NO_NUMBERS = "lon and lat are not numbers"
 OFF_EARTH = "lon and lat are not on Earth"
 
 

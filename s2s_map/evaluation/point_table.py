@@ -16,7 +16,7 @@ PRESENT = ("present", "presence", "occurrencestatus", "heard", "detected", "obse
 
 UNCERTAINTY = ("coordinateuncertaintyinmeters", "positional_accuracy", "public_positional_accuracy")
 MOST_UNCERTAIN_M = 1000.0
-"""Places that are known less well than this, metres, are no points on a map, by default."""
+"""Places that are known less well than this, metres, are not points on a map, by default."""
 _OBSCURED = ("coordinates_obscured", "obscured")
 _SPECIES = ("species", "scientificname", "scientific_name", "taxon_name")
 

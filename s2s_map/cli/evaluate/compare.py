@@ -54,7 +54,7 @@ def compare_models_command(
     imagery: Imagery = "sentinel",
     zoom: Zooms = "1",
     metadata: Annotated[
-        Literal["none", "all"], typer.Option(help="What models with metadata are told.")
+        Literal["none", "all"], typer.Option(help="What models with metadata are given.")
     ] = "all",
     audio: Audio = "auto",
     image_captions: ImageCaptions = True,

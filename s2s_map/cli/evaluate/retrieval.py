@@ -22,7 +22,7 @@ from s2s_map.cli.evaluate.options import (
 from s2s_map.cli.options import zoom_levels
 
 Model = Annotated[
-    str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for one's own.")
+    str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for your own.")
 ]
 Data = Annotated[
     str,
@@ -69,7 +69,7 @@ def retrieval_command(
     metadata: Annotated[
         Literal["on-off", "none", "all", "each"],
         typer.Option(
-            help="What a model with metadata is told: all and nothing (on-off), one of these, "
+            help="What a model with metadata is given: all and nothing (on-off), one of these, "
             "or also every single kind, and kinds added one by one (each)."
         ),
     ] = "on-off",
