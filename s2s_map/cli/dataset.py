@@ -140,6 +140,6 @@ def _three(text: str) -> tuple[float, float, float]:
         first, second, third = (float(part) for part in text.split(","))
     except ValueError:
         first = second = third = -1.0
-    if min(first, second, third) < 0 or abs(first + second + third - 1) > 1e-6:
+    if not (min(first, second, third) >= 0 and abs(first + second + third - 1) <= 1e-6):
         raise ConfigError(f"--shares {text}", expected="three numbers that sum to 1")
     return first, second, third
