@@ -10,7 +10,7 @@ _MODULES = {
     "cuda": ("dask_cuda",),
     "dashboard": ("bokeh",),
     "evaluate": ("sklearn",),
-    "online": ("obstore", "pystac_client", "odc.stac", "hishel", "tenacity"),
+    "online": ("obstore", "pystac_client", "hishel", "tenacity"),
     "recordings": ("av",),
     "train": ("lightning",),
 }

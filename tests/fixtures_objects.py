@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from s2s_map.outputs.path import ObjectPath
+
 SECRET = "a-secret-key-that-nobody-else-uses"  # noqa: S105
 
 
@@ -51,6 +53,18 @@ def new_bucket(endpoint: str) -> str:
     name = f"maps-{uuid.uuid4().hex[:12]}"
     httpx.put(f"{endpoint}/{name}").raise_for_status()
     return name
+
+
+def copy_objects(endpoint: str, source: ObjectPath, target: ObjectPath) -> None:
+    """Copy all below a prefix within a server, e_tags too: a finished run for each test."""
+    with httpx.Client(base_url=endpoint) as client:
+        for path in source.files():
+            copy = target / str(path.relative_to(source))
+            bucket, _, key = str(path).removeprefix("s3://").partition("/")
+            to = str(copy).removeprefix("s3://")
+            client.put(
+                f"/{to}", headers={"x-amz-copy-source": f"/{bucket}/{key}"}
+            ).raise_for_status()
 
 
 @dataclass

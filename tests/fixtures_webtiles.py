@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from fixtures_sentinel import pattern_at
 from fixtures_servers import serve_app
 from PIL import Image
@@ -19,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from s2s_map.config.webtiles import XyzEntry
+from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.imagery.sources.xyz.webtile import WebTile
 
 MAX_AGE = {"cache-control": "max-age=86400"}
@@ -129,3 +132,12 @@ def make_entry(url: str, **fields: Any) -> XyzEntry:
         "manners": manners,
     }
     return XyzEntry.model_validate(known | fields)
+
+
+def use_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Keep web tiles in a folder of the test's own; embedded texts where all tests do."""
+    vectors = vectors_folder()
+    vectors.mkdir(parents=True, exist_ok=True)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "vectors").symlink_to(vectors)
+    patch.setenv("S2S_MAP_CACHE", str(folder / "cache"))

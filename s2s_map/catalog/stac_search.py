@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,8 +104,28 @@ class StacApi:
                 raise self._no_api(error) from None
         # GET alone is required of an API.
         self._method = "POST" if posts else "GET"
-        self._filters = client.conforms_to(ConformanceClasses.QUERY)
-        self._sorts = client.conforms_to(ConformanceClasses.SORT)
+        cloud = entry.known.has_cloud
+        self._filters = cloud and client.conforms_to(ConformanceClasses.QUERY)
+        self._sorts = cloud and client.conforms_to(ConformanceClasses.SORT)
+        self._client = client
+
+    def unknown_collection(self) -> ImageryError | None:
+        """Return an error if the API lists its collections, and the entry's is none of them."""
+        wanted = self._entry.collection
+        if not self._client.get_links("data"):
+            return None
+        try:
+            names = [str(one.id) for one in self._client.get_collections()]
+        except self._errors:
+            return None
+        if not names or wanted in names:
+            return None
+        near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
+        return ImageryError(
+            f"the STAC API {redacted(self._entry.url)} has no collection {wanted}",
+            expected=f"one of its {len(names)}, such as {', '.join(names[:5])}",
+            remedy=f"did you mean {near[0]}?" if near else "correct collection: in the entry",
+        )
 
     def items(self, box: LonLatBounds, interval: str, limit: int) -> list[dict[str, Any]]:
         """Return all items of a box and an interval of time, however many pages they take.
@@ -133,7 +154,7 @@ class StacApi:
                 return self.items(box, interval, limit)
             failure = self._failure(error)
             if failure.kind == "refused":
-                raise self._no_api(error) from None
+                raise (self.unknown_collection() or self._no_api(error)) from None
             raise failure from None
 
     def _pages(self, box: LonLatBounds, interval: str, limit: int) -> list[dict[str, Any]]:

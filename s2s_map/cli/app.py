@@ -17,6 +17,7 @@ from s2s_map.cli import (
     explain,
     models,
     new_config,
+    overviews,
     plan,
     query,
     run,
@@ -41,6 +42,7 @@ app.command("query")(query.query_command)
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain.explain_command)
 app.command("status")(status.status_command)
 app.command("verify")(status.verify_command)
+app.command("overviews")(overviews.overviews_command)
 app.command("plan")(plan.plan_command)
 app.command("validate")(validate.validate_command)
 app.command("new-config")(new_config.new_config_command)

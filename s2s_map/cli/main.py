@@ -43,9 +43,8 @@ def _prepare_and_call(given: list[str], ending: Ending, *, debug: bool, log_json
 
     if not debug:
         warnings.simplefilter("ignore")
-        # They say what an error of ours says in a line.
-        for library in ("rasterio", "odc.loader"):
-            logging.getLogger(library).setLevel(logging.CRITICAL)
+        # It says what an error of ours says in a line.
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     # A batch waits for its runs, each of which has a deadline of its own.
     allowance_s = BATCH_STOP_S if "batch" in given else STOP_S
     error = Console(stderr=True, soft_wrap=True)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from s2s_map.config.checked import Checked, Degrees
 from s2s_map.config.entry import Entry, OnMissing
+from s2s_map.config.tilegrid import TileGrid
 
 _PLACE = re.compile(r"(\$?)\{([^}]*)\}")
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -32,7 +33,7 @@ _PLACES = {
 
 _HINTS = {
     "TileMatrixSet": ": write a matrix set of web mercator's quad in its place, such as "
-    "GoogleMapsCompatible; others cannot be read"
+    "GoogleMapsCompatible; others are read by capabilities:"
 }
 
 
@@ -159,14 +160,40 @@ class CacheConfig(Checked):
 
 
 class XyzEntry(Entry):
-    """Web tiles in web mercator: by template, Bing's quadkey, WMTS or WMS."""
+    """Web tiles: by template, Bing's quadkey, WMS, or a WMTS's capabilities in any CRS."""
 
     type: Literal["xyz"] = Field(description="Kind of source: xyz, web tiles by template.")
     url: str = Field(
+        default="",
         description="Template with {z}, {x}, {y} (or {-y}, counted from the south), or {quadkey}, "
         "or WMTS's {TileMatrix}, {TileCol}, {TileRow}, or {bbox} in EPSG:3857 for WMS; {s} is one "
         "of subdomains:, {switch:a,b} likewise; "
-        "${NAME} is a variable listed in env:."
+        "${NAME} is a variable listed in env:. In web mercator; or capabilities:.",
+    )
+    capabilities: str | None = Field(
+        default=None,
+        description="Address of a WMTS's capabilities, instead of url:, from which template, "
+        "levels, bounds and time are taken; ${NAME} is a variable listed in env:.",
+    )
+    layer: str | None = Field(
+        default=None,
+        description="Layer of the capabilities, by its identifier; if there is one "
+        "alone it need not be named.",
+    )
+    matrix_set: str | None = Field(
+        default=None,
+        description="Matrix set of the layer; left out: web mercator's quad, or the only one.",
+    )
+    style: str | None = Field(
+        default=None, description="Style of the layer; left out: its default."
+    )
+    dimensions: dict[str, str] = Field(
+        default_factory=dict,
+        description="Values of the layer's dimensions, such as {Time: 2020-05-01}; left out: "
+        "their defaults.",
+    )
+    grid: TileGrid | None = Field(
+        default=None, description="The matrix set, as the capabilities have it: not to be written."
     )
     subdomains: tuple[str, ...] = Field(default=(), description="What {s} stands for, in turn.")
     headers: dict[str, str] = Field(
@@ -213,7 +240,7 @@ class XyzEntry(Entry):
 
     @model_validator(mode="after")
     def _check(self) -> XyzEntry:
-        _check_template(self)
+        self._check_source()
         for text in self.headers.values():
             for name in _REFERENCE.findall(text):
                 if name not in self.env:
@@ -229,12 +256,36 @@ class XyzEntry(Entry):
                 raise ValueError("bounds: are not west, south, east, north in degrees")
         return self
 
+    def _check_source(self) -> None:
+        if self.capabilities is None:
+            named = [n for n in ("layer", "matrix_set", "style", "dimensions") if getattr(self, n)]
+            if named and self.grid is None:
+                raise ValueError(f"{named[0]}: is of a WMTS, whose capabilities: are not named")
+            if not self.url:
+                raise ValueError("url: a template is needed, or capabilities: of a WMTS")
+        elif self.grid is None:
+            if self.url:
+                raise ValueError("url: and capabilities: are given; one is enough")
+            _check_address(self)
+            return
+        _check_template(self)
+
     @property
     def host(self) -> str:
         """Scheme, host and port that are asked, as turns are counted for; {s} as it stands."""
         address = urlsplit(self.url)
         host = _SWITCH.sub("{s}", address.netloc.rpartition("@")[2].lower())
         return f"{address.scheme}://{host.removesuffix(_PORTS.get(address.scheme, ' '))}"
+
+
+def _check_address(entry: XyzEntry) -> None:
+    text = entry.capabilities or ""
+    address = urlsplit(text)
+    if address.scheme not in ("http", "https") or not address.hostname or "$" in address.netloc:
+        raise ValueError("capabilities: is no http or https address")
+    for name in _REFERENCE.findall(text):
+        if name not in entry.env:
+            raise ValueError(f"capabilities: uses ${{{name}}}, which env: does not list")
 
 
 def _check_template(entry: XyzEntry) -> None:

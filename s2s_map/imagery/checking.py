@@ -101,7 +101,7 @@ def _read(source: Source, lon: float, lat: float) -> Generator[Check, None, bool
 
 def _middle(source: Source) -> tuple[float, float]:
     if not source.coverage:
-        return ANYWHERE
+        return source.example or ANYWHERE
     first = source.coverage[0]
     point = project(first.footprint.representative_point(), first.crs, LONLAT).centroid
     return float(point.x), float(point.y)

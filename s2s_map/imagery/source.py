@@ -103,6 +103,11 @@ class Source(ABC):
     def describe(self) -> str:
         """Return in a few words what there is, such as "50 scenes"."""
 
+    @property
+    def example(self) -> tuple[float, float] | None:
+        """Longitude and latitude where there is imagery, if that is not all over the Earth."""
+        return None
+
     def over(self, area: LonLatBounds) -> Source:
         """Return the source as it is read for an area: what follows from the place alone.
 

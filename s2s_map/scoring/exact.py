@@ -115,12 +115,34 @@ def largest_error(
 
 
 def lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Lengths of vectors (n, dim), in float64."""
-    return np.asarray(np.sqrt(pair_products(vectors, vectors)))
+    """Lengths of vectors (n, dim), in float64; no wide copy is made."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)))
 
 
-def pair_products(
-    queries: NDArray[np.floating], items: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Products of the i-th query with the i-th item in float64, rounded; no wide copy is made."""
-    return np.asarray(np.einsum("nd,nd->n", queries, items, dtype=np.float64))
+class PairProducts:
+    """Products of pairs of vectors in float64, rounded, as many at once as a cache may hold.
+
+    Args:
+        dim: Length of the vectors.
+        at_once: Pairs that are multiplied at once.
+    """
+
+    def __init__(self, dim: int, at_once: int) -> None:
+        self.at_once = at_once
+        self._both = np.empty((2, at_once, dim))
+
+    def products(
+        self,
+        queries: NDArray[np.floating],
+        rows: NDArray[np.integer],
+        items: NDArray[np.floating],
+        others: NDArray[np.integer],
+    ) -> NDArray[np.float64]:
+        """Products of the queries in some rows with the items in as many others."""
+        found = np.empty(len(rows))
+        for start in range(0, len(rows), self.at_once):
+            some = slice(start, start + self.at_once)
+            left, right = self._both[:, : len(rows[some])]
+            left[:], right[:] = queries[rows[some]], items[others[some]]
+            np.vecdot(left, right, out=found[some])
+        return found

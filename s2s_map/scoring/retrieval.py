@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,10 @@ from s2s_map.scoring.exact import (
     Digits,
     ExactProducts,
     Levels,
+    PairProducts,
     compare,
     largest_error,
     lengths,
-    pair_products,
 )
 
 TOP_SHARE = 0.1
@@ -113,33 +114,40 @@ class _Gallery:
         self._items = items
         self._exact = ExactProducts(items.shape[1], items.dtype, largest)
         self._longest = max((lengths(part).max() for part in _runs(items)), default=0.0)
+        # Memory that is taken once: its pages cost more than what is done in them.
+        self._pairs = PairProducts(items.shape[1], max(1, _NUMBERS // items.shape[1]))
+        self._scaled = np.empty((_ROWS, items.shape[1]), items.dtype)
+        tile = _ROWS * min(_COLUMNS, len(items))
+        self._tile = np.empty(tile, items.dtype), np.empty(tile, bool), np.empty(tile, bool)
 
     def count(
         self, queries: NDArray[np.floating], own: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Count the items above each query's own one, and those equal to it, itself included."""
         # A query's length changes no order; so none is too long or too short for its products.
-        queries = np.ldexp(queries, -np.frexp(np.abs(queries).max(axis=1, keepdims=True))[1])
-        closer = _Closer(self._exact, queries, self._items, own, self._longest)
+        exponents = np.frexp(np.abs(queries).max(axis=1, keepdims=True))[1]
+        queries = np.ldexp(queries, -exponents, out=self._scaled[: len(queries)])
+        closer = _Closer(self._exact, self._pairs, queries, self._items, own, self._longest)
         low, high = closer.doubtful()
         above, equal = np.zeros((2, len(queries)), dtype=np.int64)
         for start in range(0, len(self._items), _COLUMNS):
             items = self._items[start : start + _COLUMNS]
-            found = queries @ items.T
-            surely = found > high
-            near = (found >= low) != surely
+            shape = len(queries), len(items)
+            found, surely, near = (part[: math.prod(shape)].reshape(shape) for part in self._tile)
+            np.matmul(queries, items.T, out=found)
+            np.greater(found, high, out=surely)
+            np.not_equal(np.greater_equal(found, low, out=near), surely, out=near)
             if np.count_nonzero(near) > _FEW * near.size:
                 for part in _runs(items, _DENSE_COLUMNS):
                     order = closer.with_all(part)
                     above += np.count_nonzero(order > 0, axis=1)
                     equal += np.count_nonzero(order == 0, axis=1)
                 continue
-            above += np.count_nonzero(surely, axis=1)
-            for pairs in _runs(np.flatnonzero(near), max(1, _NUMBERS // queries.shape[1])):
-                rows, columns = np.divmod(pairs, len(items))
-                order = closer.with_each(rows, start + columns)
-                above += np.bincount(rows[order > 0], minlength=len(queries))
-                equal += np.bincount(rows[order == 0], minlength=len(queries))
+            above += [np.count_nonzero(row) for row in surely]  # faster than along an axis
+            rows, columns = np.divmod(np.flatnonzero(near), len(items))
+            order = closer.with_each(rows, start + columns)
+            above += np.bincount(rows[order > 0], minlength=len(queries))
+            equal += np.bincount(rows[order == 0], minlength=len(queries))
         return above, equal
 
 
@@ -149,13 +157,15 @@ class _Closer:
     def __init__(
         self,
         exact: ExactProducts,
+        pairs: PairProducts,
         queries: NDArray[np.floating],
         items: NDArray[np.floating],
         own: NDArray[np.int64],
         longest: float,
     ) -> None:
         self._exact, self._queries, self._items, self._own = exact, queries, items, own
-        self._mine = pair_products(queries, items[own])
+        self._pairs = pairs
+        self._mine = pairs.products(queries, np.arange(len(own)), items, own)
         self._error, self._wide_error = (
             largest_error(exact, kind, lengths(queries), longest)
             for kind in (queries.dtype, np.float64)
@@ -169,20 +179,25 @@ class _Closer:
 
     def with_each(self, rows: NDArray[np.intp], items: NDArray[np.intp]) -> NDArray[np.int64]:
         """Tell whether the item of each pair is above (1), equal to (0) or below the own one."""
-        gap = pair_products(self._queries[rows], self._items[items]) - self._mine[rows]
-        itself = items == self._own[rows]
-        order = np.where(itself, 0, np.sign(gap).astype(np.int64))
-        unsure = (np.abs(gap) <= 2 * self._wide_error[rows]) & ~itself
-        if unsure.any():
-            rows, exact = rows[unsure], self._exact
-            digits = exact.of_queries(self._queries[rows])
-            order[unsure] = compare(
-                *(
-                    exact.of_pairs(digits, exact.of_items(self._items[of]))
-                    for of in (items[unsure], self._own[rows])
-                )
-            )
+        order = np.zeros(len(rows), dtype=np.int64)
+        others = np.flatnonzero(items != self._own[rows])
+        rows, items = rows[others], items[others]
+        gap = self._pairs.products(self._queries, rows, self._items, items) - self._mine[rows]
+        order[others] = np.sign(gap)
+        unsure = np.flatnonzero(np.abs(gap) <= 2 * self._wide_error[rows])
+        for some in _runs(unsure, self._pairs.at_once):
+            order[others[some]] = self._exactly(rows[some], items[some])
         return order
+
+    def _exactly(self, rows: NDArray[np.intp], items: NDArray[np.intp]) -> NDArray[np.int64]:
+        exact = self._exact
+        digits = exact.of_queries(self._queries[rows])
+        return compare(
+            *(
+                exact.of_pairs(digits, exact.of_items(self._items[of]))
+                for of in (items, self._own[rows])
+            )
+        )
 
     def with_all(self, items: NDArray[np.floating]) -> NDArray[np.int64]:
         """Tell the same of all items, (n, m)."""

@@ -107,7 +107,7 @@ def test_scenes_of_a_search_are_reflectance_already() -> None:
         "time": "2020",
     }
     assert StacEntry.model_validate({**fields, "time": "2020-01-01", "scale": "auto"}).scale
-    with pytest.raises(ConfigError, match="reflectance by themselves"):
+    with pytest.raises(ConfigError, match="by themselves; numbers, auto or match"):
         parse_model(
             StacEntry, {**fields, "time": "2020-01-01", "scale": "sentinel2-l2a"}, "catalog"
         )

@@ -14,13 +14,8 @@ from pydantic import ValidationError
 from s2s_map.catalog.catalog import load_catalog
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.errors import CatalogError, ConfigError
-from s2s_map.imagery.sources.xyz.webtile import (
-    WebTile,
-    WebTileRange,
-    address,
-    choose_zoom,
-    pixel_size,
-)
+from s2s_map.imagery.sources.xyz.levels import choose_level, quad_level
+from s2s_map.imagery.sources.xyz.webtile import WebTile, address
 
 XYZ = "https://tiles.test/{z}/{x}/{y}.png"
 
@@ -97,7 +92,7 @@ def test_quadkeys_and_bounds_lead_back(z: int, data: st.DataObject) -> None:
     west, south, east, north = tile.bounds
     inset = (east - west) * 0.01
     inside = (west + inset, south + inset, east - inset, north - inset)
-    assert WebTileRange.covering(inside, z).webtiles() == [tile]
+    assert quad_level(z, 256).covering(inside).webtiles() == [tile]
 
 
 @given(gsd=st.floats(0.2, 1000.0), south=st.floats(-84.0, 84.0), height=st.floats(0.0, 20.0))
@@ -105,19 +100,26 @@ def test_the_level_is_the_coarsest_that_is_fine_enough(
     gsd: float, south: float, height: float
 ) -> None:
     north = min(south + height, 84.0)
-    zoom = choose_zoom(gsd, south, north, 256, (0, 24))
+    sensor = {"gsd_m": gsd, "patch_m": 100.0}
+    zoom = choose_level(make_entry(XYZ, sensor=sensor, max_zoom=24), south, north)
     nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
-    assert pixel_size(zoom, nearest, 256) <= gsd * 1.1
+    assert quad_level(zoom, 256).ground_m(nearest) <= gsd * 1.1
     if zoom:
-        assert pixel_size(zoom - 1, nearest, 256) > gsd * 1.1
+        assert quad_level(zoom - 1, 256).ground_m(nearest) > gsd * 1.1
 
 
 def test_the_levels_of_known_imagery() -> None:
-    assert choose_zoom(0.6, 50.7, 53.5, 256, (0, 19)) == 18  # Bing over the Netherlands
-    assert choose_zoom(0.6, -4.7, 4.6, 256, (0, 19)) == 18  # and Kenya
-    assert choose_zoom(10.0, -4.7, 4.6, 256, (0, 15)) == 14  # Sentinel-2 over Kenya
-    assert choose_zoom(10.0, 45.8, 47.8, 512, (0, 15)) == 13
-    assert choose_zoom(0.2, 52.0, 52.1, 256, (0, 19)) == 19  # as fine as there is
+    def level(gsd: float, south: float, north: float, side: int, finest: int) -> int:
+        sensor = {"gsd_m": gsd, "patch_m": 100.0}
+        return choose_level(
+            make_entry(XYZ, sensor=sensor, tile_px=side, max_zoom=finest), south, north
+        )
+
+    assert level(0.6, 50.7, 53.5, 256, 19) == 18  # Bing over the Netherlands
+    assert level(0.6, -4.7, 4.6, 256, 19) == 18  # and Kenya
+    assert level(10.0, -4.7, 4.6, 256, 15) == 14  # Sentinel-2 over Kenya
+    assert level(10.0, 45.8, 47.8, 512, 15) == 13
+    assert level(0.2, 52.0, 52.1, 256, 19) == 19  # as fine as there is
 
 
 def test_shipped_entries_name_terms_and_keys() -> None:

@@ -19,11 +19,20 @@ import pytest
 import rasterio
 import xarray as xr
 from fixtures_faults import CountBlocks, FailAt, result_bytes
-from fixtures_objects import SECRET, new_bucket, object_bytes, proxied, serve_s3, use_s3
+from fixtures_objects import (
+    SECRET,
+    copy_objects,
+    new_bucket,
+    object_bytes,
+    proxied,
+    serve_s3,
+    use_s3,
+)
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
 from s2s_map.outputs import s3_client as clients
 from s2s_map.outputs.ledger import BlockRecord, RunStart
@@ -33,7 +42,6 @@ from s2s_map.outputs.s3_client import object_client
 from s2s_map.outputs.s3_ledger import ObjectLedger
 from s2s_map.outputs.s3_lock import LOCK, ObjectLock
 from s2s_map.pipeline.engine.dask_worker import TaskPlugin
-from s2s_map.pipeline.job.output_folder import open_ledger
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.query import query
 from s2s_map.pipeline.verbs.run import run
@@ -68,6 +76,23 @@ def root(server: str, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> O
     monkeypatch.chdir(Path(job["output"]).parent)
     use_s3(monkeypatch, server)
     return ObjectPath(f"s3://{new_bucket(server)}", "maps/out")
+
+
+@pytest.fixture(scope="module")
+def made(server: str, job: dict[str, Any]) -> ObjectPath:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(Path(job["output"]).parent)
+        use_s3(patch, server)
+        out = ObjectPath(f"s3://{new_bucket(server)}", "maps/out")
+        run(config_for(job, out))
+        return out
+
+
+@pytest.fixture
+def finished(made: ObjectPath, root: ObjectPath, server: str) -> ObjectPath:
+    """Return where a run has ended, a copy: starts as `root` does."""
+    copy_objects(server, made, root)
+    return root
 
 
 def config_for(job: dict[str, Any], root: ObjectPath, **changes: Any) -> RunConfig:
@@ -155,9 +180,9 @@ def test_asking_again_and_querying(job: dict[str, Any], root: ObjectPath, tmp_pa
 
 
 def test_a_changed_config_is_refused_with_the_difference(
-    job: dict[str, Any], root: ObjectPath
+    job: dict[str, Any], finished: ObjectPath
 ) -> None:
-    run(config_for(job, root))
+    root = finished
     other = config_for(job, root, patches={"stride_m": 40})
     with pytest.raises(OutputMismatchError, match=r"patches.stride_m: 80.0 -> 40.0"):
         run(other)
@@ -195,9 +220,8 @@ def test_a_failed_block_is_done_by_the_next_run(
     assert object_bytes(root) == result_bytes(local)
 
 
-def test_verify_and_repair(job: dict[str, Any], local: Path, root: ObjectPath) -> None:
-    config = config_for(job, root)
-    run(config)
+def test_verify_and_repair(job: dict[str, Any], local: Path, finished: ObjectPath) -> None:
+    root, config = finished, config_for(job, finished)
     shards = root / "embeddings.zarr/embedding/c/0"
     (shards / "0/0/0").write_bytes((shards / "1/1/0").read_bytes())
     (shards / "2/2/0").write_bytes(b"no shard")
@@ -210,8 +234,8 @@ def test_verify_and_repair(job: dict[str, Any], local: Path, root: ObjectPath) -
     assert object_bytes(root) == result_bytes(local)
 
 
-def test_markers_are_what_counts(job: dict[str, Any], root: ObjectPath, tmp_path: Path) -> None:
-    run(config_for(job, root))
+def test_markers_are_what_counts(finished: ObjectPath) -> None:
+    root = finished
     state = ObjectLedger(root).state()
     (root / "ledger/blocks.jsonl").unlink()
     assert ObjectLedger(root).state() == state
@@ -224,10 +248,9 @@ def test_markers_are_what_counts(job: dict[str, Any], root: ObjectPath, tmp_path
 
 
 def test_markers_of_another_store_are_not_believed(
-    job: dict[str, Any], root: ObjectPath, tmp_path: Path
+    job: dict[str, Any], finished: ObjectPath, tmp_path: Path
 ) -> None:
-    config = config_for(job, root)
-    run(config)
+    root, config = finished, config_for(job, finished)
     # As after --overwrite, when a run that has lost the prefix puts its markers late.
     late = {path.name: path.read_bytes() for path in (root / "blocks").files()}
     whole = (root / "ledger/blocks.jsonl").read_bytes()
@@ -296,12 +319,9 @@ def test_a_put_of_latest_that_was_tried_again_is_ours(root: ObjectPath, server: 
     assert open_output(root).finished_results() == ours
 
 
-def test_markers_are_fetched_once(
-    job: dict[str, Any], root: ObjectPath, server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(config_for(job, root))
+def test_markers_are_fetched_once(finished: ObjectPath, server: str) -> None:
     with proxied(server) as proxy:
-        assert len(ObjectLedger(root).state().records) == BLOCKS
+        assert len(ObjectLedger(finished).state().records) == BLOCKS
         # The run, the listing, and all markers together.
         assert len(proxy.requests) == 3
 
@@ -494,10 +514,8 @@ def test_keys_of_the_environment_do_not_go_to_the_cluster(root: ObjectPath) -> N
     assert os.environ["AWS_ACCESS_KEY_ID"].encode() not in sent
 
 
-def test_objects_are_listed_by_the_server_itself(
-    job: dict[str, Any], root: ObjectPath, server: str
-) -> None:
-    run(config_for(job, root))
+def test_objects_are_listed_by_the_server_itself(finished: ObjectPath, server: str) -> None:
+    root = finished
     bucket = root.bucket.removeprefix("s3://")
     listed = httpx.get(f"{server}/{bucket}", params={"list-type": "2", "prefix": root.key}).text
     assert listed.count("<Key>") == len(root.files())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fixtures_faults import CountBlocks, stop_after
-from fixtures_objects import new_bucket, object_bytes, serve_s3, use_s3
+from fixtures_objects import copy_objects, new_bucket, object_bytes, serve_s3, use_s3
 from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.run import RunConfig
@@ -31,12 +31,27 @@ def server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any]:
+    """Return the config of a run that has ended; the tests go on with copies of what it made."""
+    folder = tmp_path_factory.mktemp("made") / "job"
+    job = {**write_plain_job(folder, blocks=2), "output": f"s3://{new_bucket(server)}/maps"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        use_s3(patch, server)
+        run(RunConfig(**job))
+    return {**job, "folder": folder}
+
+
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> dict[str, Any]:
-    config = write_plain_job(tmp_path / "job", blocks=2)
-    monkeypatch.chdir(tmp_path / "job")
+def job(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch, server: str) -> dict[str, Any]:
+    config = dict(made)
+    monkeypatch.chdir(config.pop("folder"))
     use_s3(monkeypatch, server)
-    return {**config, "output": f"s3://{new_bucket(server)}/maps"}
+    bucket, _, key = config["output"].rpartition("/")
+    ours = ObjectPath(f"s3://{new_bucket(server)}", key)
+    copy_objects(server, ObjectPath(bucket, key), ours)
+    return {**config, "output": str(ours)}
 
 
 @pytest.fixture
@@ -48,7 +63,7 @@ def root(job: dict[str, Any]) -> ObjectPath:
 def test_overwrite_keeps_the_old_and_a_users_objects(
     job: dict[str, Any], root: ObjectPath, tmp_path: Path
 ) -> None:
-    first = run(RunConfig(**job)).results
+    first = open_output(root).finished_results()
     second = query(str(root), "birds").results
     assert isinstance(first, ObjectPath)
     mine = [
@@ -89,7 +104,6 @@ def test_overwrite_keeps_the_old_and_a_users_objects(
 
 
 def test_what_was_begun_for_a_third_config_goes(job: dict[str, Any], root: ObjectPath) -> None:
-    run(RunConfig(**job))
     with pytest.raises(InterruptedRunError):
         run(
             RunConfig(**{**job, "patches": {"stride_m": 40}}),
@@ -103,7 +117,6 @@ def test_what_was_begun_for_a_third_config_goes(job: dict[str, Any], root: Objec
 def test_a_home_that_was_replaced_goes_when_the_removal_was_cut_short(
     job: dict[str, Any], root: ObjectPath
 ) -> None:
-    run(RunConfig(**job))
     left = {path: path.read_bytes() for path in root.files() if "results" not in str(path)}
     run(RunConfig(**{**job, "patches": {"stride_m": 40}}), overwrite=True)
     # As if it had been killed right after the switch.
@@ -118,7 +131,6 @@ def test_a_home_that_was_replaced_goes_when_the_removal_was_cut_short(
 
 
 def test_damage_is_named_and_made_again(job: dict[str, Any], root: ObjectPath) -> None:
-    run(RunConfig(**job))
     query(str(root), "birds")
     sound = object_bytes(root)
     results = open_output(root).finished_results()

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures_job import write_job
-from fixtures_webtiles import pattern_png, serve_webtiles
+from fixtures_webtiles import pattern_png, serve_webtiles, use_cache
 from starlette.requests import Request
 from starlette.responses import Response
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
-from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.imagery.sources.xyz.fetcher import close_fetchers
 from s2s_map.imagery.sources.xyz.webtile import WebTile
 from s2s_map.pipeline.job.job import resolve
@@ -62,15 +61,6 @@ def run_cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-def use_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Keep web tiles in a folder of the test's own; embedded texts where all tests do."""
-    vectors = vectors_folder()
-    vectors.mkdir(parents=True, exist_ok=True)
-    (folder / "cache").mkdir()
-    (folder / "cache" / "vectors").symlink_to(vectors)
-    patch.setenv("S2S_MAP_CACHE", str(folder / "cache"))
 
 
 def leaks(folder: Path) -> list[Path]:

@@ -37,7 +37,7 @@ def open_source(entry: CatalogEntry) -> Source:
     if entry.type == "xyz":
         from s2s_map.imagery.sources.xyz.source import XyzSource
 
-        return XyzSource(entry)
+        return XyzSource.open(entry)
     if entry.type == "zarr":
         from s2s_map.imagery.sources.zarr.source import ZarrSource
 

@@ -14,13 +14,8 @@ from s2s_map.imagery.sources.stac.search.parts import parts_of, region_of
 from s2s_map.pipeline.job.job import Job
 from s2s_map.tiling.needed import CountedBlock
 
-_TILE_M = 100_000.0
 # Tiles of neighbouring zones of UTM overlap, and so do those of one, by 10 km.
 _OVERLAP = 1.2
-# Orbits that see a place, on average: between one at the equator and three near the poles.
-_ORBITS = 1.6
-# Red, green, blue, and the classes.
-_FILES = 4
 # Of a cloud-optimised GeoTIFF: its header, and tiles of 1,024 pixels of two bytes.
 _TILE_BYTES = 2 * 1024**2
 # Sample distances that differ less are those of one kind of imagery.
@@ -33,7 +28,7 @@ class Scenes:
 
     Attributes:
         parts: Parts in which the region is searched; each takes a request for every 100 scenes.
-        tiles: Tiles of 100 km that the region touches, reckoned.
+        tiles: Tiles of the collection that the region touches, reckoned: of Sentinel-2 of 100 km.
         most: Scenes at most.
         requests: Requests at most: headers, and tiles of 1,024 pixels of every band.
     """
@@ -54,16 +49,19 @@ def expected_scenes(job: Job, needed: Sequence[CountedBlock], read_bytes: int) -
     """
     if not isinstance(job.entry, StacEntry) or not job.source.needs_freezing:
         return None
-    squares = set()
+    known, squares = job.entry.known, set()
     for counted in needed:
-        west, south, east, north = (math.floor(edge / _TILE_M) for edge in counted.block.bounds)
+        west, south, east, north = (
+            math.floor(edge / known.tile_m) for edge in counted.block.bounds
+        )
         squares |= {(x, y) for x in range(west, east + 1) for y in range(south, north + 1)}
     tiles = math.ceil(len(squares) * _OVERLAP)
-    most = math.ceil(tiles * job.entry.max_per_tile * _ORBITS)
+    most = math.ceil(tiles * job.entry.max_per_tile * known.orbits)
+    files = len(job.entry.assets.files)
     interval = resolve_time(job.entry.time, datetime.now(UTC))
     region = region_of(job.outline.extent.bounds, job.outline.lonlat)
     parts = len(parts_of(region, interval))
-    return Scenes(parts, tiles, most, most * _FILES + math.ceil(read_bytes / _TILE_BYTES))
+    return Scenes(parts, tiles, most, most * files + math.ceil(read_bytes / _TILE_BYTES))
 
 
 def nearest_sources(
@@ -87,6 +85,8 @@ def nearest_sources(
         for name, entry in entries.items()
         if entry.type in ("stac", "xyz")
         and not getattr(entry, "bounds", None)
+        # Of one country, as NAIP is.
+        and not (isinstance(entry, StacEntry) and entry.known.example)
         and (keys or not entry.env)
     }
     nearest = min(away.values(), default=0.0)

@@ -10,8 +10,8 @@ from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.scene import Scene
+from s2s_map.config.stac import StacEntry
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.sources.xyz.webtile import pixel_size
 from s2s_map.outputs.names import RECORD
 from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
@@ -126,6 +126,11 @@ def sample_distance_warnings(job: Job) -> list[str]:
             f"the imagery has {stated:g} m a pixel, the model {job.card.name} was trained on "
             f"{trained}: results are beyond what it was tested on"
         )
+    if isinstance(job.entry, StacEntry) and stated * _SAME_GSD < job.entry.pixel_m:
+        said.append(
+            f"scenes of {job.entry.collection} have {job.entry.pixel_m:g} m a pixel, but the "
+            f"entry's sensor says {stated:g} m: correct sensor:, they show nothing smaller"
+        )
     sizes = [part.gsd_m for part in job.source.coverage if isinstance(part, Scene)]
     found = float(np.median(sizes)) if sizes else stated
     if not stated / _SAME_GSD <= found <= stated * _SAME_GSD:
@@ -143,10 +148,10 @@ def _webtiles(job: Job) -> list[str]:
 
     if not isinstance(job.source, XyzSource):
         return []
-    wanted, tile_px, level = job.entry.sensor.gsd_m, job.entry.tile_px, job.source.level
+    wanted, level = job.entry.sensor.gsd_m, job.source.level
     _, south, _, north = job.outline.extent.bounds
     nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
-    found = pixel_size(level, nearest, tile_px)
+    found = job.source.pixel_m(nearest)
     # Levels are a factor of two apart: what choosing one leaves is not a mistake.
     if wanted / _NEXT_LEVEL <= found <= wanted * _SAME_GSD:
         return []

@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from s2s_map.config.scale import ValueScale
-from s2s_map.config.stac import TRUE_COLOUR, resolve_time
+from s2s_map.config.stac import resolve_time
+from s2s_map.config.stac_profiles import TRUE_COLOUR
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.sources.stac.composite import composite
 from s2s_map.imagery.sources.stac.reflectance import boa_offset, corrected, true_colour

@@ -167,6 +167,9 @@ class Memory:
     kind: str
     filters: bool
 
+    def unknown_collection(self) -> None:
+        return None
+
     def items(
         self, box: tuple[float, float, float, float], interval: str, limit: int
     ) -> list[dict[str, Any]]:

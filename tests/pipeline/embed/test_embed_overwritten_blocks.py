@@ -67,11 +67,10 @@ def test_data_of_a_displaced_run_does_not_get_into_the_maps(
     job: dict[str, Any], root: ObjectPath, tmp_path: Path
 ) -> None:
     shard = root / SHARDS / "0/0/0"
-    other = root / "other"
-    run(config_for(job, other, patches={"stride_m": 40}))
-    # Of another config, and of another block, as this one's happens to be alike.
-    late = (other / SHARDS / "3/3/0").read_bytes()
-    other.remove_tree()
+    # Of another config, and of another block, as this one's happens to be alike; in a folder its
+    # bytes are the same.
+    run(config_for(job, tmp_path / "other", patches={"stride_m": 40}))
+    late = (tmp_path / "other" / SHARDS / "3/3/0").read_bytes()
     config = config_for(job, root)
     with pytest.raises(OutputUnavailableError, match="r000-c000, hold data that another run put"):
         run(config, on_stage=PutLate(BLOCKS, shard, late))

@@ -93,6 +93,8 @@ def with_offsets(items: Sequence[Item], entry: StacEntry) -> list[Item]:
         items: The scenes.
         entry: Their catalog entry.
     """
+    if entry.known.values != "sentinel-2":
+        return list(items)
     doubtful = [i for i, item in enumerate(items) if _may_carry(item, entry)]
     with ThreadPoolExecutor(_READERS, thread_name_prefix="offsets") as pool:
         found = list(pool.map(lambda i: _look(items[i], entry), doubtful))
@@ -123,14 +125,16 @@ def _may_carry(item: Item, entry: StacEntry) -> bool:
 
 
 def _stated(item: Item, entry: StacEntry) -> int:
-    band = item["assets"].get(entry.assets.red, {})
+    band = item["assets"].get(entry.assets.files[0], {})
     return boa_offset(item["properties"], band, taken_at(item["properties"]))
 
 
 def _look(item: Item, entry: StacEntry) -> Evidence:
     try:
-        red = _coarse(item, entry.assets.red, entry, None)
-        classes = _coarse(item, entry.assets.scl, entry, red.shape)
+        red = _coarse(item, entry.assets.files[0], entry, None)
+        if entry.assets.mask is None:
+            return Evidence(None, None)
+        classes = _coarse(item, entry.assets.mask, entry, red.shape)
     except (S2SMapError, RasterioError, OSError, KeyError):
         # What cannot be read says nothing, and is a hole when it is read for the map.
         return Evidence(None, None)

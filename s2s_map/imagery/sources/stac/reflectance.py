@@ -25,7 +25,10 @@ OWN_OFFSET = "s2s_map:boa_offset"
 """Property of a frozen item: the offset by its pixels, see `imagery.offsets`."""
 
 _FIRST_DAY = datetime(2022, 1, 25, tzinfo=UTC)
-_NODATA, _HIGHEST = 0, 32_767
+_NODATA = 0
+
+HIGHEST = 32_767
+"""Largest number that is kept."""
 
 
 def boa_offset(properties: Mapping[str, Any], band: Mapping[str, Any], taken: datetime) -> int:
@@ -71,7 +74,7 @@ def corrected(numbers: NDArray[np.uint16], offset: int) -> NDArray[np.uint16]:
 
     Reflectance below zero, as over dark water, becomes the smallest number above no data.
     """
-    values = np.clip(numbers.astype(np.int32) + offset, 1, _HIGHEST)
+    values = np.clip(numbers.astype(np.int32) + offset, 1, HIGHEST)
     return np.where(numbers == _NODATA, 0, values).astype(np.uint16)
 
 
@@ -84,7 +87,7 @@ def true_colour(numbers: NDArray[np.uint16], scale: Scale) -> NDArray[np.uint8]:
     Args:
         numbers: 10,000 times the surface reflectance, any shape; (3, ...) for a scale of each
             band.
-        scale: In reflectance, such as `config.stac.TRUE_COLOUR`.
+        scale: In reflectance, such as `config.stac_profiles.TRUE_COLOUR`.
     """
     every = np.arange(65_536, dtype=np.float32) / np.float32(QUANTIFICATION)
     if isinstance(scale, ValueScale):

@@ -1,4 +1,4 @@
-"""Sentinel-2 scenes of a STAC API, composited: the source of entries of type ``stac``."""
+"""Scenes of a STAC API, composited: the source of entries of type ``stac``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
@@ -17,6 +18,7 @@ from s2s_map.arrays import ImageBlock, merge_holes
 from s2s_map.catalog.stac_items import Item, digest, epsg
 from s2s_map.config.scale import dumped
 from s2s_map.config.stac import StacEntry
+from s2s_map.config.stac_profiles import DEFAULT_PROFILE
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.sample import Sample, squares, thinned
@@ -38,8 +40,6 @@ from s2s_map.regions.projections import LONLAT, is_finite, project
 
 SCHEMA = 1
 _BYTES_PER_PIXEL = 3 * 2 + 0.25
-# Orbits that see a place, on average: between one at the equator and three near the poles.
-_ORBITS = 1.6
 # Pixels of a sample, in those of the bands, and along a side of its squares.
 _COARSER, _SQUARE_PX = 4, 256
 
@@ -92,12 +92,12 @@ class StacSource(Source):
         """Return what servers say of the scenes' files, unless they have to be signed."""
         if self.entry.token_url is not None:
             return {}
-        red = self.entry.assets.red
+        red = self.entry.assets.files[0]
         states = remote_states([str(item["assets"][red]["href"]) for item in self.items or ()])
         return {uri: (None, state) for uri, state in states.items()}
 
     def sample(self, area: LonLatBounds) -> Sample:
-        """Return reflectance of four squares of the area in each zone, composited."""
+        """Return reflectance, or levels, of four squares of the area in each zone, composited."""
         found = [np.zeros((3, 0), np.float32)]
         west, south, east, north = area
         # Across the antimeridian one side stands for both.
@@ -116,8 +116,20 @@ class StacSource(Source):
                     slice(cols.start + along.start, cols.start + along.stop),
                 )
                 numbers, seen, _ = zone.numbers(scene, *there)
-                found.append(numbers[:, seen].astype(np.float32) / np.float32(QUANTIFICATION))
+                found.append(self._stored(numbers[:, seen]))
         return Sample(thinned(np.concatenate(found, axis=1)))
+
+    def _stored(self, numbers: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Return what `scale` goes from: reflectance, or levels of 8 bit."""
+        values = numbers.astype(np.float32)
+        if self.entry.known.values == "levels":
+            return values - np.float32(1.0)
+        return values / np.float32(QUANTIFICATION)
+
+    @property
+    def example(self) -> tuple[float, float] | None:
+        """Longitude and latitude of a place of the collection, if it does not show all land."""
+        return self.entry.known.example
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the bytes of all scenes over bounds; before the search, of as many as may be."""
@@ -125,7 +137,8 @@ class StacSource(Source):
         if self.items is None or not is_finite(wanted):
             area = (bounds[2] - bounds[0]) * (bounds[3] - bounds[1])
             pixels = area / self.entry.pixel_m**2
-            return round(pixels * _BYTES_PER_PIXEL * self.entry.max_per_tile * _ORBITS)
+            scenes = self.entry.max_per_tile * self.entry.known.orbits
+            return round(pixels * _BYTES_PER_PIXEL * scenes)
         total = 0.0
         for outline in self._outlines:
             share = outline.intersection(wanted).area / wanted.area
@@ -154,6 +167,7 @@ class StacSource(Source):
             "composite": entry.composite,
             "scale": dumped(entry.scale),
             "pixel_m": entry.pixel_m,
+            **({"masked_bits": list(entry.masked_bits)} if entry.masked_bits else {}),
             **({"search_holes": list(map(str, self.search_holes))} if self.search_holes else {}),
         }
 
@@ -283,5 +297,6 @@ def _request(entry: StacEntry) -> dict[str, Any]:
         "time": entry.time,
         "max_cloud": entry.max_cloud,
         "max_per_tile": entry.max_per_tile,
-        "assets": entry.assets.model_dump(),
+        "assets": entry.assets.asked(),
+        **({} if entry.profile == DEFAULT_PROFILE else {"profile": entry.profile}),
     }

@@ -1,12 +1,11 @@
-"""The scenes of one UTM zone, composited on their own pixels, window by window."""
+"""The scenes of one CRS, composited on their own pixels, window by window."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import shapely
@@ -22,9 +21,9 @@ from s2s_map.catalog.stac_items import Item
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.sources.stac.composite import composite
-from s2s_map.imagery.sources.stac.reflectance import boa_offset, corrected, taken_at, true_colour
-from s2s_map.opening.open_files import remote_environment
-from s2s_map.opening.signing import signed
+from s2s_map.imagery.sources.stac.loading import SEEN, Load, load_scene, place_of
+from s2s_map.imagery.sources.stac.reflectance import true_colour
+from s2s_map.imagery.sources.stac.values import shown_levels
 from s2s_map.redaction import redacted
 from s2s_map.regions.projections import LONLAT, project
 
@@ -45,32 +44,39 @@ class StacZone:
         crs: CRS of the scenes.
         items: The scenes, the least cloudy first.
         outlines: (minx, miny, maxx, maxy) of each, in metres of `crs`.
+        anchor: (x, y) of a corner of their pixels, in metres of `crs`.
     """
 
     entry: StacEntry
     crs: CRS
     items: tuple[Item, ...]
     outlines: tuple[tuple[float, float, float, float], ...]
+    anchor: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def of(cls, entry: StacEntry, code: str, items: Sequence[Item]) -> StacZone:
         """Return the zone of scenes that share a CRS."""
         crs = CRS(code)
-        return cls(entry, crs, tuple(items), tuple(_outline(item, crs, entry) for item in items))
+        outlines = tuple(_outline(item, crs, entry) for item in items)
+        return cls(entry, crs, tuple(items), outlines, _anchor(items, entry))
 
     def scene(self, pixel_m: float) -> Scene:
-        """Return all the zone as one image of square pixels, anchored to the CRS's origin."""
+        """Return all the zone as one image of square pixels, anchored to those of the scenes."""
+        x, y = self.anchor
         west, south = (min(outline[axis] for outline in self.outlines) for axis in (0, 1))
         east, north = (max(outline[axis] for outline in self.outlines) for axis in (2, 3))
         # With a rim of nothing: GDAL does not count what lies beyond a raster as missing.
-        left, top = math.floor(west / pixel_m) - _RIM_PX, math.ceil(north / pixel_m) + _RIM_PX
-        right, bottom = math.ceil(east / pixel_m) + _RIM_PX, math.floor(south / pixel_m) - _RIM_PX
+        left = math.floor((west - x) / pixel_m) - _RIM_PX
+        right = math.ceil((east - x) / pixel_m) + _RIM_PX
+        top = math.ceil((north - y) / pixel_m) + _RIM_PX
+        bottom = math.floor((south - y) / pixel_m) - _RIM_PX
+        west, north = x + left * pixel_m, y + top * pixel_m
         return Scene(
             uri="",
-            bounds=(left * pixel_m, bottom * pixel_m, right * pixel_m, top * pixel_m),
+            bounds=(west, y + bottom * pixel_m, x + right * pixel_m, north),
             crs=self.crs,
             shape=(top - bottom, right - left),
-            transform=Affine(pixel_m, 0.0, left * pixel_m, 0.0, -pixel_m, top * pixel_m),
+            transform=Affine(pixel_m, 0.0, west, 0.0, -pixel_m, north),
             band_count=3,
             dtype="uint8",
             valid="mask",
@@ -92,7 +98,11 @@ class StacZone:
             Pixels (3, rows, columns), the mask of what any scene saw, and scenes not read.
         """
         numbers, seen, holes = self.numbers(scene, rows, cols)
-        colours = true_colour(numbers, self.entry.scale)
+        scale = self.entry.scale
+        if self.entry.known.values == "levels":
+            colours = shown_levels(numbers, scale)  # type: ignore[arg-type]
+        elif scale is not None:
+            colours = true_colour(numbers, scale)
         return np.where(seen, colours, np.uint8(0)), seen, holes
 
     def numbers(
@@ -101,8 +111,8 @@ class StacZone:
         """Composite a window of `scene`, strip by strip.
 
         Returns:
-            10,000 times the reflectance (3, rows, columns), the mask of what any scene saw, and
-            scenes not read.
+            10,000 times the reflectance, or levels plus 1, (3, rows, columns), the mask of what any
+            scene saw, and scenes not read.
         """
         height, width = rows.stop - rows.start, cols.stop - cols.start
         pixels = np.zeros((3, height, width), dtype=np.uint16)
@@ -125,7 +135,7 @@ class StacZone:
                 pixels[:, part], seen[part] = composite(
                     np.stack([load[0] for load in good]),
                     np.stack([load[1] for load in good]),
-                    self.entry.clear,
+                    self.entry.clear or (SEEN,),
                     self.entry.composite,
                 )
         return pixels, seen, list(holes)
@@ -138,64 +148,25 @@ class StacZone:
             if x0 < east and x1 > west and y0 < north and y1 > south
         ]
 
-    def _load(self, item: Item, box: GeoBox) -> tuple[NDArray[np.uint16], NDArray[np.uint8]] | Hole:
-        wanted = (*self.entry.assets.colours, self.entry.assets.scl)
-        absent = [name for name in wanted if name not in item["assets"]]
+    def _load(self, item: Item, box: GeoBox) -> Load | Hole:
+        absent = [name for name in self.entry.assets.files if name not in item["assets"]]
         if absent:
             return Hole(f"no asset {', '.join(absent)}", f"{item['collection']}/{item['id']}")
-        from pystac.errors import STACError, STACTypeError
-
         # A file that breaks while it is warped is no OSError; an item may lack what STAC asks for.
-        own = (OSError, ValueError, KeyError, ImageryError)
-        faults = (*own, RasterioError, STACError, STACTypeError)
+        faults = (OSError, ValueError, KeyError, ImageryError, RasterioError)
         try:
-            return self._open(item, box, renew=False)
+            return load_scene(item, box, self.entry, renew=False)
         except faults as error:
             failure: Exception = error
         if self.entry.token_url is not None:
             # The signature may have expired between fetching and reading.
             try:
-                return self._open(item, box, renew=True)
+                return load_scene(item, box, self.entry, renew=True)
             except faults as error:
                 failure = error
         said = failure.found if isinstance(failure, ImageryError) else str(failure)
         reason = redacted(said).splitlines() or ["not readable"]
         return Hole(reason[0], f"{item['collection']}/{item['id']}")
-
-    def _open(
-        self, item: Item, box: GeoBox, renew: bool
-    ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        import odc.stac
-        import pystac
-
-        from s2s_map.imagery.sources.stac.reader import ImageFileDriver
-
-        entry = self.entry
-        token_url = entry.token_url
-        if token_url is not None:
-            token_url = token_url.replace("{collection}", entry.collection)
-            signed(item["assets"][entry.assets.red]["href"], token_url, renew=renew)
-        coarse = box.resolution.x > entry.pixel_m
-        with remote_environment():
-            loaded = odc.stac.load(
-                [pystac.Item.from_dict(item, preserve_dict=False)],
-                bands=[*entry.assets.colours, entry.assets.scl],
-                geobox=box,
-                groupby="id",
-                resampling={"*": "average" if coarse else "nearest", entry.assets.scl: "nearest"},
-                patch_url=lambda href: signed(href, token_url),
-                driver=ImageFileDriver(entry.url, entry.redirects_to),
-                stac_cfg={"*": {"assets": {"*": {"data_type": "uint16", "nodata": 0}}}},
-            )
-        taken = taken_at(item["properties"])
-        numbers = [
-            corrected(
-                loaded[name].to_numpy()[0],
-                boa_offset(item["properties"], item["assets"][name], taken),
-            )
-            for name in entry.assets.colours
-        ]
-        return np.stack(numbers), loaded[entry.assets.scl].to_numpy()[0].astype(np.uint8)
 
 
 def window_of(
@@ -217,8 +188,9 @@ def _window(scene: Scene, rows: slice, cols: slice) -> GeoBox:
 
 
 def _outline(item: Item, crs: CRS, entry: StacEntry) -> tuple[float, float, float, float]:
-    for place in _places(item, entry):
-        (rows, cols), t = place["proj:shape"], place["proj:transform"]
+    place = place_of(item, entry)
+    if place is not None:
+        (rows, cols), t = place
         xs, ys = (t[2], t[2] + t[0] * cols), (t[5], t[5] + t[4] * rows)
         return min(xs), min(ys), max(xs), max(ys)
     outline = project(shapely.box(*item["bbox"]), LONLAT, crs)
@@ -226,7 +198,18 @@ def _outline(item: Item, crs: CRS, entry: StacEntry) -> tuple[float, float, floa
     return float(west), float(south), float(east), float(north)
 
 
-def _places(item: Item, entry: StacEntry) -> Iterator[dict[str, Any]]:
-    asset = item["assets"].get(entry.assets.red, {})
-    if "proj:shape" in asset and "proj:transform" in asset:
-        yield asset
+def _anchor(items: Sequence[Item], entry: StacEntry) -> tuple[float, float]:
+    """Return a corner of the pixels of scenes: of the first whose pixels make up the entry's.
+
+    Those of Sentinel-2 lie on multiples of 10 m, those of Landsat half a pixel beside multiples of
+    30 m.
+    """
+    for item in items:
+        place = place_of(item, entry)
+        if place is None:
+            continue
+        pixel, _, west, _, down, north, *_ = place[1]
+        whole = max(1, round(entry.pixel_m / abs(pixel))) if pixel else 1
+        if pixel == -down and math.isclose(pixel * whole, entry.pixel_m, rel_tol=1e-6):
+            return west % entry.pixel_m, north % entry.pixel_m
+    return 0.0, 0.0

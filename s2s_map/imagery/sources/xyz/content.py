@@ -20,7 +20,12 @@ def content_digest(entry: XyzEntry) -> str:
         CatalogError: If a variable in the path is not set.
     """
     said = entry.model_dump_json(include={"url", "subdomains", "headers", "tile_px", "blank"})
-    return hashlib.sha256((said + path_digest(entry)).encode()).hexdigest()
+    return hashlib.sha256((said + grid_text(entry) + path_digest(entry)).encode()).hexdigest()
+
+
+def grid_text(entry: XyzEntry) -> str:
+    """Return the matrix set as JSON; empty for web mercator's quad."""
+    return "" if entry.grid is None else entry.grid.model_dump_json()
 
 
 def path_digest(entry: XyzEntry) -> str:

@@ -33,7 +33,7 @@ from s2s_map.config.webtiles import XyzEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.rate_limits.host_limits import HELD_BYTES, wait_s
 from s2s_map.imagery.rate_limits.shared_turns import DayIsUsedUpError, Turns
-from s2s_map.imagery.sources.xyz.content import path_digest
+from s2s_map.imagery.sources.xyz.content import grid_text, path_digest
 from s2s_map.imagery.sources.xyz.gate import BLANK, PIXELS, Gate
 from s2s_map.imagery.sources.xyz.judging import FetchError, TransientError, decode
 from s2s_map.imagery.sources.xyz.webtile import WebTile
@@ -256,7 +256,7 @@ def _content_of(entry: XyzEntry) -> str:
     said = entry.model_dump_json(
         include={"url", "subdomains", "headers", "tile_px", "blank", "cache"}
     )
-    return said + path_digest(entry)
+    return said + grid_text(entry) + path_digest(entry)
 
 
 def _make(folder: Path) -> None:

@@ -20,19 +20,9 @@ from s2s_map.imagery.rate_limits.host_limits import HELD_BYTES
 from s2s_map.imagery.requests import Requests
 from s2s_map.imagery.source import LonLatBounds, Read, Source
 from s2s_map.imagery.sources.xyz.content import content_digest
-from s2s_map.imagery.sources.xyz.webtile import (
-    WebTile,
-    WebTileRange,
-    choose_zoom,
-    count_webtiles,
-    pixel_size,
-)
-from s2s_map.imagery.sources.xyz.zone import (
-    declared_range,
-    mercator_boxes,
-    ranges_under,
-    zones_under,
-)
+from s2s_map.imagery.sources.xyz.levels import choose_level, level_of
+from s2s_map.imagery.sources.xyz.webtile import WebTile, WebTileRange, count_webtiles
+from s2s_map.imagery.sources.xyz.zone import boxes_under, ranges_under, zones_under
 from s2s_map.redaction import redacted
 from s2s_map.regions.coverage import Coverage
 from s2s_map.regions.projections import LONLAT
@@ -59,6 +49,19 @@ class XyzSource(Source):
     entry: XyzEntry
     area: LonLatBounds | None = None
 
+    @classmethod
+    def open(cls, entry: XyzEntry) -> XyzSource:
+        """Return the source of an entry, with what the capabilities say that it may name.
+
+        Raises:
+            ImageryError: If they cannot be had, or have no such layer.
+        """
+        if entry.capabilities is None:
+            return cls(entry)
+        from s2s_map.imagery.sources.xyz.wmts import with_capabilities
+
+        return cls(with_capabilities(entry))
+
     @property
     def coverage(self) -> tuple[Coverage, ...]:
         """The declared bounds; nothing for the whole Earth."""
@@ -78,21 +81,25 @@ class XyzSource(Source):
         if entry.zoom is not None:
             return entry.zoom
         _, south, _, north = self.area or entry.bounds or (-180.0, -90.0, 180.0, 90.0)
-        levels = (entry.min_zoom, entry.max_zoom)
-        return choose_zoom(entry.sensor.gsd_m, south, north, entry.tile_px, levels)
+        return choose_level(entry, south, north)
+
+    def pixel_m(self, latitude: float) -> float:
+        """Return the size of a pixel on the ground at a latitude, metres."""
+        return level_of(self.entry, self.level).ground_m(latitude)
 
     def over(self, area: LonLatBounds) -> XyzSource:
         """Return the source with the level for an area."""
         return XyzSource(self.entry, area)
 
     def _read(self, bounds: Bounds, shape: tuple[int, int], crs: CRS) -> ImageBlock:
+        level = level_of(self.entry, self.level)
         lattice, window = Lattice.of(bounds, shape)
         pixels = np.zeros((3, *shape), dtype=np.uint8)
         valid = np.zeros(shape, dtype=np.bool_)
         missing: dict[WebTile, str] = {}
         pixel = float(lattice.pixel_m)
         for square, inside in squares_of(window, self._part_side(bounds, pixel, crs)):
-            zones = zones_under(self.entry, self.level, lattice, square, inside, crs)
+            zones = zones_under(self.entry, level, lattice, square, inside, crs)
             block = read_zones(zones, lattice.bounds(inside), (inside.height, inside.width), crs)
             rows, cols = inside.slices_in(window)
             pixels[:, rows, cols] = block.pixels
@@ -105,22 +112,21 @@ class XyzSource(Source):
         return ImageBlock(pixels, valid, _holes(missing, where))
 
     def _part_side(self, bounds: Bounds, pixel_m: float, crs: CRS) -> int:
-        farthest = 0.0
-        if crs != CRS("EPSG:3857"):
+        farthest, level = 0.0, level_of(self.entry, self.level)
+        if crs != level.crs:
             # Pixels of the level are finest where the area reaches farthest from the equator; it
             # must be the same side for all blocks.
             _, south, _, north = self.area or self.entry.bounds or (0.0, -60.0, 0.0, 60.0)
             farthest = min(max(abs(south), abs(north)), 85.0)
-        native_m = pixel_size(self.level, farthest, self.entry.tile_px)
+        native_m = level.least_m(farthest)
         return square_side(pixel_m, native_m, _SOURCE_PX, _PART_PX, least=1)
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
         """Return the decoded bytes of the web tiles under bounds."""
-        there = declared_range(self.entry, self.level)
-        count = sum(
-            (WebTileRange.covering(box, self.level) & there).count
-            for box in mercator_boxes(bounds, CRS(crs))
-        )
+        level = level_of(self.entry, self.level)
+        there = level.declared(self.entry.bounds)
+        ((boxes, _),) = boxes_under([bounds], CRS(crs), level)
+        count = sum((level.covering(box) & there).count for box in boxes)
         return count * self.entry.tile_px**2 * _BANDS
 
     def requests(self, reads: Sequence[Read], crs: CRS | str) -> Requests:
@@ -137,12 +143,12 @@ class XyzSource(Source):
         return Requests(
             count=count_webtiles(list(self._ranges(reads, CRS(crs)))),
             per_day=min(by_rate, manners.per_day or by_rate),
-            what=f"web tiles of level {self.level}",
+            what=f"web tiles of {self._named_level}",
             kept=math.floor(held / (self.entry.tile_px**2 * _FILE_BYTES_A_PIXEL)),
         )
 
     def _ranges(self, reads: Sequence[Read], crs: CRS) -> Iterator[WebTileRange]:
-        level = self.level
+        level = level_of(self.entry, self.level)
         for _, alike in groupby(sorted(reads, key=_pixel), key=_pixel):
             group = list(alike)
             lattice, _ = Lattice.of(*group[0])
@@ -169,14 +175,22 @@ class XyzSource(Source):
             "tile_px": entry.tile_px,
             "bounds": None if entry.bounds is None else list(entry.bounds),
             "blank": entry.blank.model_dump(mode="json"),
+            **({} if entry.grid is None else {"layer": entry.grid.layer, "crs": entry.grid.crs}),
         }
 
     def describe(self) -> str:
         """Return the level and the size of its pixels."""
         entry = self.entry
         _, south, _, north = self.area or entry.bounds or (0.0, 0.0, 0.0, 0.0)
-        size = pixel_size(self.level, (south + north) / 2.0, entry.tile_px)
-        return f"web tiles of level {self.level}, pixels of {size:.2g} m"
+        size = self.pixel_m((south + north) / 2.0)
+        return f"web tiles of {self._named_level}, pixels of {size:.2g} m"
+
+    @property
+    def _named_level(self) -> str:
+        grid, level = self.entry.grid, self.level
+        if grid is None:
+            return f"level {level}"
+        return f"layer {grid.layer}, matrix set {grid.matrix_set}, level {grid.levels[level].id}"
 
 
 def _counted_side(reads: Sequence[Read], side: int) -> int:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 
@@ -17,7 +18,6 @@ HALF_WORLD_M = math.pi * 6378137.0
 MAX_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
 """Latitude of the edge of the square that web mercator shows."""
 
-_TOLERANCE = 1.1
 _SWITCH = re.compile(r"\{switch:([^}]*)\}")
 
 
@@ -71,7 +71,7 @@ def address(entry: XyzEntry, webtile: WebTile) -> str:
         "{x}": str(webtile.x),
         "{y}": str(webtile.y),
         "{-y}": str(2**webtile.z - 1 - webtile.y),
-        "{TileMatrix}": str(webtile.z),
+        "{TileMatrix}": matrix_name(entry, webtile.z),
         "{TileCol}": str(webtile.x),
         "{TileRow}": str(webtile.y),
         "{quadkey}": webtile.quadkey,
@@ -84,39 +84,9 @@ def address(entry: XyzEntry, webtile: WebTile) -> str:
     return text
 
 
-def pixel_size(zoom: int, latitude: float, tile_px: int) -> float:
-    """Return the side of a pixel on the ground in metres.
-
-    Web mercator stretches by 1 / cos(latitude); the sphere of its formula stands for the Earth.
-    """
-    return 2.0 * HALF_WORLD_M * math.cos(math.radians(latitude)) / float(tile_px * 2**zoom)
-
-
-def choose_zoom(
-    gsd_m: float, south: float, north: float, tile_px: int, levels: tuple[int, int]
-) -> int:
-    """Return the coarsest level whose pixels are at most as large as wanted all over a region.
-
-    Ten per cent are let pass, so that 0.6 m takes Bing's level 18 (0.597 m) and 10 m level 14
-    (9.55 m) at the equator. Beyond the levels there are, the nearest is taken.
-
-    Args:
-        gsd_m: Wanted ground sample distance, metres.
-        south: South edge of the region, degrees.
-        north: North edge, degrees.
-        tile_px: Pixels along a web tile's side.
-        levels: Coarsest and finest level there is.
-
-    Examples:
-        >>> choose_zoom(0.6, 52.3, 52.4, 256, (0, 19)), choose_zoom(0.6, 61.0, 62.0, 256, (0, 19))
-        (18, 17)
-    """
-    nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
-    latitude = min(nearest, MAX_LATITUDE)
-    for zoom in range(levels[0], levels[1] + 1):
-        if pixel_size(zoom, latitude, tile_px) <= gsd_m * _TOLERANCE:
-            return zoom
-    return levels[1]
+def matrix_name(entry: XyzEntry, zoom: int) -> str:
+    """Return what a server calls a level, as it stands in an address."""
+    return str(zoom) if entry.grid is None else quote(entry.grid.levels[zoom].id, safe=":")
 
 
 def mercator_y(latitude: float) -> float:
@@ -142,21 +112,6 @@ class WebTileRange:
     top: int
     right: int
     bottom: int
-
-    @classmethod
-    def covering(cls, bounds: tuple[float, float, float, float], zoom: int) -> WebTileRange:
-        """Return the web tiles that touch bounds in metres of EPSG:3857, within the world."""
-        side, count = 2 * HALF_WORLD_M / 2**zoom, 2**zoom
-        minx, miny, maxx, maxy = bounds
-        left, right = (minx + HALF_WORLD_M) / side, (maxx + HALF_WORLD_M) / side
-        top, bottom = (HALF_WORLD_M - maxy) / side, (HALF_WORLD_M - miny) / side
-        return cls(
-            zoom,
-            min(max(math.floor(left), 0), count),
-            min(max(math.floor(top), 0), count),
-            min(max(math.ceil(right), 0), count),
-            min(max(math.ceil(bottom), 0), count),
-        )
 
     def __and__(self, other: WebTileRange) -> WebTileRange:
         """Return what both share, possibly nothing."""
@@ -197,7 +152,7 @@ def count_webtiles(ranges: Sequence[WebTileRange]) -> int:
     which = np.repeat(np.arange(len(edges)), heights)
     # Row by row, all rows in a line: intervals, sorted by where they begin.
     rows = np.arange(heights.sum()) - np.repeat(np.cumsum(heights) - heights, heights)
-    start = (edges[which, 1] + rows) * (2 << held[0].z)
+    start = (edges[which, 1] + rows) * (edges[:, 2].max() + 1)
     left, right = start + edges[which, 0], start + edges[which, 2]
     order = np.argsort(left, kind="stable")
     left, right = left[order], right[order]

@@ -1,4 +1,4 @@
-"""The web tiles under a part of the lattice as one image of web mercator."""
+"""The web tiles under a part of the lattice as one image of their CRS."""
 
 from __future__ import annotations
 
@@ -17,22 +17,15 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.resampling import AVERAGE_FROM
-from s2s_map.imagery.sources.xyz.webtile import (
-    HALF_WORLD_M,
-    WebTile,
-    WebTileRange,
-    mercator_y,
-)
+from s2s_map.imagery.sources.xyz.levels import Level, quad_level, within
+from s2s_map.imagery.sources.xyz.webtile import WebTile, WebTileRange
 from s2s_map.regions.extent import extent_of
 from s2s_map.regions.projections import LONLAT, project
-
-WEB_MERCATOR = CRS("EPSG:3857")
 
 _RIM_PX = 16
 _REACH_PX = 4.0
 # Rounding, and what GDAL's interpolated coordinates are off.
 _SLACK_PX = 1.5
-_METRES = HALF_WORLD_M / 180.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,7 @@ class WebTileZone:
     Attributes:
         entry: The catalog entry.
         level: Level of the web tiles.
-        left: Column of the image's west edge, in pixels of the level from 180 degrees west.
+        left: Column of the image's west edge, in pixels of the level from that of its tiles.
         top: Row of its north edge, in pixels of the level.
         width: Columns.
         height: Rows.
@@ -51,7 +44,7 @@ class WebTileZone:
     """
 
     entry: XyzEntry
-    level: int
+    level: Level
     left: int
     top: int
     width: int
@@ -59,22 +52,18 @@ class WebTileZone:
     within: tuple[WebTileRange, ...]
     missing: dict[WebTile, str] = field(default_factory=dict)
 
-    @property
-    def _pixel_m(self) -> float:
-        return 2.0 * HALF_WORLD_M / float(self.entry.tile_px * 2**self.level)
-
     def native_pixel(self, wanted_m: float) -> float:
         """Return the level's own pixel: coarser levels may be other imagery."""
-        return self._pixel_m
+        return self.level.pixel
 
     def scene(self, pixel_m: float) -> Scene:
         """Return the image."""
-        west = self.left * pixel_m - HALF_WORLD_M
-        north = HALF_WORLD_M - self.top * pixel_m
+        west = self.left * pixel_m + self.level.left
+        north = self.level.top - self.top * pixel_m
         return Scene(
             uri="",
             bounds=(west, north - self.height * pixel_m, west + self.width * pixel_m, north),
-            crs=WEB_MERCATOR,
+            crs=self.level.crs,
             shape=(self.height, self.width),
             transform=Affine(pixel_m, 0.0, west, 0.0, -pixel_m, north),
             band_count=3,
@@ -92,13 +81,12 @@ class WebTileZone:
         top, left = self.top + rows.start, self.left + cols.start
         shape = (rows.stop - rows.start, cols.stop - cols.start)
         rgba = np.zeros((4, *shape), dtype=np.uint8)
-        count = 2**self.level
-        wanted = WebTileRange(
-            self.level,
-            max(left // side, 0),
-            max(top // side, 0),
-            min(-(-(left + shape[1]) // side), count),
-            min(-(-(top + shape[0]) // side), count),
+        wanted = self.level.there & WebTileRange(
+            self.level.z,
+            left // side,
+            top // side,
+            -(-(left + shape[1]) // side),
+            -(-(top + shape[0]) // side),
         )
         needed = {w: None for within in self.within for w in (wanted & within).webtiles()}
         if needed:
@@ -114,7 +102,7 @@ class WebTileZone:
 
 def zones_under(
     entry: XyzEntry,
-    level: int,
+    level: Level,
     lattice: Lattice,
     part: PixelWindow,
     inside: PixelWindow,
@@ -130,22 +118,23 @@ def zones_under(
         inside: What of it is read now.
         crs: CRS of the lattice.
     """
-    size = 2.0 * HALF_WORLD_M / float(entry.tile_px * 2**level)
+    size = level.pixel
     within = tuple(ranges_under(entry, level, lattice, [inside], crs))
     zones = []
-    for minx, miny, maxx, maxy in mercator_boxes(lattice.bounds(part), crs):
+    ((boxes, _),) = boxes_under([lattice.bounds(part)], crs, level)
+    for minx, miny, maxx, maxy in boxes:
         ratio = max((maxx - minx) / size / part.width, (maxy - miny) / size / part.height, 1.0)
         rim = math.ceil(_REACH_PX * ratio) + _RIM_PX
-        left = math.floor((minx + HALF_WORLD_M) / size) - rim
-        right = math.ceil((maxx + HALF_WORLD_M) / size) + rim
-        top = math.floor((HALF_WORLD_M - maxy) / size) - rim
-        bottom = math.ceil((HALF_WORLD_M - miny) / size) + rim
+        left = math.floor((minx - level.left) / size) - rim
+        right = math.ceil((maxx - level.left) / size) + rim
+        top = math.floor((level.top - maxy) / size) - rim
+        bottom = math.ceil((level.top - miny) / size) + rim
         zones.append(WebTileZone(entry, level, left, top, right - left, bottom - top, within))
     return zones
 
 
 def ranges_under(
-    entry: XyzEntry, level: int, lattice: Lattice, windows: Sequence[PixelWindow], crs: CRS
+    entry: XyzEntry, level: Level, lattice: Lattice, windows: Sequence[PixelWindow], crs: CRS
 ) -> list[WebTileRange]:
     """Return the web tiles that windows of a lattice need, those that a kernel reaches included.
 
@@ -156,17 +145,17 @@ def ranges_under(
         windows: Windows, each within one part.
         crs: CRS of the lattice.
     """
-    size = 2.0 * HALF_WORLD_M / float(entry.tile_px * 2**level)
-    there = declared_range(entry, level)
+    size = level.pixel
+    there = level.declared(entry.bounds)
     pixel = float(lattice.pixel_m)
     found = []
-    for boxes, stretch in boxes_under([lattice.bounds(window) for window in windows], crs):
+    for boxes, stretch in boxes_under([lattice.bounds(w) for w in windows], crs, level):
         ratio = pixel * stretch / size
         # A mean takes what lies under a pixel; the cubic kernel is two pixels, of the coarser
         # lattice, to each side of a pixel's centre.
         reach = size * (_SLACK_PX if ratio >= AVERAGE_FROM else 2.0 * max(ratio, 1.0) + _SLACK_PX)
         for w, s, e, n in boxes:
-            box = WebTileRange.covering((w - reach, s - reach, e + reach, n + reach), level) & there
+            box = level.covering((w - reach, s - reach, e + reach, n + reach)) & there
             if box.count:
                 found.append(box)
     return found
@@ -177,11 +166,21 @@ def mercator_boxes(bounds: Bounds, crs: CRS) -> list[Bounds]:
 
     Two where the antimeridian lies between, none beyond what either CRS can show.
     """
-    return boxes_under([bounds], crs)[0][0]
+    return boxes_under([bounds], crs, quad_level(0, 256))[0][0]
 
 
-def boxes_under(many: Sequence[Bounds], crs: CRS) -> list[tuple[list[Bounds], float]]:
-    """Return `mercator_boxes` of many bounds, each with its metres of EPSG:3857 to a metre."""
+def boxes_under(many: Sequence[Bounds], crs: CRS, level: Level) -> list[tuple[list[Bounds], float]]:
+    """Return the boxes in a level's CRS that hold bounds, each with its units to a metre.
+
+    Two where the antimeridian lies between, none beyond what either CRS can show.
+
+    Args:
+        many: Bounds in metres of `crs`.
+        crs: Their CRS.
+        level: The level.
+    """
+    if not (level.is_mercator or level.crs.geographic):
+        return [_box_in(bounds, crs, level) for bounds in many]
     edges = np.asarray(many, dtype=np.float64).reshape(-1, 4)
     sides = np.maximum(edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1])
     # Over 5 km an arc leaves its chord by half a metre.
@@ -204,12 +203,14 @@ def boxes_under(many: Sequence[Bounds], crs: CRS) -> list[tuple[list[Bounds], fl
         plain &= (north > south) & (np.maximum(-south, north) < 80.0)
         for row, index in enumerate(chosen.tolist()):
             if not plain[row]:
-                found[index] = _far_boxes(many[index], crs)
+                found[index] = _far_boxes(many[index], crs, level)
                 continue
-            low, high = mercator_y(float(south[row])), mercator_y(float(north[row]))
-            box = (float(west[row]) * _METRES, low, float(east[row]) * _METRES, high)
+            box = (
+                *level.xy(float(west[row]), float(south[row])),
+                *level.xy(float(east[row]), float(north[row])),
+            )
             corners = [
-                (float(lon[row, k]) * _METRES, mercator_y(float(lat[row, k])))
+                level.xy(float(lon[row, k]), float(lat[row, k]))
                 for k in (0, count, count + 1, 2 * count + 1)
             ]
             across = max(math.dist(*corners[:2]), math.dist(*corners[2:]))
@@ -219,7 +220,15 @@ def boxes_under(many: Sequence[Bounds], crs: CRS) -> list[tuple[list[Bounds], fl
     return found
 
 
-def _far_boxes(bounds: Bounds, crs: CRS) -> tuple[list[Bounds], float]:
+def _box_in(bounds: Bounds, crs: CRS, level: Level) -> tuple[list[Bounds], float]:
+    box = within(bounds, crs, level.crs)
+    if box is None:
+        return [], 1.0
+    across = (box[2] - box[0]) / (bounds[2] - bounds[0])
+    return [box], max(across, (box[3] - box[1]) / (bounds[3] - bounds[1]))
+
+
+def _far_boxes(bounds: Bounds, crs: CRS, level: Level) -> tuple[list[Bounds], float]:
     lonlat = shapely.get_coordinates(project(shapely.box(*bounds), crs, LONLAT))
     lonlat = lonlat[np.isfinite(lonlat).all(axis=1)]
     if not len(lonlat):
@@ -232,21 +241,16 @@ def _far_boxes(bounds: Bounds, crs: CRS) -> tuple[list[Bounds], float]:
     spans = [(extent.west, extent.east)]
     if extent.west > extent.east:
         spans = [(extent.west, 180.0), (-180.0, extent.east)]
-    low, high = mercator_y(south), mercator_y(north)
+    low, high = level.xy(0.0, south)[1], level.xy(0.0, north)[1]
     if high <= low:
         return [], 1.0
-    boxes = [(west * _METRES, low, east * _METRES, high) for west, east in spans if east > west]
+    boxes = [
+        (level.xy(west, 0.0)[0], low, level.xy(east, 0.0)[0], high)
+        for west, east in spans
+        if east > west
+    ]
     across = sum(east - west for west, _, east, _ in boxes) / (bounds[2] - bounds[0])
     return boxes, max(across, (high - low) / (bounds[3] - bounds[1]))
-
-
-def declared_range(entry: XyzEntry, level: int) -> WebTileRange:
-    """Return the web tiles of a level that an entry says there are."""
-    if entry.bounds is None:
-        return WebTileRange(level, 0, 0, 2**level, 2**level)
-    west, south, east, north = entry.bounds
-    box = (west * _METRES, mercator_y(south), east * _METRES, mercator_y(north))
-    return WebTileRange.covering(box, level)
 
 
 def _paste(pixels: NDArray[np.uint8], target: NDArray[np.uint8], top: int, left: int) -> None:

@@ -17,7 +17,7 @@ from s2s_map.catalog.cube import EOPF_CLASSES, Cube
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.scale import Scale
-from s2s_map.config.stac import TRUE_COLOUR
+from s2s_map.config.stac_profiles import TRUE_COLOUR
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.resampling import AVERAGE_FROM
 from s2s_map.imagery.scaling import to_8bit

@@ -14,7 +14,7 @@ from s2s_map.catalog.stac_items import Item, kept
 from s2s_map.catalog.stac_search import Manners, PartError, StacApi
 from s2s_map.config.cache_folder import cache_folder
 from s2s_map.config.stac import StacEntry
-from s2s_map.errors import SearchIncompleteError
+from s2s_map.errors import ImageryError, SearchIncompleteError
 from s2s_map.imagery.rate_limits.host_limits import Breaker, wait_s
 from s2s_map.imagery.rate_limits.shared_turns import DayIsUsedUpError, Turns
 from s2s_map.imagery.sources.stac.search.parts import LEAST_DEGREES, LEAST_PAGE, Part
@@ -32,6 +32,9 @@ class Api(Protocol):
         self, box: tuple[float, float, float, float], interval: str, limit: int
     ) -> list[dict[str, Any]]:
         """Return all items of a box and an interval of time."""
+
+    def unknown_collection(self) -> ImageryError | None:
+        """Return an error if the API lists its collections, and the entry's is none of them."""
 
 
 OpenApi = Callable[[StacEntry, Manners], Api]
@@ -58,6 +61,15 @@ class SearchHole:
         return f"{place} {self.interval.replace('T00:00:00.000000Z', '')}"
 
 
+def unknown_collection(entry: StacEntry, opened: OpenApi = StacApi) -> ImageryError | None:
+    """Return an error if an API says that it has no such collection as the entry's."""
+    asking = Asking(entry, threading.Event(), opened)
+    try:
+        return asking.unknown_collection()
+    finally:
+        asking.close()
+
+
 class Asking:
     """Asks one API for parts, from several threads.
 
@@ -80,6 +92,10 @@ class Asking:
         self._turns = Turns(cache_folder("web") / "turns.sqlite")
         manners = Manners(self._await_turn, self._hold, entry.manners.timeout_s)
         self._api = opened(entry, manners)
+
+    def unknown_collection(self) -> ImageryError | None:
+        """Return an error if the API lists its collections, and the entry's is none of them."""
+        return self._api.unknown_collection()
 
     def close(self) -> None:
         """Close what the account of turns is kept in."""

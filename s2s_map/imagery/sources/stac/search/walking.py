@@ -18,7 +18,12 @@ from s2s_map.catalog.stac_search import StacApi
 from s2s_map.config.stac import StacEntry, resolve_time
 from s2s_map.config.times import in_utc, parse_time
 from s2s_map.errors import ImageryError, SearchIncompleteError
-from s2s_map.imagery.sources.stac.search.asking import Asking, OpenApi, SearchHole
+from s2s_map.imagery.sources.stac.search.asking import (
+    Asking,
+    OpenApi,
+    SearchHole,
+    unknown_collection,
+)
 from s2s_map.imagery.sources.stac.search.holes import reaches
 from s2s_map.imagery.sources.stac.search.kept import FoundParts
 from s2s_map.imagery.sources.stac.search.parts import LonLatBounds, Part, parts_of, region_of
@@ -88,12 +93,15 @@ def search(
     chosen = choose(wanted, entry)
     if not chosen and not holes:
         found.forget()
+        if not wanted and (unknown := unknown_collection(entry, opened)):
+            raise unknown
         west, south, east, north = area
         raise ImageryError(
             f"no scenes of {entry.collection} at {redacted(entry.url)} from {found.interval} at "
             f"[{west:.3f}, {south:.3f}, {east:.3f}, {north:.3f}]"
             + (f": all are cloudier than {entry.max_cloud:g} %" if wanted else ""),
-            remedy="widen time: or raise max_cloud: in the catalog entry",
+            remedy=f"widen time:{' or raise max_cloud:' * entry.known.has_cloud} in the catalog "
+            "entry, or map another place",
         )
     if not chosen:
         raise SearchIncompleteError(
@@ -145,7 +153,7 @@ def _asked(entry: StacEntry) -> dict[str, Any]:
         "collection": entry.collection,
         "time": entry.time,
         "max_cloud": entry.max_cloud,
-        "assets": entry.assets.model_dump(),
+        "assets": entry.assets.asked(),
     }
 
 
