@@ -22,6 +22,8 @@ from s2s_map.models.registry import model_card
 from s2s_map.outputs.path import OutputPath, output_path
 from s2s_map.pipeline.job.device import resolve_device
 from s2s_map.pipeline.job.recorded_grid import recorded_crs, recorded_identity, recorded_outline
+from s2s_map.plugins.kinds import SOURCES
+from s2s_map.plugins.registry import brought_by
 from s2s_map.redaction import cleaned
 from s2s_map.regions.region import Outline, Region
 from s2s_map.regions.region_file import load_region, read_outline
@@ -90,7 +92,11 @@ class Job:
         polygon = self.region.polygon
         identity: dict[str, Any] = cleaned(
             {
-                "source": {"name": config.source, **self.source.identity()},
+                "source": {
+                    "name": config.source,
+                    **brought_by(SOURCES, self.entry.type),
+                    **self.source.identity(),
+                },
                 "region": None if polygon is None else polygon.normalize().wkt,
                 "model": {
                     "name": self.card.name,

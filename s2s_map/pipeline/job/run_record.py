@@ -26,6 +26,7 @@ from s2s_map.outputs.manifest import read_files
 from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.pipeline.engine.cores import usable_cores
 from s2s_map.pipeline.job.job import Job
+from s2s_map.plugins.registry import used_packages
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
 from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
@@ -123,6 +124,7 @@ class RunRecord:
             model_sha256=job.card.sha256,
             imagery_time=None if interval is None else (_aware(interval[0]), _aware(interval[1])),
             metadata=None if job.metadata is None else job.metadata.describe(),
+            software={**software_versions(), **used_packages()},
             machine=machine(),
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.model import ModelCard
-from s2s_map.config.stac import StacEntry
+from s2s_map.imagery.sources.open_source import covers_any
 from s2s_map.pipeline.job.job import Job
 from s2s_map.tiling.needed import CountedBlock
 
@@ -48,14 +48,15 @@ def expected_scenes(job: Job, needed: Sequence[CountedBlock], read_bytes: int) -
         needed: Its blocks with cells in the region.
         read_bytes: Bytes of imagery that will be read.
     """
-    if not isinstance(job.entry, StacEntry) or not job.source.needs_freezing:
+    per_tile = job.source.scenes_per_tile
+    if per_tile is None or not job.source.needs_freezing:
         return None
     squares = set()
     for counted in needed:
         west, south, east, north = (math.floor(edge / _TILE_M) for edge in counted.block.bounds)
         squares |= {(x, y) for x in range(west, east + 1) for y in range(south, north + 1)}
     tiles = math.ceil(len(squares) * _OVERLAP)
-    most = math.ceil(tiles * job.entry.max_per_tile * _ORBITS)
+    most = math.ceil(tiles * per_tile * _ORBITS)
     return Scenes(tiles, most, most * _FILES + math.ceil(read_bytes / _TILE_BYTES))
 
 
@@ -78,9 +79,7 @@ def nearest_sources(
     away = {
         name: round(_away(entry.sensor.gsd_m, low, high), 3)
         for name, entry in entries.items()
-        if entry.type in ("stac", "xyz")
-        and not getattr(entry, "bounds", None)
-        and (keys or not entry.env)
+        if covers_any(entry) and (keys or not entry.env)
     }
     nearest = min(away.values(), default=0.0)
     names = sorted(name for name, far in away.items() if far == nearest)

@@ -188,8 +188,10 @@ def _check(job: Job, *, overwrite: bool, retry_holes: bool) -> None:
     if overwrite:
         open_output(out).check_foreign()
     else:
-        check = check_mended if retry_holes else check_folder
-        mended_check(partial(check, out, job.identity()), job, open_output(out).finished_home())
+        check = partial(check_folder, out, job.identity())
+        if retry_holes:
+            check = partial(check_mended, out, job.identity(), job.source.named_parts)
+        mended_check(check, job, open_output(out).finished_home())
     asked = [query_name(query) for query in job.config.queries]
     open_output(out).check_names(names.wanted_names(asked, slots))
 

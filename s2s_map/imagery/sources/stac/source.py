@@ -20,7 +20,7 @@ from s2s_map.config.stac import StacEntry
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.sample import Sample, squares, thinned
-from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.source import LonLatBounds, NamedParts, Source
 from s2s_map.imagery.sources.stac.offsets import with_offsets
 from s2s_map.imagery.sources.stac.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sources.stac.search.asking import SearchHole
@@ -151,6 +151,17 @@ class StacSource(Source):
             "pixel_m": entry.pixel_m,
             **({"search_holes": list(map(str, self.search_holes))} if self.search_holes else {}),
         }
+
+    @property
+    def named_parts(self) -> NamedParts:
+        """What the search found, and what of it was not answered."""
+        found = frozenset({"items", "items_sha256"})
+        return NamedParts(searched=found, unanswered="search_holes")
+
+    @property
+    def scenes_per_tile(self) -> int:
+        """Scenes of a tile at most."""
+        return self.entry.max_per_tile
 
     def describe(self) -> str:
         """Return how many scenes there are, or will be looked for."""
