@@ -10,13 +10,14 @@ from typing import Any
 from s2s_map.catalog.catalog import find_entry
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
-from s2s_map.config.model import ModelCard, Precision, VitConfig
+from s2s_map.config.model import ModelCard, Precision
 from s2s_map.config.run import RunConfig
 from s2s_map.encoding.filling import METHOD as FILLED
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError, RegionError
 from s2s_map.imagery.source import Source
 from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.models.encoders.kinds import encoder_packages
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
 from s2s_map.outputs.path import OutputPath, output_path
@@ -102,6 +103,7 @@ class Job:
                     "name": self.card.name,
                     "sha256": self.card.sha256,
                     "precision": self.precision,
+                    **encoder_packages(self.card.config),
                 },
                 "grid": {
                     "crs": str(self.grid.crs),
@@ -218,7 +220,7 @@ def _precision(config: RunConfig, card: ModelCard) -> Precision:
     # Decided once and here, so that every worker does the same. Models from Python do as they
     # like, and PyTorch is imported only where it has to be asked.
     foreign = config.model.startswith(PREFIX)
-    if config.precision == "auto" and (foreign or not isinstance(card.config.image, VitConfig)):
+    if config.precision == "auto" and (foreign or not card.config.image.gains_from_bf16):
         return "fp32"
 
     from s2s_map.models.precision import choose_precision

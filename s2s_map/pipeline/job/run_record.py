@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
+from s2s_map.config.kinded import RECORDED
 from s2s_map.config.load import parse_model
 from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard
@@ -210,7 +211,7 @@ def read_record(path: OutputPath) -> RunRecord:
         sha256 = model.pop("sha256")
         interval = content["imagery_time"]
         return RunRecord(
-            config=parse_model(RunConfig, content["config"], str(path)),
+            config=parse_model(RunConfig, content["config"], str(path), context=RECORDED),
             created=datetime.fromisoformat(content["created"]),
             imagery=Credit(**content["imagery"]),
             model=Credit(**model),
@@ -282,7 +283,7 @@ def _asked(content: Mapping[str, Any]) -> Asked:
     where = "asked"
     return Asked(
         parse_model(QueryConfig, content["query"], where),
-        parse_model(ProbabilityConfig, content["probability"], where),
+        parse_model(ProbabilityConfig, content["probability"], where, context=RECORDED),
     )
 
 
