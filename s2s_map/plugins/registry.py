@@ -45,6 +45,9 @@ class Package:
         return {"package": self.name, "version": self.version}
 
 
+_REGISTRIES: list[Registry[Any]] = []
+
+
 class Registry[Kind]:
     """Kinds of one thing, each an object with certain attributes.
 
@@ -63,6 +66,7 @@ class Registry[Kind]:
         self.built_in = dict(built_in)
         self.needs = needs
         self._loaded: dict[str, Kind] = {}
+        _REGISTRIES.append(self)
 
     def installed(self) -> dict[str, tuple[EntryPoint, ...]]:
         """Return what packages bring, by name; nothing of them is imported."""
@@ -96,6 +100,10 @@ class Registry[Kind]:
         if name in self.built_in or name.startswith(PREFIX):
             return None
         return _package(self._point(name))
+
+    def forget(self) -> None:
+        """Import kinds that are not built in anew when they are asked for next."""
+        self._loaded = {n: kind for n, kind in self._loaded.items() if n in self.built_in}
 
     def _find(self, name: str) -> object:
         if name in self.built_in:
@@ -184,6 +192,14 @@ class Registry[Kind]:
                 expected=f"version {INTERFACE}, that of this s2s-map",
                 remedy="install a version of it that fits, or another s2s-map",
             )
+
+
+def look_again() -> None:
+    """Forget which packages are installed, and what they bring: some were added or removed."""
+    _points.cache_clear()
+    for registry in _REGISTRIES:
+        registry.forget()
+    _USED.clear()
 
 
 def brought_by(registry: Registry[Any], name: str) -> dict[str, Any]:

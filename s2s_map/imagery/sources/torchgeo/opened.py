@@ -41,8 +41,11 @@ class Opened:
         self.name = name
         self._turn = Lock()
 
-    def scenes(self) -> tuple[Scene, ...]:
+    def scenes(self, dtype: str) -> tuple[Scene, ...]:
         """Return what it has as images of its own pixels, one for each outline of its index.
+
+        Args:
+            dtype: Numpy name of the type that its values fit into.
 
         Raises:
             ImageryError: For a dataset without CRS, pixel size or anything in it.
@@ -77,7 +80,7 @@ class Opened:
                     shape=shape,
                     transform=Affine(across, 0.0, west, 0.0, -down, north),
                     band_count=3,
-                    dtype="float32",
+                    dtype=dtype,
                     valid="nodata",
                     stamps=stamps_of(str(file)),
                 ),

@@ -30,7 +30,7 @@ from s2s_map.opening.unchanged import FileStamp, Snapshot
 from s2s_map.plugins.registry import use_package
 from s2s_map.redaction import redacted
 
-_SAMPLED, _SQUARE_PX = 16, 128
+_SAMPLED, _SQUARE_PX, _TRIED_PX = 16, 128, 64
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,13 @@ class TorchgeoSource(Source):
         if package is not None:
             use_package(*package)
         opened = open_dataset(entry)
-        scenes = opened.scenes()
-        return cls(entry, scenes, opened.nodata(entry, scenes[0]))
+        # 8 bit is warped as 8 bit, as it is of files: the datasets' values are always float32.
+        scenes = opened.scenes("uint8" if entry.scale is None else "float32")
+        nodata = opened.nodata(entry, scenes[0])
+        # One small read: what does not fit is said before a run begins.
+        for rows, cols in squares(scenes[0].shape, _TRIED_PX, 1):
+            opened.read(scenes[0], rows, cols, entry, nodata)
+        return cls(entry, scenes, nodata)
 
     @property
     def coverage(self) -> tuple[Scene, ...]:
@@ -95,7 +100,7 @@ class TorchgeoSource(Source):
         return Sample(thinned(np.concatenate(found, axis=1)))
 
     def bytes_estimate(self, bounds: Bounds, crs: CRS | str) -> int:
-        """Return the bytes of the dataset's values that bounds touch, float32."""
+        """Return the bytes of the dataset's values that bounds touch."""
         return bytes_estimate(self.scenes, bounds, crs)
 
     def identity(self) -> dict[str, Any]:
