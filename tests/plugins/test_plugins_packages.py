@@ -15,6 +15,7 @@ import yaml
 from fixtures_cli import call
 from fixtures_job import GSD_M, NORTH, WEST, write_job, write_scene
 from fixtures_models import TINY
+from fixtures_plain_model import write_plain_job
 from fixtures_plugins import PACKAGES, install, write_metadata
 
 from s2s_map.config.model import ModelConfig
@@ -148,22 +149,21 @@ def test_one_of_a_module_needs_no_package(tmp_path: Path, site: Path) -> None:
 def test_a_run_of_built_in_kinds_imports_no_package(plugged: Path, site: Path) -> None:
     for module in BROUGHT:
         (site / f"{module}.py").write_text("raise SystemExit('imported')\n")
+    write_plain_job(plugged.parent / "plain", blocks=2)
+    both = {
+        **yaml.safe_load((plugged.parent / "data_catalog.yaml").read_text()),
+        **yaml.safe_load((plugged.parent / "plain/data_catalog.yaml").read_text()),
+    }
+    (plugged.parent / "plain/data_catalog.yaml").write_text(yaml.safe_dump(both))
     code = f"""
 import sys
-sys.path.insert(0, {str(site)!r})
-from s2s_map.config.run import load_run_config
-from s2s_map.pipeline.job.job import resolve
-config = load_run_config({str(plugged.parent / "plain.yaml")!r})
-job = resolve(config)
-job.identity()
+sys.path[:0] = [{str(site)!r}, {str(Path(__file__).parents[1])!r}]
+from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.query import query
+run({str(plugged.parent / "plain/job.yaml")!r})
+query({str(plugged.parent / "plain/out")!r}, "rain")
 print(sorted(m for m in sys.modules if m.startswith(('s2s_map_', 'torchgeo', 'lightning'))))
 """
-    write_job(plugged.parent / "plain")
-    catalog = plugged.parent / "data_catalog.yaml"
-    config = yaml.safe_load((plugged.parent / "plain/job.yaml").read_text())
-    config["model"] = str(plugged.parent / "plain/model")
-    (plugged.parent / "plain.yaml").write_text(yaml.safe_dump(config))
-    assert "npy" in catalog.read_text()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
 
