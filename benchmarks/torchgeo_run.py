@@ -3,7 +3,7 @@
 Each run is a process of its own, with one thread; runs as they are and by torchgeo take turns. By
 torchgeo: blocks come from `BlockSampler`, and are read through `ImageryDataset`.
 
-python benchmarks/torchgeo_run.py [--pairs 3] [--cells 60 120]
+python benchmarks/torchgeo_run.py [--pairs 3] [--cells 48 160] [--model plain]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 WEST, SOUTH = -54.80, -25.55
@@ -65,18 +66,24 @@ def walk_by_torchgeo() -> None:
     embed_blocks.EmbedTask, embed_blocks.missing_blocks = embed, blocks  # type: ignore[misc]
 
 
-def one(by_torchgeo: bool, cells: int, out: str) -> None:
+def one(by_torchgeo: bool, cells: int, model: str, out: str) -> None:
     """Run a square of the demo's scene in this process."""
     warnings.simplefilter("ignore")
     from s2s_map.config.run import RunConfig
     from s2s_map.pipeline.verbs.run import run
 
+    if model == "plain":
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+        from fixtures_plain_model import MODEL
+
+        model = MODEL
     if by_torchgeo:
         walk_by_torchgeo()
     side = 160 * cells / 111_320
     fields = {
         "output": out,
         "source": "iguacu_landsat8",
+        "model": model,
         "region": [WEST, SOUTH, WEST + side, SOUTH + side],
         "queries": [{"name": "forest", "text": "birds and insects in a dense forest"}],
         "grid": {"block_cells": 32},
@@ -85,11 +92,12 @@ def one(by_torchgeo: bool, cells: int, out: str) -> None:
     run(RunConfig.model_validate(fields))
 
 
-def measured(by_torchgeo: bool, cells: int) -> float:
+def measured(by_torchgeo: bool, cells: int, model: str) -> float:
     """Return the processor seconds of such a process."""
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--torchgeo"] if by_torchgeo else []
         command = [sys.executable, __file__, "--one", str(cells), "--out", f"{folder}/out", *flags]
+        command += ["--model", model]
         before = os.times()
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         after = os.times()
@@ -101,17 +109,21 @@ def measured(by_torchgeo: bool, cells: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--cells", type=int, nargs="+", default=[60, 120], help="along a side")
+    parser.add_argument("--cells", type=int, nargs="+", default=[48, 160], help="along a side")
+    parser.add_argument("--model", default="s2s-mini", help="plain: one of numpy, without torch")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     parser.add_argument("--torchgeo", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one is not None:
-        one(given.torchgeo, given.one, given.out)
+        one(given.torchgeo, given.one, given.model, given.out)
         return
     for cells in given.cells:
-        measured(False, cells)  # what is kept on disk: vocabulary, compiled modules
-        pairs = [(measured(False, cells), measured(True, cells)) for _ in range(given.pairs)]
+        measured(False, cells, given.model)  # what is kept on disk: vocabulary, compiled modules
+        pairs = [
+            (measured(False, cells, given.model), measured(True, cells, given.model))
+            for _ in range(given.pairs)
+        ]
         plain, other = (statistics.median(times) for times in zip(*pairs, strict=True))
         ratios = [b / a for a, b in pairs]
         print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from functools import lru_cache
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -146,13 +146,32 @@ class Opened:
         return values, known
 
 
-def open_dataset(entry: TorchgeoEntry) -> Opened:
-    """Return the dataset of an entry, made when this process first asks for it.
+def held_dataset(entry: TorchgeoEntry, scenes: Sequence[Scene]) -> Opened:
+    """Return the dataset of an entry over files as they were, made when they are first read here.
+
+    Args:
+        entry: The entry.
+        scenes: Its images, with the stamps of their files: a dataset may hold other ones open.
 
     Raises:
-        ImageryError: For a class that cannot be imported, is no `GeoDataset`, or cannot be made.
+        ImageryError: As `make_dataset`.
     """
-    return _opened(entry.dataset, json.dumps(entry.arguments, sort_keys=True))
+    key = (entry.dataset, _arguments(entry), hash(tuple(scene.stamps for scene in scenes)))
+    with _MAKING:
+        if key not in _HELD:
+            while len(_HELD) >= _MOST_HELD:
+                _HELD.pop(next(iter(_HELD)))
+            _HELD[key] = make_dataset(entry)
+        return _HELD[key]
+
+
+_MAKING = Lock()
+_HELD: dict[tuple[str, str, int], Opened] = {}
+_MOST_HELD = 8
+
+
+def _arguments(entry: TorchgeoEntry) -> str:
+    return json.dumps(entry.arguments, sort_keys=True)
 
 
 def package_of(dataset: str) -> tuple[str, str] | None:
@@ -164,10 +183,15 @@ def package_of(dataset: str) -> tuple[str, str] | None:
         return None
 
 
-@lru_cache(maxsize=8)
-def _opened(name: str, arguments: str) -> Opened:
+def make_dataset(entry: TorchgeoEntry) -> Opened:
+    """Import the class of an entry and call it with the arguments, so that it finds its files.
+
+    Raises:
+        ImageryError: For a class that cannot be imported, is no `GeoDataset`, or cannot be made.
+    """
     from torchgeo.datasets import GeoDataset
 
+    name = entry.dataset
     module, _, attribute = name.rpartition(".")
     try:
         kind = getattr(import_module(module), attribute)
@@ -181,9 +205,9 @@ def _opened(name: str, arguments: str) -> Opened:
         raise ImageryError(
             f"dataset: {name} is {kind!r}"[:300], expected="a subclass of torchgeo's GeoDataset"
         )
-    given = json.loads(arguments)
     try:
-        return Opened(kind(**given), name)
+        # A copy: a dataset may keep what it is given, and an entry does not change.
+        return Opened(kind(**json.loads(_arguments(entry))), name)
     except S2SMapError:
         raise
     except Exception as error:

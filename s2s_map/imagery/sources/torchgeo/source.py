@@ -24,7 +24,7 @@ from s2s_map.imagery.sample import Sample, squares, thinned
 from s2s_map.imagery.source import LonLatBounds, NamedParts, Source
 from s2s_map.imagery.sources.raster.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.sources.raster.reading import mosaic
-from s2s_map.imagery.sources.torchgeo.opened import open_dataset, package_of
+from s2s_map.imagery.sources.torchgeo.opened import held_dataset, make_dataset, package_of
 from s2s_map.imagery.warped import resample_warped
 from s2s_map.opening.unchanged import FileStamp, Snapshot
 from s2s_map.plugins.registry import use_package
@@ -59,7 +59,7 @@ class TorchgeoSource(Source):
         package = package_of(entry.dataset)
         if package is not None:
             use_package(*package)
-        opened = open_dataset(entry)
+        opened = make_dataset(entry)
         # 8 bit is warped as 8 bit, as it is of files: the datasets' values are always float32.
         scenes = opened.scenes("uint8" if entry.scale is None else "float32")
         nodata = opened.nodata(entry, scenes[0])
@@ -79,7 +79,7 @@ class TorchgeoSource(Source):
     def _read_scene(
         self, scene: Scene, lattice: Lattice, part: PixelWindow, crs: CRS
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        opened = open_dataset(self.entry)
+        opened = held_dataset(self.entry, self.scenes)
 
         def fetch(rows: slice, cols: slice) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             return opened.read(scene, rows, cols, self.entry, self.nodata)
@@ -90,7 +90,7 @@ class TorchgeoSource(Source):
 
     def sample(self, area: LonLatBounds) -> Sample:
         """Return some pixels of all the images, wherever the area lies: neighbours agree."""
-        opened, found = open_dataset(self.entry), []
+        opened, found = held_dataset(self.entry, self.scenes), []
         # Any scale will do: values are looked at before it.
         entry = self.entry
         for scene in self.scenes[:: math.ceil(len(self.scenes) / _SAMPLED)]:
