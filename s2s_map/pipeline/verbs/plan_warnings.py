@@ -42,7 +42,7 @@ def proposed_split(job: Job, error: float, land: float) -> tuple[Piece, ...]:
 
 
 def _scattered(job: Job, land: float) -> bool:
-    # A polygon of one's own may be as thin as a river.
+    # A polygon of your own may be as thin as a river.
     return bool(job.outline.place) and land < LAND
 
 
