@@ -19,6 +19,7 @@ from s2s_map.plugins.kinds import PROBABILITY
 from s2s_map.plugins.registry import look_again
 
 
+@pytest.mark.slow  # it starts a cluster
 def test_a_worker_without_the_package_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def plugged(tmp_path: Path, site: Path) -> Path:
     return path
 
 
+@pytest.mark.slow  # a run and its query with a network
 def test_a_run_with_a_source_an_encoder_a_probability_and_a_format(
     plugged: Path, site: Path, tmp_path: Path
 ) -> None:
@@ -146,6 +147,7 @@ def test_one_of_a_module_needs_no_package(tmp_path: Path, site: Path) -> None:
     assert "own_arrays" not in sys.modules
 
 
+@pytest.mark.slow  # a process of its own imports all that a run does
 def test_a_run_of_built_in_kinds_imports_no_package(plugged: Path, site: Path) -> None:
     for module in BROUGHT:
         (site / f"{module}.py").write_text("raise SystemExit('imported')\n")
