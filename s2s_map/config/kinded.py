@@ -20,7 +20,10 @@ from s2s_map.errors import PluginError
 from s2s_map.plugins.registry import Registry
 
 RECORDED = {"recorded": True}
-"""Context of what an output says of itself: a kind whose package is gone is kept as it stands."""
+"""Context of what an output says of itself: kinds that are not built in are kept as they stand.
+
+Whoever looks at an output runs no code that it names; asking it again does, see `load.whole_kind`.
+"""
 
 UNKNOWN_KEY = "unknown_key"
 """Type of the fault of a key that the schema of a kind does not have."""
@@ -53,6 +56,8 @@ class Kinded(Checked):
         name = data.get(cls.key, cls.model_fields[cls.key].default)
         if not isinstance(name, str):
             return handler(data)
+        if (info.context or {}).get("recorded") and name not in cls.registry.built_in:
+            return as_it_stands(cls).model_construct(None, **data)  # type: ignore[return-value]
         try:
             schema = cls.registry.get(name).schema
             if not (isinstance(schema, type) and issubclass(schema, cls)):
@@ -62,8 +67,6 @@ class Kinded(Checked):
                     remedy="see docs/adding.md",
                 )
         except PluginError as error:
-            if (info.context or {}).get("recorded"):
-                return _as_it_stands(cls).model_construct(None, **data)  # type: ignore[return-value]
             raise ValueError(str(error)) from None
         if schema is cls:
             return handler(data)
@@ -75,7 +78,8 @@ class Kinded(Checked):
 
 
 @cache
-def _as_it_stands(base: type[Kinded]) -> type[Kinded]:
+def as_it_stands(base: type[Kinded]) -> type[Kinded]:
+    """Return a schema that keeps what a kind says, whatever it is."""
     return type(base.__name__, (base,), {"model_config": ConfigDict(extra="allow")})
 
 

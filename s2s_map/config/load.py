@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, Tag, ValidationError
 
 from s2s_map.config.files import read_bounded
-from s2s_map.config.kinded import UNKNOWN_KEY
+from s2s_map.config.kinded import UNKNOWN_KEY, Kinded, as_it_stands
 from s2s_map.config.text import shown
 from s2s_map.config.yaml_text import load_yaml
 from s2s_map.errors import ConfigError
@@ -106,6 +106,18 @@ def parse_model[Model: BaseModel](
         faults = [_fault(model, fault) for fault in raw if fault["loc"] not in inner]
         more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise ConfigError(f"{where}: {'; '.join(faults[:_MOST_FAULTS])}{more}") from None
+
+
+def whole_kind[Kind: Kinded](value: Kind) -> Kind:
+    """Return a value of a kind by its kind's own schema, where it was kept as it stood.
+
+    Raises:
+        ConfigError: For a kind that no usable package brings, or values that do not fit it.
+    """
+    base = type(value).__mro__[1]
+    if not issubclass(base, Kinded) or type(value) is not as_it_stands(base):
+        return value
+    return cast("Kind", parse_model(base, value.model_dump(), f"{value.key}:"))
 
 
 def _fault(model: type[BaseModel], fault: Any) -> str:

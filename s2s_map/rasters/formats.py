@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from s2s_map.config.formats import GEOTIFF as GEOTIFF_NAME
 from s2s_map.config.formats import FormatConfig
+from s2s_map.config.load import whole_kind
 from s2s_map.errors import OutputError, PluginError, S2SMapError
 from s2s_map.outputs.names import LAYER_ENDINGS
 from s2s_map.plugins.kinds import FORMATS
@@ -96,6 +97,9 @@ class LayerFormats:
     """
 
     others: tuple[FormatConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "others", tuple(map(whole_kind, self.others)))
 
     def check(self) -> None:
         """Check that they can be used, and that no two write files of one name.

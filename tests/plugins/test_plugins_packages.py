@@ -113,6 +113,7 @@ def test_a_run_with_a_source_an_encoder_a_probability_and_a_format(
         sys.modules.pop(module)
     look_again()
     assert run_status(out).state == "complete"
+    assert "s2s_map_logistic" not in sys.modules
     with pytest.raises(ConfigError, match=r"logistic comes with the package s2s-map-logistic 1\.0"):
         query(out, "rain", name="rain")
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.config.load import whole_kind
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.encoding.queries import QueryEmbedding, encode_queries, encode_query
@@ -196,6 +197,7 @@ def encode_questions(
     Raises:
         QueryError: For a query that cannot be asked, or two of one name.
     """
+    settings = whole_kind(settings)
     encoded = tuple(encode_queries(model, queries, cache))
     kinds = {query.kind for query in encoded}
     given = settings.temperature
