@@ -58,7 +58,7 @@ format: setup  ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 # All extras but cuda: RAPIDS ties dask-cuda to one older version of Dask.
-EXTRAS := online recordings train evaluate dashboard prefect
+EXTRAS := online view recordings train evaluate dashboard prefect
 
 requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies anew, without index addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \

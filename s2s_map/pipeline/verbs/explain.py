@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.making_time import making_time
+from s2s_map.config.run import QueryConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.code_texts import vocabulary_codes
 from s2s_map.encoding.patch_metadata import places
 from s2s_map.encoding.queries import QueryEmbedding, encode_query
+from s2s_map.encoding.query_model import QueryModel
 from s2s_map.encoding.satellite import patch_pixels
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryError
@@ -103,6 +105,83 @@ def explain(
     question = make_question(None, text, audio, texts, minus)
     open_output(folder).check_access(write=True)
     open_output(folder / names.EXPLANATIONS).check_place()
+    looked = look_closer(folder, lon, lat, question, time_slot, codes, catalogs)
+    return _write(folder, looked)
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """A place looked at closer, nothing written yet.
+
+    Attributes:
+        record: What the maps were made from.
+        store: The embeddings.
+        job: The run, looked up again.
+        query: What was asked.
+        patchset: The one patch.
+        cell: The cell in the map.
+        slot: Index of the time slot.
+        place: Longitude and latitude that were asked for.
+        pixels: Red, green, blue of the patch (3, y, x), north up.
+        similarity: Cosine of the whole patch with the query.
+        heat: Cosine of each token with the query (tokens, tokens), north up; NaN: no imagery.
+        codes: The strongest codes of the patch.
+    """
+
+    record: RunRecord
+    store: EmbeddingsStore
+    job: Job
+    query: QueryEmbedding
+    patchset: PatchSet
+    cell: Cell
+    slot: int
+    place: tuple[float, float]
+    pixels: NDArray[np.uint8]
+    similarity: float
+    heat: NDArray[np.float32]
+    codes: tuple[CodeInUse, ...]
+
+    @property
+    def cell_similarity(self) -> float:
+        """Similarity in the map, at the place's cell."""
+        return float(self.cell.values[self.slot] @ self.query.vector)
+
+    @property
+    def mark(self) -> tuple[float, float]:
+        """Where in the patch the place is, as shares from the west and from the north."""
+        west, _, _, north = self.patchset.read_bounds
+        side = self.patchset.layout.patch_m
+        return (self.cell.x - west) / side, (north - self.cell.y) / side
+
+
+def look_closer(
+    out: str | Path | ObjectPath,
+    lon: float,
+    lat: float,
+    question: QueryConfig,
+    time_slot: str | None = None,
+    codes: int = 8,
+    catalogs: Sequence[str | Path] = (),
+    model: QueryModel | None = None,
+) -> Looked:
+    """Look at the patch of a place again, as `explain`, and write nothing.
+
+    Args:
+        out: Output folder of a finished run.
+        lon: Degrees east, WGS 84.
+        lat: Degrees north.
+        question: What to listen for.
+        time_slot: Label of the time slot; the first one if None.
+        codes: How many codes to show.
+        catalogs: Catalog files that come before the usual ones.
+        model: That of the run, if it is loaded already.
+
+    Raises:
+        S2SMapError: As `explain`.
+    """
+    from s2s_map.models.codes import codebook_vectors, patch_codes
+
+    folder = output_path(out)
     record = read_record(open_output(folder).finished_results() / names.RECORD)
     home = open_output(folder).finished_home()
     store = open_embeddings(home)
@@ -112,27 +191,10 @@ def explain(
     config = record.config.model_copy(update={"output": str(folder)})
     job = thaw(resolve(config, catalogs, home), home)
     _check_unchanged(store, job)
-    model = load_model(record.config.model)
+    model = model or load_model(record.config.model)
     if not isinstance(model, LoadedModel):
         raise ModelError(f"the model {job.card.name} has no codebook that can be looked into")
     query = encode_query(model, question, vectors_folder())
-    return _explain(folder, record, store, job, model, query, cell, slot, (lon, lat), codes)
-
-
-def _explain(
-    folder: OutputPath,
-    record: RunRecord,
-    store: EmbeddingsStore,
-    job: Job,
-    model: LoadedModel,
-    query: QueryEmbedding,
-    cell: Cell,
-    slot: int,
-    place: tuple[float, float],
-    codes: int,
-) -> Explanation:
-    from s2s_map.models.codes import codebook_vectors, patch_codes
-    from s2s_map.viewing.explanation import draw_explanation
 
     patchset = job.layout.patch_near(cell.x, cell.y)
     image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
@@ -140,7 +202,7 @@ def _explain(
     seen = token_valid(model_valid(image.valid, patchset), patchset, index)[0]
     if not seen.any():
         raise ImageryError(
-            f"no imagery in the patch around {place[0]:g} {place[1]:g}",
+            f"no imagery in the patch around {lon:g} {lat:g}",
             remedy="choose a place further from the edge of the imagery",
         )
     pixels = patch_pixels(image, patchset, index)[0]
@@ -150,65 +212,62 @@ def _explain(
     heat = (mix.tokens @ query.vector).astype(np.float32)
     heat[~seen] = np.nan
     side = job.layout.tokens
-    stem = f"{query.name}_{place[0]:.4f}_{place[1]:.4f}" + (
-        f"_{store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
+    strongest = strongest_codes(
+        mix.weights, mix.length, codebook_vectors(model), query.vector, active, vocabulary, codes
     )
+    return Looked(
+        record,
+        store,
+        job,
+        query,
+        patchset,
+        cell,
+        slot,
+        (lon, lat),
+        pixels,
+        float(mix.vector @ query.vector),
+        heat.reshape(side, side),
+        tuple(strongest),
+    )
+
+
+def _write(folder: OutputPath, looked: Looked) -> Explanation:
+    from s2s_map.viewing.explanation import draw_explanation
+
+    query, store, (lon, lat) = looked.query, looked.store, looked.place
+    label = store.time_slots[looked.slot]
+    several = len(store.time_slots) > 1
+    stem = f"{query.name}_{lon:.4f}_{lat:.4f}" + (f"_{label}" if several else "")
     found = Explanation(
         picture=folder / names.EXPLANATIONS / f"{stem}.png",
         report=folder / names.EXPLANATIONS / f"{stem}.json",
-        similarity=float(mix.vector @ query.vector),
-        cell_similarity=float(cell.values[slot] @ query.vector),
-        heat=heat.reshape(side, side),
-        codes=tuple(
-            strongest_codes(
-                mix.weights,
-                mix.length,
-                codebook_vectors(model),
-                query.vector,
-                active,
-                vocabulary,
-                codes,
-            )
-        ),
+        similarity=looked.similarity,
+        cell_similarity=looked.cell_similarity,
+        heat=looked.heat,
+        codes=looked.codes,
     )
-    about = _report(found, record, store, job, query, patchset, cell, slot, place)
     with replacing_file(found.report) as partial:
-        partial.write_text(file_json(about), "utf-8")
-    slots = f", {store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
+        partial.write_text(file_json(_report(looked)), "utf-8")
     draw_explanation(
         found.picture,
-        pixels,
+        looked.pixels,
         found.heat,
         found.codes,
-        title=f"{query.title} at {place[0]:.4f} {place[1]:.4f}{slots}",
+        title=f"{query.title} at {lon:.4f} {lat:.4f}" + (f", {label}" if several else ""),
         subtitle=(
             f"Cosine similarity: {found.similarity:.3f} for the patch of "
-            f"{job.layout.patch_m:,.0f} m, {found.cell_similarity:.3f} for the cell in the map."
+            f"{looked.job.layout.patch_m:,.0f} m, {found.cell_similarity:.3f} for the cell in the "
+            "map."
         ),
-        attribution=record.provenance().attribution,
-        mark=_mark(patchset, cell),
+        attribution=looked.record.provenance().attribution,
+        mark=looked.mark,
     )
     return found
 
 
-def _mark(patchset: PatchSet, cell: Cell) -> tuple[float, float]:
-    """Return where in the patch the place is, as shares from the west and from the north."""
-    west, _, _, north = patchset.read_bounds
-    side = patchset.layout.patch_m
-    return (cell.x - west) / side, (north - cell.y) / side
-
-
-def _report(
-    found: Explanation,
-    record: RunRecord,
-    store: EmbeddingsStore,
-    job: Job,
-    query: QueryEmbedding,
-    patchset: PatchSet,
-    cell: Cell,
-    slot: int,
-    place: tuple[float, float],
-) -> dict[str, Any]:
+def _report(looked: Looked) -> dict[str, Any]:
+    record, store, job, query = looked.record, looked.store, looked.job, looked.query
+    patchset, cell, place = looked.patchset, looked.cell, looked.place
     centre = patchset.centres([0])
     longitude, latitude = places(centre, str(job.grid.crs))
     provenance = record.provenance()
@@ -216,28 +275,28 @@ def _report(
         "schema": SCHEMA,
         "created": making_time().isoformat(timespec="seconds"),
         "place": {"lon": place[0], "lat": place[1]},
-        "time_slot": store.time_slots[slot],
+        "time_slot": store.time_slots[looked.slot],
         "query": {"name": query.name, "title": query.title, **query.describe()},
         "patch": {
             "crs": str(job.grid.crs),
             "bounds": list(patchset.read_bounds),
             "side_m": job.layout.patch_m,
             "centre": {"lon": float(longitude[0]), "lat": float(latitude[0])},
-            "similarity": found.similarity,
+            "similarity": looked.similarity,
         },
         "cell": {
             "row": cell.row,
             "column": cell.column,
             "side_m": job.grid.cell_m,
-            "similarity": found.cell_similarity,
+            "similarity": looked.cell_similarity,
         },
         "token_similarity": [
             [None if np.isnan(value) else round(float(value), 5) for value in row]
-            for row in found.heat
+            for row in looked.heat
         ],
         "codes": [
             {**asdict(code), "texts": [{"text": t, "activation": a} for t, a in code.texts]}
-            for code in found.codes
+            for code in looked.codes
         ],
         "model": {**record.model.as_dict(), "sha256": record.model_sha256},
         "imagery": record.imagery.as_dict(),
