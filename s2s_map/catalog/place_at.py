@@ -51,10 +51,14 @@ def outlines(
     box = shapely.box(*bounds)
     lines, names = [], []
     for row, outline in outlines_within(layer, bounds):
-        shown = shapely.simplify(outline, tolerance).intersection(box)
+        simple = shapely.make_valid(shapely.simplify(outline, tolerance))
+        shown = simple.intersection(box)
         if shown.is_empty:
             continue
-        lines.append(_feature(shown, {"kind": "outline"}))
+        # Lines alone: cut areas would have the box's edges for borders.
+        border = shapely.boundary(simple).intersection(box)
+        if not border.is_empty:
+            lines.append(_feature(border, {"kind": "outline"}))
         parts = [part for part in shapely.get_parts(shown) if part.area > 0]
         if row in places and parts:
             largest = max(parts, key=lambda part: part.area)

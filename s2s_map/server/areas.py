@@ -62,5 +62,5 @@ class Areas:
         for cells, km2 in zip(parts[::2], parts[1::2], strict=True):
             side = float(np.asarray(km2)[0])
             whole += len(cells) * side
-            left += (len(cells) - int(np.searchsorted(cells, np.float32(above)))) * side  # type: ignore[type-var]
+            left += (len(cells) - int(np.searchsorted(cells, np.float32(above)))) * side
         return {"km2": left, "of_km2": whole}

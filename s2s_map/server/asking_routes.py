@@ -46,7 +46,9 @@ class AskingRoutes:
             "/api/why": self.why,
             "/api/keep": self.keep,
         }
-        return [Route(path, answered(endpoint), methods=["POST"]) for path, endpoint in found.items()]
+        return [
+            Route(path, answered(endpoint), methods=["POST"]) for path, endpoint in found.items()
+        ]
 
     async def ask(self, request: Request) -> Response:
         """Encode a question; its tiles can be asked for from then on."""

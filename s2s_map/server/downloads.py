@@ -31,10 +31,7 @@ def layer_tiff(viewed: Viewed, name: str, slot: str, seen: Box | None) -> bytes:
     at = run.time_slots.index(slot)
     layer = run.layers[name]
     bands = np.stack(
-        [
-            np.asarray(cells[at, rows, columns])
-            for cells in (layer.probability, layer.similarity)
-        ]
+        [np.asarray(cells[at, rows, columns]) for cells in (layer.probability, layer.similarity)]
     )
     return _written(run, bands, run.grid.geobox, rows, columns, layer.band_descriptions, slot)
 
@@ -113,7 +110,7 @@ def _written(
 ) -> bytes:
     t = geobox.transform
     corner = Affine(t.a, 0.0, t.c + t.a * columns.start, 0.0, t.e, t.f + t.e * rows.start)
-    part = GeoBox(bands.shape[1:], corner, geobox.crs)
+    part = GeoBox((bands.shape[1], bands.shape[2]), corner, geobox.crs)
     provenance = run.record.provenance()
     tags = {
         "TITLE": provenance.run,

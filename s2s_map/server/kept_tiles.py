@@ -118,10 +118,13 @@ class KeptTiles:
     def _part(
         self, run: ViewedRun, path: OutputPath, version: str, tile: Tile, bands: tuple[int, ...]
     ) -> Any:
-        from rasterio.errors import RasterioError
-        from rio_tiler.errors import TileOutsideBounds
+        with self._fetching:
+            # The first time, by one thread: threads that import at once may see half a module.
+            from rasterio.errors import RasterioError
+            from rio_tiler.errors import TileOutsideBounds
+            from rio_tiler.io import Reader  # noqa: F401
 
-        from s2s_map.rasters.geotiff import local_gdal
+            from s2s_map.rasters.geotiff import local_gdal
 
         file = self.local_file(path, version)
         # The imagery is a picture; cells are data.

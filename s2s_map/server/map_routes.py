@@ -104,9 +104,7 @@ class MapRoutes:
                 )
             )
         asked = [site.answers.question(key) for key in request.query_params.getlist("question")[:8]]
-        found = await site.quick.run(
-            lambda: clicked.values(viewed, site.answers, asked, lon, lat)
-        )
+        found = await site.quick.run(lambda: clicked.values(viewed, site.answers, asked, lon, lat))
         return JSONResponse(found)
 
     async def area(self, request: Request) -> Response:
@@ -148,7 +146,7 @@ class MapRoutes:
             max(west - around, -180.0), max(south - around, -85.0),
             min(east + around, 180.0), min(north + around, 85.0),
         )  # fmt: skip
-        tolerance = min(max(reach / 400, 0.002), 0.1) * (1 if units else 8)
+        tolerance = min(max(reach / 400, 0.002), 0.05) * (1 if units else 4)
         found = await self.site.quick.run(lambda: outlines(box, tolerance, units=units))
         return JSONResponse(found)
 
@@ -207,7 +205,7 @@ def _box(text: str | None) -> Box | None:
     if len(parts) != 4:
         raise Refused(400, "seen that is no box", expected="west,south,east,north")
     west, south, east, north = (number_of(part, "seen") for part in parts)
-    if not (west < east and south < north and -90 <= south and north <= 90):
+    if not (west < east and south < north and south >= -90 and north <= 90):
         raise Refused(400, "seen that is no box", expected="west,south,east,north in degrees")
     return west, south, east, north
 

@@ -1,4 +1,4 @@
-"""Recordings that the page sends: checked at once, kept by their content, asked with by their id."""
+"""Recordings that the page sends: checked at once, kept by content, asked with by id."""
 
 from __future__ import annotations
 

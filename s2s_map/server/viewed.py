@@ -116,7 +116,9 @@ def _folders(folder: OutputPath) -> list[OutputPath]:
         runs = json.loads(report.read_text(encoding="utf-8"))["runs"]
         listed = [str(run["name"]) for run in runs]
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{report} is damaged: {error!r}", remedy="start the batch again") from None
+        raise StoreError(
+            f"{report} is damaged: {error!r}", remedy="start the batch again"
+        ) from None
     # By name: a batch's folder may have been moved with all that is in it.
     return [folder / name for name in listed if _is_plain(name)]
 

@@ -56,7 +56,9 @@ export function address(path, query) {
  */
 export async function send(path, content) {
   const headers = { "content-type": "application/json", ...withToken() };
-  return answer(fetch(path, { method: "POST", headers, body: JSON.stringify(content) }));
+  return answer(
+    fetch(path, { method: "POST", headers, body: JSON.stringify(content) }),
+  );
 }
 
 /**
@@ -85,10 +87,15 @@ async function answer(asked) {
   try {
     response = await asked;
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (error instanceof DOMException && error.name === "AbortError")
+      throw error;
     throw new Failed("the server does not answer; start s2s-map view again", 0);
   }
   const content = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Failed(content.error ?? `error ${response.status}`, response.status);
+  if (!response.ok)
+    throw new Failed(
+      content.error ?? `error ${response.status}`,
+      response.status,
+    );
   return content;
 }

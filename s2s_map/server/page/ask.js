@@ -37,13 +37,20 @@ export function initAsk() {
     const dropped = event.dataTransfer?.files[0];
     if (dropped) void take(dropped, dropped.name);
   });
-  record(/** @type {HTMLButtonElement} */ (byId("microphone")), (wav) => void take(wav, "microphone.wav"));
+  record(
+    /** @type {HTMLButtonElement} */ (byId("microphone")),
+    (wav) => void take(wav, "microphone.wav"),
+  );
 }
 
 /** @param {boolean} minus */
 function addPart(minus) {
   const what = minus ? "Without what" : "And what";
-  const input = make("input", { type: "text", maxLength: 300, placeholder: minus ? "traffic" : "birds" });
+  const input = make("input", {
+    type: "text",
+    maxLength: 300,
+    placeholder: minus ? "traffic" : "birds",
+  });
   input.setAttribute("aria-label", what);
   const remove = make("button", { type: "button", className: "icon" }, "✕");
   remove.setAttribute("aria-label", "Remove this part");
@@ -65,8 +72,11 @@ async function askForm() {
   /** @type {string[]} */
   const minus = [];
   for (const part of byId("parts").children) {
-    const text = /** @type {HTMLInputElement} */ (part.querySelector("input")).value.trim();
-    if (text) (/** @type {HTMLElement} */ (part).dataset.minus === "true" ? minus : texts).push(text);
+    const text = /** @type {HTMLInputElement} */ (
+      part.querySelector("input")
+    ).value.trim();
+    const taken = /** @type {HTMLElement} */ (part).dataset.minus === "true";
+    if (text) (taken ? minus : texts).push(text);
   }
   if (!texts.length && !recording) {
     say("Type what to listen for, or choose a recording.");
@@ -85,9 +95,16 @@ async function askForm() {
 export async function ask(texts, minus, heard) {
   const button = /** @type {HTMLButtonElement} */ (byId("ask-button"));
   button.disabled = true;
-  const slow = setTimeout(() => say("The model is being loaded, once…", 20), 1500);
+  const slow = setTimeout(
+    () => say("The model is being loaded, once…", 20),
+    1500,
+  );
   try {
-    const found = await send("/api/questions", { texts, minus, recording: heard?.id });
+    const found = await send("/api/questions", {
+      texts,
+      minus,
+      recording: heard?.id,
+    });
     /** @type {Question} */
     const question = { ...found, asked: { texts, minus, recording: heard } };
     const others = state.questions.filter((one) => one.id !== question.id);
@@ -97,7 +114,10 @@ export async function ask(texts, minus, heard) {
       above: null,
     });
     const doubt = question.doubts.join("; ");
-    say(doubt ? `${question.title}: ${doubt}` : `drawn: ${question.title}`, doubt ? 10 : 3);
+    say(
+      doubt ? `${question.title}: ${doubt}` : `drawn: ${question.title}`,
+      doubt ? 10 : 3,
+    );
   } catch (error) {
     say(error instanceof Failed ? error.message : String(error), 12);
   } finally {
@@ -112,7 +132,11 @@ export async function askAgain() {
   const shown = state.shown;
   change({ questions: [] });
   for (const question of [...before].reverse())
-    await ask(question.asked.texts, question.asked.minus, question.asked.recording);
+    await ask(
+      question.asked.texts,
+      question.asked.minus,
+      question.asked.recording,
+    );
   if (shown.kind === "layer") change({ shown });
 }
 
@@ -128,10 +152,16 @@ async function take(file, name) {
     if (file.size > 50e6) throw new Failed("a recording is 50 MB at most", 413);
     const taken = await sendFile("/api/recordings", file, name);
     recording = taken;
-    const drop = make("button", { type: "button", className: "icon", onclick: forget }, "✕");
+    const drop = make(
+      "button",
+      { type: "button", className: "icon", onclick: forget },
+      "✕",
+    );
     drop.setAttribute("aria-label", "Take the recording off");
     line.replaceChildren(`recording ${taken.name}, ${taken.seconds} s `, drop);
-    const texts = /** @type {HTMLInputElement} */ (byId("question")).value.trim();
+    const texts = /** @type {HTMLInputElement} */ (
+      byId("question")
+    ).value.trim();
     if (!texts && !byId("parts").children.length) await ask([], [], taken);
   } catch (error) {
     forget();

@@ -31,7 +31,8 @@ export function make(tag, properties = {}, ...children) {
       element.setAttribute(name, String(value));
     else /** @type {any} */ (element)[name] = value;
   }
-  for (const child of children) if (child !== null && child !== undefined) element.append(child);
+  for (const child of children)
+    if (child !== null && child !== undefined) element.append(child);
   return element;
 }
 
@@ -43,14 +44,18 @@ export function short(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 0.00001 && size < 1000)
-    return String(Number(value.toPrecision(size < 1 ? 2 : 3)).toFixed(decimals(value)));
+    return String(
+      Number(value.toPrecision(size < 1 ? 2 : 3)).toFixed(decimals(value)),
+    );
   return value.toExponential(1);
 }
 
 /** @param {number} value */
 function decimals(value) {
   const digits = Math.abs(value) < 1 ? 2 : 3;
-  const power = Math.floor(Math.log10(Math.abs(Number(value.toPrecision(digits)))));
+  const power = Math.floor(
+    Math.log10(Math.abs(Number(value.toPrecision(digits)))),
+  );
   return Math.max(0, digits - 1 - power);
 }
 

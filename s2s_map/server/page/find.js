@@ -18,7 +18,11 @@ export function initFind(map) {
       } else map.fitBounds(found.bounds, { padding: 40, maxZoom: 12 });
       const [w, s, e, n] = state.view.bounds;
       const off = west > e || east < w || south > n || north < s;
-      say([found.label, found.note, off ? "this map does not reach there" : ""].filter(Boolean).join("; "));
+      say(
+        [found.label, found.note, off ? "this map does not reach there" : ""]
+          .filter(Boolean)
+          .join("; "),
+      );
     } catch (error) {
       say(error instanceof Failed ? error.message : String(error), 10);
     }

@@ -10,7 +10,8 @@ export function initLayers() {
   onChange((changed) => {
     if (changed.has("view")) listLayers();
     if (changed.has("questions")) listAsked();
-    if (changed.has("view") || changed.has("questions") || changed.has("other")) listOthers();
+    if (changed.has("view") || changed.has("questions") || changed.has("other"))
+      listOthers();
     if (changed.has("shown")) mark();
   });
   byId("compare").addEventListener("change", (event) => {
@@ -18,7 +19,10 @@ export function initLayers() {
     const split = value.indexOf(":");
     change({
       other: value
-        ? { kind: /** @type {any} */ (value.slice(0, split)), key: value.slice(split + 1) }
+        ? {
+            kind: /** @type {any} */ (value.slice(0, split)),
+            key: value.slice(split + 1),
+          }
         : null,
     });
   });
@@ -27,9 +31,15 @@ export function initLayers() {
 function listLayers() {
   byId("layers").replaceChildren(
     ...state.view.layers.map((layer) => {
-      const named = layer.title === layer.name ? null : make("small", {}, layer.name);
-      const doubts = layer.doubts.length ? make("small", { className: "doubt" }, layer.doubts.join("; ")) : null;
-      return choice({ kind: "layer", key: layer.name }, layer.title, [named, doubts]);
+      const named =
+        layer.title === layer.name ? null : make("small", {}, layer.name);
+      const doubts = layer.doubts.length
+        ? make("small", { className: "doubt" }, layer.doubts.join("; "))
+        : null;
+      return choice({ kind: "layer", key: layer.name }, layer.title, [
+        named,
+        doubts,
+      ]);
     }),
   );
   mark();
@@ -42,17 +52,31 @@ function listAsked() {
       const notes = question.notes.map((note) => make("small", {}, note));
       const keep = make(
         "button",
-        { type: "button", className: "small", onclick: () => keepAsLayer(question.id, keep) },
+        {
+          type: "button",
+          className: "small",
+          onclick: () => keepAsLayer(question.id, keep),
+        },
         "Keep",
       );
       keep.setAttribute("aria-label", `Keep ${question.title} as a layer`);
       const forget = make(
         "button",
-        { type: "button", className: "icon", onclick: () => forgetQuestion(question.id) },
+        {
+          type: "button",
+          className: "icon",
+          onclick: () => forgetQuestion(question.id),
+        },
         "✕",
       );
       forget.setAttribute("aria-label", `Forget ${question.title}`);
-      return choice({ kind: "question", key: question.id }, question.title, notes, keep, forget);
+      return choice(
+        { kind: "question", key: question.id },
+        question.title,
+        notes,
+        keep,
+        forget,
+      );
     }),
   );
   mark();
@@ -100,7 +124,10 @@ function listOthers() {
 /** @param {string} id */
 function forgetQuestion(id) {
   const gone = { kind: /** @type {const} */ ("question"), key: id };
-  const first = { kind: /** @type {const} */ ("layer"), key: state.view.layers[0].name };
+  const first = {
+    kind: /** @type {const} */ ("layer"),
+    key: state.view.layers[0].name,
+  };
   change({
     questions: state.questions.filter((question) => question.id !== id),
     ...(same(state.shown, gone) ? { shown: first } : {}),
@@ -125,7 +152,10 @@ async function keepAsLayer(id, button) {
       shown: { kind: "layer", key: kept.layer },
     });
   } catch (error) {
-    say(`${about?.title ?? "it"} was not kept: ${error instanceof Failed ? error.message : error}`, 12);
+    say(
+      `${about?.title ?? "it"} was not kept: ${error instanceof Failed ? error.message : error}`,
+      12,
+    );
     button.disabled = false;
     button.textContent = "Keep";
   }

@@ -8,7 +8,11 @@ const GROUND = "#77806f";
 /** @param {any} map */
 export function initLegend(map) {
   onChange((changed) => {
-    if (["view", "shown", "questions", "above", "other"].some((name) => changed.has(name)))
+    if (
+      ["view", "shown", "questions", "above", "other"].some((name) =>
+        changed.has(name),
+      )
+    )
       update(map);
   });
   map.on("zoomend", () => update(map));
@@ -25,8 +29,11 @@ function update(map) {
   byId("legend-middle").textContent = short((low + high) / 2);
   byId("legend-high").textContent = `≥ ${short(high)}`;
   drawRamp(/** @type {HTMLCanvasElement} */ (byId("legend-ramp")), low, high);
-  const even = about.even_share ? `; any sound alike would have ${short(about.even_share)}` : "";
-  byId("legend-method").textContent = `${about.label}${even}${coarse(map, about)}`;
+  const even = about.even_share
+    ? `; any sound alike would have ${short(about.even_share)}`
+    : "";
+  byId("legend-method").textContent =
+    `${about.label}${even}${coarse(map, about)}`;
   const doubts = byId("legend-doubts");
   doubts.hidden = about.doubts.length === 0;
   doubts.textContent = about.doubts.join("; ");
@@ -42,7 +49,9 @@ function coarse(map, about) {
   const [, south, , north] = state.view.bounds;
   const lat = ((south + north) / 2) * (Math.PI / 180);
   const pixel = (78271.5 * Math.cos(lat)) / 2 ** Math.round(map.getZoom());
-  const fits = about.levels.find((/** @type {number} */ side) => side >= 2 * pixel);
+  const fits = about.levels.find(
+    (/** @type {number} */ side) => side >= 2 * pixel,
+  );
   const side = fits ?? about.levels[about.levels.length - 1];
   if (side === about.levels[0]) return "";
   return `. Zoomed out: of the mean of what lies within ${side.toLocaleString("en")} m`;
@@ -57,7 +66,7 @@ export function drawRamp(canvas, low, high) {
   const context = canvas.getContext("2d");
   if (!context) return;
   const { width, height } = canvas;
-  const { ramp, } = state.view;
+  const { ramp } = state.view;
   context.fillStyle = GROUND;
   context.fillRect(0, 0, width, height);
   for (let x = 0; x < width; x += 1) {

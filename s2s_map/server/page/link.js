@@ -42,10 +42,15 @@ export function parse(fragment) {
  */
 export function fragment(at) {
   const found = new URLSearchParams();
-  found.set("at", `${at.zoom.toFixed(2)}/${at.lat.toFixed(5)}/${at.lon.toFixed(5)}`);
+  found.set(
+    "at",
+    `${at.zoom.toFixed(2)}/${at.lat.toFixed(5)}/${at.lon.toFixed(5)}`,
+  );
   const { shown, other, questions, view } = state;
   if (shown.kind === "layer") found.set("layer", shown.key);
-  const question = questions.find((one) => shown.kind === "question" && one.id === shown.key);
+  const question = questions.find(
+    (one) => shown.kind === "question" && one.id === shown.key,
+  );
   // A recording is on this machine alone.
   if (question && !question.asked.recording) {
     question.asked.texts.forEach((text) => found.append("and", text));
@@ -54,8 +59,13 @@ export function fragment(at) {
   if (other?.kind === "layer") found.set("other", other.key);
   if (view.slots.length > 1) found.set("slot", view.slots[state.slot].label);
   if (state.opacity !== 90) found.set("opacity", String(state.opacity));
-  if (state.above !== null) found.set("above", String(Number(state.above.toPrecision(6))));
-  if (state.place) found.set("place", `${state.place.lat.toFixed(5)}/${state.place.lon.toFixed(5)}`);
+  if (state.above !== null)
+    found.set("above", String(Number(state.above.toPrecision(6))));
+  if (state.place)
+    found.set(
+      "place",
+      `${state.place.lat.toFixed(5)}/${state.place.lon.toFixed(5)}`,
+    );
   return `#${found.toString().replaceAll("%2F", "/")}`;
 }
 
@@ -65,5 +75,7 @@ export function fragment(at) {
  */
 function numbers(text, count) {
   const found = (text ?? "").split("/").map(Number);
-  return text && found.length === count && found.every(Number.isFinite) ? found : null;
+  return text && found.length === count && found.every(Number.isFinite)
+    ? found
+    : null;
 }

@@ -11,8 +11,11 @@ export function initLook(map) {
   const opacity = /** @type {HTMLInputElement} */ (byId("opacity"));
   const on = /** @type {HTMLInputElement} */ (byId("above-on"));
   const above = /** @type {HTMLInputElement} */ (byId("above"));
-  opacity.addEventListener("input", () => change({ opacity: Number(opacity.value) }));
-  const set = () => change({ above: on.checked ? valueOf(Number(above.value)) : null });
+  opacity.addEventListener("input", () =>
+    change({ opacity: Number(opacity.value) }),
+  );
+  const set = () =>
+    change({ above: on.checked ? valueOf(Number(above.value)) : null });
   const setLater = paused(set, 60);
   on.addEventListener("change", set);
   above.addEventListener("input", () => {
@@ -37,13 +40,15 @@ export function initLook(map) {
     if (["shown", "view", "above", "slot"].some((name) => changed.has(name))) {
       on.checked = state.above !== null;
       above.disabled = state.above === null;
-      byId("above-value").textContent = state.above === null ? "" : short(state.above);
+      byId("above-value").textContent =
+        state.above === null ? "" : short(state.above);
       if (state.above !== null && document.activeElement !== above)
         above.value = String(Math.round(1000 * shareOf(state.above)));
       area();
     }
     if (!map.getLayer("ground")) return;
-    if (changed.has("shown") || changed.has("view") || changed.has("slot")) draw(map, state.shown);
+    if (changed.has("shown") || changed.has("view") || changed.has("slot"))
+      draw(map, state.shown);
     else if (changed.has("above")) redraw(map, state.shown);
     if (changed.has("opacity")) {
       opacity.value = String(state.opacity);

@@ -42,7 +42,22 @@ async function begin() {
   initFind(map);
   initTakeAway(map);
   initAsk();
-  byId("fold").addEventListener("click", () => fold(!byId("panel").classList.contains("folded")));
+  // Cards stand on the attribution and the legend, which are always seen; on a phone the sheets stand on the attribution, which is always seen.
+  for (const [id, name] of [
+    ["attribution", "--foot"],
+    ["legend", "--legend"],
+  ]) {
+    const card = byId(id);
+    const measure = () =>
+      document.documentElement.style.setProperty(
+        name,
+        `${card.offsetHeight}px`,
+      );
+    new ResizeObserver(measure).observe(card);
+  }
+  byId("fold").addEventListener("click", () =>
+    fold(!byId("panel").classList.contains("folded")),
+  );
   await ready(map);
   layGround(map);
   version = view.version;
@@ -53,7 +68,10 @@ async function begin() {
       layImagery(map);
     }
   });
-  const remember = paused(() => history.replaceState(null, "", fragment(where(map))), 250);
+  const remember = paused(
+    () => history.replaceState(null, "", fragment(where(map))),
+    250,
+  );
   onChange(remember);
   map.on("moveend", remember);
   const stage = byId("stage");
@@ -70,16 +88,29 @@ async function begin() {
 function firstMap() {
   const { bounds } = state.view;
   const wide = matchMedia("(min-width: 900px)").matches;
-  const fit = { padding: wide ? { top: 40, bottom: 60, left: 360, right: 40 } : 24 };
-  const at = linked.at && { center: [linked.at.lon, linked.at.lat], zoom: linked.at.zoom };
+  const narrow = matchMedia("(max-width: 640px)").matches;
+  const padding = narrow
+    ? { top: 190, bottom: 120, left: 12, right: 12 }
+    : { top: 40, bottom: 60, left: wide ? 360 : 310, right: 40 };
+  const fit = { padding };
+  const at = linked.at && {
+    center: [linked.at.lon, linked.at.lat],
+    zoom: linked.at.zoom,
+  };
   try {
     const map = makeMap("map", at ?? { bounds, fitBoundsOptions: fit });
-    map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
+    map.addControl(
+      new maplibre.NavigationControl({ showCompass: false }),
+      "top-right",
+    );
     map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
     const canvas = map.getCanvas();
-    canvas.setAttribute("aria-label", "Map. Arrows move it, plus and minus zoom, Enter asks what is in its middle.");
+    canvas.setAttribute(
+      "aria-label",
+      "Map. Arrows move it, plus and minus zoom, Enter asks what is in its middle.",
+    );
     /** @type {any} */ (window).s2sMap = map;
     return map;
   } catch (error) {
@@ -91,9 +122,11 @@ function firstMap() {
 /** @param {string[]} layers */
 function restore(layers) {
   const slot = state.view.slots.findIndex((one) => one.label === linked.slot);
-  const known = (/** @type {string | null} */ name) => (name && layers.includes(name) ? name : null);
+  const known = (/** @type {string | null} */ name) =>
+    name && layers.includes(name) ? name : null;
   const other = known(linked.other);
-  if (linked.layer && !known(linked.layer)) say(`There is no layer ${linked.layer} any more.`);
+  if (linked.layer && !known(linked.layer))
+    say(`There is no layer ${linked.layer} any more.`);
   change({
     view: state.view,
     shown: { kind: "layer", key: known(linked.layer) ?? layers[0] },
@@ -112,9 +145,16 @@ function describeRuns() {
   const [first] = view.runs;
   const cells = `cells of ${[...new Set(view.runs.map((run) => run.cell_m))].join(", ")} m`;
   const written = view.writing ? "; a run is at work here" : "";
-  byId("about").textContent = [view.runs.length === 1 ? first.imagery : "", cells + written, ...view.missing].filter(Boolean).join("; ");
+  byId("about").textContent = [
+    view.runs.length === 1 ? first.imagery : "",
+    cells + written,
+    ...view.missing,
+  ]
+    .filter(Boolean)
+    .join("; ");
   const below = view.basemap ? ` Basemap: ${view.basemap.attribution}.` : "";
-  byId("attribution").textContent = `${view.attribution}${below} Borders: Natural Earth. Map: MapLibre.`;
+  byId("attribution").textContent =
+    `${view.attribution}${below} Borders: Natural Earth. Map: MapLibre.`;
 }
 
 /**
@@ -135,11 +175,15 @@ async function outlines(map, of) {
 function fold(folded) {
   byId("panel").classList.toggle("folded", folded);
   byId("fold").setAttribute("aria-expanded", String(!folded));
-  byId("fold").setAttribute("aria-label", folded ? "Unfold the panel" : "Fold the panel");
+  byId("fold").setAttribute(
+    "aria-label",
+    folded ? "Unfold the panel" : "Fold the panel",
+  );
 }
 
 begin().catch((error) => {
   const banner = byId("gone");
   banner.hidden = false;
-  banner.textContent = error instanceof Failed ? error.message : `The page failed: ${error}`;
+  banner.textContent =
+    error instanceof Failed ? error.message : `The page failed: ${error}`;
 });

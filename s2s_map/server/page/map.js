@@ -37,9 +37,17 @@ export function makeMap(container, more) {
  */
 export function layGround(map) {
   const { basemap } = state.view;
-  map.addLayer({ id: "ground", type: "background", paint: { "background-color": "#e6ebe8" } });
+  map.addLayer({
+    id: "ground",
+    type: "background",
+    paint: { "background-color": "#e6ebe8" },
+  });
   if (basemap) {
-    map.addSource("basemap", { type: "raster", tiles: [basemap.url], tileSize: 256 });
+    map.addSource("basemap", {
+      type: "raster",
+      tiles: [basemap.url],
+      tileSize: 256,
+    });
     map.addLayer({ id: "basemap", type: "raster", source: "basemap" });
   }
   for (const of of ["countries", "units"]) {
@@ -49,8 +57,12 @@ export function layGround(map) {
       type: "line",
       source: of,
       filter: ["==", ["get", "kind"], "outline"],
-      minzoom: of === "units" ? 4 : 0,
-      paint: { "line-width": of === "units" ? 0.8 : 1.6, "line-opacity": 0.75 },
+      // Drawn from two sources of different detail, which would lie beside each other.
+      ...(of === "units" ? { minzoom: 5 } : { maxzoom: 5 }),
+      paint: {
+        "line-width": 1,
+        "line-opacity": ["interpolate", ["linear"], ["zoom"], 5, 0.8, 10, 0.45],
+      },
     });
   }
   for (const of of ["units", "countries"]) {
@@ -89,7 +101,9 @@ export function layImagery(map) {
     bounds: view.bounds,
     maxzoom: deepest(2),
   });
-  const first = map.getStyle().layers.find((/** @type {any} */ layer) => isAbove(layer.id));
+  const first = map
+    .getStyle()
+    .layers.find((/** @type {any} */ layer) => isAbove(layer.id));
   map.addLayer(
     {
       id: "imagery",
@@ -104,7 +118,9 @@ export function layImagery(map) {
 
 /** @param {string} id */
 function isAbove(id) {
-  return id.startsWith(TOP) || id.startsWith("shown-") || id.startsWith("name-");
+  return (
+    id.startsWith(TOP) || id.startsWith("shown-") || id.startsWith("name-")
+  );
 }
 
 /**
@@ -149,7 +165,11 @@ export function draw(map, shown) {
   };
   /** @param {any} event */
   const loaded = (event) => {
-    if (event.sourceId === id && map.isSourceLoaded(id) && event.sourceDataType !== "metadata")
+    if (
+      event.sourceId === id &&
+      map.isSourceLoaded(id) &&
+      event.sourceDataType !== "metadata"
+    )
       tidy();
   };
   map.on("sourcedata", loaded);
@@ -190,7 +210,8 @@ function tiles(shown) {
 function deepest(doublings) {
   const cell = Math.min(...state.view.runs.map((run) => run.cell_m));
   const [, south, , north] = state.view.bounds;
-  const widest = (78271.5 * Math.cos(((south + north) / 2) * (Math.PI / 180))) / cell;
+  const widest =
+    (78271.5 * Math.cos(((south + north) / 2) * (Math.PI / 180))) / cell;
   return Math.max(1, Math.min(20, Math.ceil(Math.log2(widest)) + doublings));
 }
 

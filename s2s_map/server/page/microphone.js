@@ -15,13 +15,17 @@ export function record(button, taken) {
   button.addEventListener("click", async () => {
     if (running) return running.stop();
     if (!navigator.mediaDevices?.getUserMedia)
-      return say("This browser gives no microphone to this page; choose a file.");
+      return say(
+        "This browser gives no microphone to this page; choose a file.",
+      );
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
       /** @type {Blob[]} */
       const parts = [];
       running = new MediaRecorder(stream);
-      running.addEventListener("dataavailable", (event) => parts.push(event.data));
+      running.addEventListener("dataavailable", (event) =>
+        parts.push(event.data),
+      );
       running.addEventListener("stop", async () => {
         running = null;
         button.setAttribute("aria-pressed", "false");
@@ -62,7 +66,8 @@ export function wav(samples, rate) {
    * @param {number} at
    * @param {string} text
    */
-  const letters = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
+  const letters = (at, text) =>
+    [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
   letters(0, "RIFF");
   view.setUint32(4, 36 + 2 * samples.length, true);
   letters(8, "WAVEfmt ");
@@ -76,7 +81,11 @@ export function wav(samples, rate) {
   letters(36, "data");
   view.setUint32(40, 2 * samples.length, true);
   samples.forEach((sample, i) =>
-    view.setInt16(44 + 2 * i, Math.round(32767 * Math.max(-1, Math.min(1, sample))), true),
+    view.setInt16(
+      44 + 2 * i,
+      Math.round(32767 * Math.max(-1, Math.min(1, sample))),
+      true,
+    ),
   );
   return new Blob([view], { type: "audio/wav" });
 }

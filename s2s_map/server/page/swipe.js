@@ -1,6 +1,15 @@
 // Two layers beside each other: a second map over the first, cut at a border that is dragged.
 import { byId } from "./dom.js";
-import { draw, layGround, makeMap, paintTheme, ready, redraw, showBelow, shownLayers } from "./map.js";
+import {
+  draw,
+  layGround,
+  makeMap,
+  paintTheme,
+  ready,
+  redraw,
+  showBelow,
+  shownLayers,
+} from "./map.js";
 import { change, described, onChange, state } from "./store.js";
 
 /** @type {any} */
@@ -18,15 +27,23 @@ export function initSwipe(map) {
   const handle = byId("swipe");
   const stage = byId("stage");
   /** @param {number} at share from the left, percent */
-  const moveTo = (at) => change({ swipe: Math.round(Math.min(98, Math.max(2, at))) });
+  const moveTo = (at) =>
+    change({ swipe: Math.round(Math.min(98, Math.max(2, at))) });
   handle.addEventListener("pointerdown", (event) => {
     handle.setPointerCapture(event.pointerId);
     const drag = (/** @type {PointerEvent} */ moved) =>
-      moveTo((100 * (moved.clientX - stage.getBoundingClientRect().left)) / stage.clientWidth);
+      moveTo(
+        (100 * (moved.clientX - stage.getBoundingClientRect().left)) /
+          stage.clientWidth,
+      );
     handle.addEventListener("pointermove", drag);
-    handle.addEventListener("pointerup", () => handle.removeEventListener("pointermove", drag), {
-      once: true,
-    });
+    handle.addEventListener(
+      "pointerup",
+      () => handle.removeEventListener("pointermove", drag),
+      {
+        once: true,
+      },
+    );
   });
   handle.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -2, ArrowRight: 2, PageDown: -10, PageUp: 10 };
@@ -38,13 +55,19 @@ export function initSwipe(map) {
     event.preventDefault();
   });
   const follow = () =>
-    other?.jumpTo({ center: map.getCenter(), zoom: map.getZoom(), bearing: 0, pitch: 0 });
+    other?.jumpTo({
+      center: map.getCenter(),
+      zoom: map.getZoom(),
+      bearing: 0,
+      pitch: 0,
+    });
   map.on("move", follow);
   map.on("resize", () => other?.resize());
 
   onChange((changed) => {
     if (changed.has("swipe") || changed.has("other")) place();
-    if (changed.has("other") || changed.has("view") || changed.has("slot")) void update(map);
+    if (changed.has("other") || changed.has("view") || changed.has("slot"))
+      void update(map);
     if (!other?.getLayer?.("imagery")) return;
     if (changed.has("above") && state.other) redraw(other, state.other);
     if (changed.has("opacity"))
@@ -83,7 +106,8 @@ async function update(map) {
     await ready(mine);
     if (mine !== other) return;
     layGround(other);
-    for (const [of, data] of Object.entries(outlines)) other.getSource(of).setData(data);
+    for (const [of, data] of Object.entries(outlines))
+      other.getSource(of).setData(data);
     showBelow(other);
     other.getCanvas().setAttribute("aria-hidden", "true");
     other.getCanvas().setAttribute("tabindex", "-1");
@@ -93,12 +117,19 @@ async function update(map) {
 
 function place() {
   const on = state.other !== null;
-  for (const id of ["other-map", "swipe", "left-name", "right-name"]) byId(id).hidden = !on;
+  for (const id of ["other-map", "swipe", "left-name", "right-name"])
+    byId(id).hidden = !on;
   byId("stage").style.setProperty("--at", `${state.swipe}%`);
   const handle = byId("swipe");
   handle.setAttribute("aria-valuenow", String(state.swipe));
-  const [left, right] = [described(state.shown)?.title ?? "", described(state.other)?.title ?? ""];
-  handle.setAttribute("aria-valuetext", `${state.swipe} % ${left}, the rest ${right}`);
+  const [left, right] = [
+    described(state.shown)?.title ?? "",
+    described(state.other)?.title ?? "",
+  ];
+  handle.setAttribute(
+    "aria-valuetext",
+    `${state.swipe} % ${left}, the rest ${right}`,
+  );
   byId("left-name").textContent = left;
   byId("right-name").textContent = right;
 }

@@ -12,7 +12,12 @@ const SCALE = 2;
 export function initTakeAway(map) {
   byId("take-seen").addEventListener("click", () => {
     const box = map.getBounds();
-    const seen = [box.getWest(), Math.max(box.getSouth(), -90), box.getEast(), Math.min(box.getNorth(), 90)];
+    const seen = [
+      box.getWest(),
+      Math.max(box.getSouth(), -90),
+      box.getEast(),
+      Math.min(box.getNorth(), 90),
+    ];
     void download({ seen: seen.map((edge) => edge.toFixed(6)).join(",") });
   });
   byId("take-layer").addEventListener("click", () => void download({}));
@@ -21,7 +26,9 @@ export function initTakeAway(map) {
     const link = `${location.origin}/${fragment(where(map))}`;
     try {
       await navigator.clipboard.writeText(link);
-      say("The link is copied: it opens this view while s2s-map view runs on this machine.");
+      say(
+        "The link is copied: it opens this view while s2s-map view runs on this machine.",
+      );
     } catch {
       say(link, 20);
     }
@@ -36,11 +43,19 @@ export function where(map) {
 
 /** @param {Record<string, string>} more */
 async function download(more) {
-  const path = address("/api/layer.tif", { ...asQuery(state.shown), slot: state.slot, ...more });
+  const path = address("/api/layer.tif", {
+    ...asQuery(state.shown),
+    slot: state.slot,
+    ...more,
+  });
   try {
     const response = await fetch(path);
-    if (!response.ok) throw new Failed((await response.json()).error, response.status);
-    save(await response.blob(), `${described(state.shown)?.name ?? "layer"}.tif`);
+    if (!response.ok)
+      throw new Failed((await response.json()).error, response.status);
+    save(
+      await response.blob(),
+      `${described(state.shown)?.name ?? "layer"}.tif`,
+    );
   } catch (error) {
     say(error instanceof Failed ? error.message : String(error), 10);
   }
@@ -63,7 +78,17 @@ function picture(map) {
   const beside = otherMap()?.getCanvas();
   if (beside) {
     const at = Math.round((width * state.swipe) / 100);
-    context.drawImage(beside, at, 0, width - at, height, at, 0, width - at, height);
+    context.drawImage(
+      beside,
+      at,
+      0,
+      width - at,
+      height,
+      at,
+      0,
+      width - at,
+      height,
+    );
     context.fillRect(at - ratio, 0, 2 * ratio, height);
   }
   context.setTransform(ratio, 0, 0, ratio, 0, height);
@@ -79,8 +104,16 @@ function picture(map) {
   context.font = "600 12px system-ui, sans-serif";
   context.fillText(about.title, 226, 20, wide - 238);
   context.font = "11px system-ui, sans-serif";
-  const slot = state.view.slots.length > 1 ? `, ${state.view.slots[state.slot].label}` : "";
-  context.fillText([about.label + slot, ...about.doubts].join("; "), 226, 35, wide - 238);
+  const slot =
+    state.view.slots.length > 1
+      ? `, ${state.view.slots[state.slot].label}`
+      : "";
+  context.fillText(
+    [about.label + slot, ...about.doubts].join("; "),
+    226,
+    35,
+    wide - 238,
+  );
   context.fillStyle = "#51605c";
   context.font = "9.5px system-ui, sans-serif";
   context.fillText(state.view.attribution, 12, 54, wide - 24);
@@ -94,7 +127,10 @@ function picture(map) {
  * @param {string} name
  */
 function save(content, name) {
-  const link = make("a", { href: URL.createObjectURL(content), download: name });
+  const link = make("a", {
+    href: URL.createObjectURL(content),
+    download: name,
+  });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

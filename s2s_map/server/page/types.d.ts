@@ -14,7 +14,11 @@ export interface Layer {
 export interface Question extends Layer {
   id: string;
   levels: number[];
-  asked: { texts: string[]; minus: string[]; recording?: { id: string; name: string } };
+  asked: {
+    texts: string[];
+    minus: string[];
+    recording?: { id: string; name: string };
+  };
 }
 
 export interface Slot {

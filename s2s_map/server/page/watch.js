@@ -11,12 +11,15 @@ export async function loadView() {
   const view = await read("/api/view");
   const layers = view.layers.map((/** @type {any} */ layer) => layer.name);
   const first = { kind: /** @type {const} */ ("layer"), key: layers[0] };
-  const gone = state.shown.kind === "layer" && !layers.includes(state.shown.key);
+  const gone =
+    state.shown.kind === "layer" && !layers.includes(state.shown.key);
   // Answers to other embeddings are not answers to these.
-  const asked = state.view && state.view.version !== view.version ? [] : state.questions;
+  const asked =
+    state.view && state.view.version !== view.version ? [] : state.questions;
   const lost = state.shown.kind === "question" && !asked.length;
   const other = state.other;
-  const keepOther = other?.kind === "layer" && layers.includes(other.key) ? other : null;
+  const keepOther =
+    other?.kind === "layer" && layers.includes(other.key) ? other : null;
   change({
     view,
     questions: asked,
@@ -39,7 +42,8 @@ export function initWatch(askAgain) {
         const before = described(state.shown)?.title;
         await loadView();
         await askAgain();
-        if (before && described(state.shown)?.title !== before) say(`${before} is gone.`);
+        if (before && described(state.shown)?.title !== before)
+          say(`${before} is gone.`);
       }
     } catch (error) {
       again = Math.min(again * 1.5, 30_000);

@@ -7,12 +7,24 @@ import { asQuery, described, state } from "./store.js";
 export function whySection(place) {
   const section = make("section", { className: "why" });
   const title = described(state.shown)?.title ?? "";
-  const button = make("button", { type: "button", className: "small" }, `Why “${title}” here?`);
+  const button = make(
+    "button",
+    { type: "button", className: "small" },
+    `Why “${title}” here?`,
+  );
   button.addEventListener("click", async () => {
-    const waiting = make("p", { className: "waiting", role: "status" }, "looking at the imagery again…");
+    const waiting = make(
+      "p",
+      { className: "waiting", role: "status" },
+      "looking at the imagery again…",
+    );
     button.replaceWith(waiting);
     try {
-      const found = await send("/api/why", { ...place, ...asQuery(state.shown), slot: state.slot });
+      const found = await send("/api/why", {
+        ...place,
+        ...asQuery(state.shown),
+        slot: state.slot,
+      });
       waiting.replaceWith(...drawn(found));
     } catch (error) {
       const reason = error instanceof Failed ? error.message : String(error);
@@ -30,7 +42,9 @@ function drawn(found) {
   const image = new Image();
   image.addEventListener("load", () => {
     for (const canvas of [picture, heat])
-      canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas
+        .getContext("2d")
+        ?.drawImage(image, 0, 0, canvas.width, canvas.height);
     drawHeat(heat, found.heat);
     for (const canvas of [picture, heat]) cross(canvas, found.mark);
   });
@@ -52,7 +66,12 @@ function drawn(found) {
     make(
       "div",
       { className: "patch" },
-      make("figure", {}, picture, make("figcaption", {}, `patch, ${found.patch_m} m`)),
+      make(
+        "figure",
+        {},
+        picture,
+        make("figcaption", {}, `patch, ${found.patch_m} m`),
+      ),
       make("figure", {}, heat, make("figcaption", {}, "where in it")),
     ),
     make(
@@ -71,7 +90,9 @@ function drawn(found) {
 function drawHeat(canvas, heat) {
   const context = canvas.getContext("2d");
   if (!context) return;
-  const seen = /** @type {number[]} */ (heat.flat().filter((value) => value !== null));
+  const seen = /** @type {number[]} */ (
+    heat.flat().filter((value) => value !== null)
+  );
   const [low, high] = [Math.min(...seen), Math.max(...seen)];
   const side = canvas.width / heat.length;
   const { ramp } = state.view;
