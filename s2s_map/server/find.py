@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from s2s_map.errors import RegionError
 
 LONGEST = 200
-_NUMBER = r"([+\-−]?\d+(?:[.,]\d+)?)"
-_PART = re.compile(
-    rf"([NSEWO])?\s*{_NUMBER}\s*(?:°|º|deg)?\s*(?:(\d+(?:\.\d+)?)\s*['′’]\s*)?"
-    r"(?:(\d+(?:\.\d+)?)\s*(?:\"|″|''|”)\s*)?([NSEWO])?",
-    re.IGNORECASE,
+_ANGLE = (
+    r"([+\-−]?\d+(?:[.,]\d+)?)\s*(?:°|º|deg)?\s*(?:(\d+(?:\.\d+)?)\s*['′’]\s*)?"
+    r"(?:(\d+(?:\.\d+)?)\s*(?:\"|″|''|”)\s*)?"
+)
+# Letters stand before their numbers, or behind.
+_FORMS = (
+    re.compile(rf"(?P<letter>[NSEWO])\s*{_ANGLE}", re.IGNORECASE),
+    re.compile(rf"{_ANGLE}\s*(?P<letter>[NSEWO])?", re.IGNORECASE),
 )
 Box = tuple[float, float, float, float]
 
@@ -103,19 +106,24 @@ def _two(text: str) -> tuple[tuple[float, str], tuple[float, str]] | None:
         # "25,5 -54,6" has commas in its numbers; "25.5, -54.6" between them.
         plain = text.replace(",", " ") if comma else text
         plain = re.sub(r"[;/()\[\]]|\b(?:lat|lon|long|latitude|longitude)\b\s*[:=]?", " ", plain)
-        found = list(_PART.finditer(plain))
-        rest = _PART.sub("", plain).strip()
-        if len(found) == 2 and not rest:
-            return _signed(found[0]), _signed(found[1])
+        for form in _FORMS:
+            found = list(form.finditer(plain))
+            if len(found) == 2 and not form.sub("", plain).strip():
+                return _signed(found[0]), _signed(found[1])
     return None
 
 
 def _signed(match: re.Match[str]) -> tuple[float, str]:
-    letter = (match[1] or match[5] or "").upper().replace("O", "W")
-    number = match[2].replace("−", "-").replace(",", ".")
-    whole = abs(float(number)) + float(match[3] or 0) / 60 + float(match[4] or 0) / 3600
+    letter = (match["letter"] or "").upper().replace("O", "W")
+    degrees, minutes, seconds = (g for i, g in enumerate(match.groups(), 1) if i != _at(match))
+    number = degrees.replace("−", "-").replace(",", ".")
+    whole = abs(float(number)) + float(minutes or 0) / 60 + float(seconds or 0) / 3600
     negative = number.startswith("-") or letter in ("S", "W")
     return (-whole if negative else whole), letter
+
+
+def _at(match: re.Match[str]) -> int:
+    return match.re.groupindex["letter"]
 
 
 def _named(text: str) -> Found:
