@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import yaml
+from fixtures_waiting import HANG_S
 
 from s2s_map.outputs.path import ObjectPath
 from s2s_map.pipeline.verbs.run import run
@@ -68,14 +69,14 @@ class Client:
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         """Read something."""
-        return httpx.get(f"{self.root}{path}", params=query, trust_env=False, timeout=None)
+        return httpx.get(f"{self.root}{path}", params=query, trust_env=False, timeout=HANG_S)
 
     def post(self, path: str, content: Any, **headers: str) -> httpx.Response:
         """Ask for something."""
         given = {"x-s2s-map-token": self.token, **headers}
         body = {"content": content} if isinstance(content, bytes) else {"json": content}
         address = f"{self.root}{path}"
-        return httpx.post(address, headers=given, trust_env=False, timeout=None, **body)
+        return httpx.post(address, headers=given, trust_env=False, timeout=HANG_S, **body)
 
     def ask(self, *texts: str, minus: Sequence[str] = ()) -> dict[str, Any]:
         """Ask a question."""
@@ -93,7 +94,7 @@ class Client:
 def viewing(output: Path | ObjectPath) -> Iterator[Client]:
     """Serve an output on a free port."""
     site = Site(output)
-    serving = start(site, 0)
+    serving = start(lambda: site, 0)
     root = re.sub(r"/#.*", "", serving.url)
     try:
         yield Client(root, serving.url, site)

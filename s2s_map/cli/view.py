@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Annotated
+import webbrowser
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from s2s_map.cli.console import Console, styled
-from s2s_map.errors import ConfigError
 from s2s_map.extras import check_extra
+
+if TYPE_CHECKING:
+    from s2s_map.server.site import Site
 
 
 def view_command(
@@ -57,60 +62,81 @@ def view_command(
     s2s-map view out/demo
     """
     check_extra("view", "s2s-map view")
-    from s2s_map.outputs.output import open_output
     from s2s_map.outputs.path import output_path
-    from s2s_map.server.serve import serve_until, start
-    from s2s_map.server.site import Basemap, Site
+    from s2s_map.server.basemap import Basemap
+    from s2s_map.server.finished import check_finished
+    from s2s_map.server.serve import start
 
-    below = None
-    if basemap is not None:
-        _check_basemap(basemap, basemap_attribution)
-        below = Basemap(basemap, basemap_attribution)
     console = Console(soft_wrap=True)
+    below = None if basemap is None else Basemap.checked(basemap, basemap_attribution)
     folder = output_path(out)
-    open_output(folder).check_access()
-    site = Site(folder, below)
-    site.watched.now()
+    check_finished(folder)
 
-    def ready(url: str) -> None:
-        console.print(styled("Map of ", (out, "bold"), ": ", (url, "bold cyan")))
-        if host not in ("127.0.0.1", "localhost", "::1"):
-            console.print(
-                f"listening at {host}: whoever reaches this machine can look at the map, and with "
-                "the address's token ask and write layers; the connection is not encrypted"
-            )
-        console.print("Ctrl-C ends it.")
-        sys.stdout.flush()
+    @cache
+    def site() -> Site:
+        from s2s_map.server.site import Site
+
+        return Site(folder, below)
+
+    serving = start(site, port, host, tuple(name or ()), "" if below is None else below.origin)
+    opening = _Opening(site)
+    try:
+        _say(console, out, serving.url, host)
         if not no_open:
             # A browser of the terminal would take the terminal.
-            threading.Thread(target=_open, args=(url,), daemon=True).start()
-
-    serve_until(threading.Event(), start(site, port, host, tuple(name or ())), ready)
-    if site.is_keeping:
-        console.print("stopped while a layer was kept; what was there is whole, keep it again")
-    else:
-        console.print("stopped")
-    site.close()
+            threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()
+        # While the browser reads the page. In a thread: Ctrl-C within an import may become anything.
+        opening.start()
+        opening.failed.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        serving.stop()
+    if opening.error is not None:
+        raise opening.error
+    console.print(opening.last_words())
     # What computes in threads would be waited for, and has nothing to finish.
     sys.stdout.flush()
     os._exit(0)
 
 
-def _open(url: str) -> None:
-    import webbrowser
+class _Opening(threading.Thread):
+    """Opens what is looked at, so that what is damaged is said in the terminal, too."""
 
-    webbrowser.open(url)
+    def __init__(self, site: Callable[[], Site]) -> None:
+        super().__init__(name="opening", daemon=True)
+        self._site, self._opened = site, False
+        self.failed = threading.Event()
+        self.error: Exception | None = None
 
+    def run(self) -> None:
+        """Open it."""
+        try:
+            self._site().watched.now()
+            self._opened = True
+        except Exception as error:
+            self.error = error
+            self.failed.set()
 
-def _check_basemap(url: str, attribution: str) -> None:
-    known = url.startswith(("https://", "http://")) and all(
-        part in url for part in ("{z}", "{x}", "{y}")
-    )
-    if not known or any(c in url for c in " ;,'\""):
-        raise ConfigError(
-            f"--basemap {url}", expected="https://HOST/.../{z}/{x}/{y}.png, an address of tiles"
+    def last_words(self) -> str:
+        """Return how it ended, and remove what was copied to this machine."""
+        if not self._opened:
+            return "stopped"
+        keeping = self._site().is_keeping
+        self._site().close()
+        return (
+            "stopped while a layer was kept; what was there is whole, keep it again"
+            if keeping
+            else "stopped"
         )
-    if not attribution:
-        raise ConfigError(
-            "--basemap without --basemap-attribution", expected="whose map it is, to be shown"
+
+
+def _say(console: Console, out: str, url: str, host: str) -> None:
+    console.print(styled("Map of ", (out, "bold"), ": ", (url, "bold cyan")))
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        console.print(
+            f"listening at {host}: whoever reaches this machine can look at the map, and with "
+            "the address's token ask and write layers; the connection is not encrypted"
         )
+    console.print("Ctrl-C ends it.")
+    sys.stdout.flush()

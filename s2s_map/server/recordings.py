@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 from s2s_map.config.cache_folder import cache_folder
-from s2s_map.encoding.audio_file import decode_recording
 from s2s_map.encoding.queries import safe_name
 from s2s_map.errors import AudioError, QueryError
 
@@ -47,6 +46,8 @@ class Recordings:
                 expected=f"at most {MOST_BYTES // 1_000_000} MB",
                 remedy="cut it, or ask with s2s-map query --audio",
             )
+        from s2s_map.encoding.audio_file import decode_recording
+
         stem = safe_name(Path(name).stem) or "recording"
         heard = decode_recording(content, stem)
         key = hashlib.sha256(content).hexdigest()[:_ID_LENGTH]

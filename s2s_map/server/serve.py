@@ -7,13 +7,16 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from s2s_map.errors import OutputError
 from s2s_map.server.app import make_app
 from s2s_map.server.security import LOOPBACK, new_token
-from s2s_map.server.site import Site
+
+if TYPE_CHECKING:
+    from s2s_map.server.site import Site
 
 STOP_S = 1
 """How long requests at work may go on after Ctrl-C, seconds."""
@@ -40,14 +43,21 @@ class Serving:
         self.listening.close()
 
 
-def start(site: Site, port: int, host: str = "127.0.0.1", also: tuple[str, ...] = ()) -> Serving:
+def start(
+    site: Callable[[], Site],
+    port: int,
+    host: str = "127.0.0.1",
+    also: tuple[str, ...] = (),
+    elsewhere: str = "",
+) -> Serving:
     """Begin to serve a map.
 
     Args:
-        site: What is served.
+        site: Gives what is served, always the same; called when it is first needed.
         port: Where; 0 for any that is free.
         host: Address to bind to.
         also: Further names that it may be called by.
+        elsewhere: Origin of a basemap that the user named; empty for none.
 
     Raises:
         OutputError: If the port is taken.
@@ -57,7 +67,7 @@ def start(site: Site, port: int, host: str = "127.0.0.1", also: tuple[str, ...] 
     token = new_token()
     names = (*LOOPBACK, *also, *(() if host in ("0.0.0.0", "::") else (host,)))  # noqa: S104
     config = uvicorn.Config(
-        make_app(site, port, token, names),
+        make_app(site, port, token, names, elsewhere),
         log_level="critical",
         access_log=False,
         lifespan="off",
@@ -72,23 +82,6 @@ def start(site: Site, port: int, host: str = "127.0.0.1", also: tuple[str, ...] 
     thread.start()
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     return Serving(f"http://{shown}:{port}/#ask={token}", server, thread, listening)
-
-
-def serve_until(stop: threading.Event, serving: Serving, ready: Callable[[str], None]) -> None:
-    """Serve until an event or Ctrl-C.
-
-    Args:
-        stop: Set to end it.
-        serving: What was begun.
-        ready: Told the address.
-    """
-    try:
-        ready(serving.url)
-        stop.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        serving.stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ from s2s_map.pipeline.engine.cores import usable_cores
 from s2s_map.rasters.maps import ConceptLayer
 from s2s_map.server.answers import Answers, Question
 from s2s_map.server.areas import Areas
+from s2s_map.server.basemap import Basemap
 from s2s_map.server.colouring import ramp
 from s2s_map.server.kept_tiles import KeptTiles
 from s2s_map.server.models import Models
@@ -19,25 +20,7 @@ from s2s_map.server.recordings import Recordings
 from s2s_map.server.requests import Workers
 from s2s_map.server.viewed import Viewed, Watched
 
-_SLOT = re.compile(r"(\d{2})-(\d{2})h")
-
-
-@dataclass(frozen=True)
-class Basemap:
-    """An online map below the imagery, which the user named.
-
-    Attributes:
-        url: Of its tiles, with {z}, {x} and {y}.
-        attribution: Whose it is.
-    """
-
-    url: str
-    attribution: str
-
-    @property
-    def origin(self) -> str:
-        """Scheme and host, for the content security policy."""
-        return "/".join(self.url.split("/")[:3])
+_SLOT = re.compile(r"(\d{2})-(\d{2})h(-.*)?")
 
 
 @dataclass(eq=False)

@@ -11,7 +11,6 @@ import numpy as np
 from s2s_map.config.run import QueryConfig
 from s2s_map.errors import QueryError
 from s2s_map.pipeline.maps.kept_layers import asked_of
-from s2s_map.pipeline.verbs.explain import look_closer
 from s2s_map.server.clicked import run_at
 from s2s_map.server.models import Models
 from s2s_map.server.viewed import Viewed
@@ -35,6 +34,8 @@ def why(
     Raises:
         S2SMapError: As `look_closer`: imagery that is gone or has changed, and the like.
     """
+    from s2s_map.pipeline.verbs.explain import look_closer
+
     run, _ = run_at(viewed, lon, lat)
     if isinstance(question, str):
         if question not in run.record.concepts:

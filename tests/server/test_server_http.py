@@ -206,9 +206,7 @@ def test_a_recording_is_taken_and_asked(writable: Client) -> None:
     assert unknown.json()["error"].startswith("no recording '/etc/passwd' was sent")
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/questions", "/api/recordings", "/api/keep", "/api/why"]
-)
+@pytest.mark.parametrize("path", ["/api/questions", "/api/recordings", "/api/keep", "/api/why"])
 def test_what_writes_or_asks_needs_the_token(client: Client, path: str) -> None:
     for token in ("", "wrong", client.token[:-1]):
         refused = client.post(path, {}, **{"x-s2s-map-token": token})
@@ -216,7 +214,9 @@ def test_what_writes_or_asks_needs_the_token(client: Client, path: str) -> None:
         assert "the whole address" in refused.json()["error"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1"]
+)
 def test_other_names_are_refused(client: Client, host: str) -> None:
     port = client.root.rpartition(":")[2]
     given = {"host": host.format(port=port)}

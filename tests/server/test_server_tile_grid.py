@@ -70,7 +70,12 @@ def test_the_level_whose_cells_are_two_pixels_wide(pixel_m: float, level: int) -
 
 @pytest.mark.parametrize(
     ("tile", "there"),
-    [(Tile(0, 0, 0), True), (Tile(3, 8, 0), False), (Tile(23, 0, 0), False), (Tile(2, 0, -1), False)],
+    [
+        (Tile(0, 0, 0), True),
+        (Tile(3, 8, 0), False),
+        (Tile(23, 0, 0), False),
+        (Tile(2, 0, -1), False),
+    ],
 )
 def test_tiles_that_there_are(tile: Tile, there: bool) -> None:
     assert tile.exists == there
