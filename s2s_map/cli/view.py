@@ -85,7 +85,7 @@ def view_command(
         if not no_open:
             # A browser of the terminal would take the terminal.
             threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()
-        # While the browser reads the page. In a thread: Ctrl-C within an import may become anything.
+        # While the browser reads the page. In a thread: Ctrl-C in an import may become anything.
         opening.start()
         opening.failed.wait()
     except KeyboardInterrupt:
