@@ -30,8 +30,8 @@ from scipy.ndimage import distance_transform_cdt, distance_transform_edt
 
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.encoding.filling import fill_invalid
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.scoring.occurrence import rank_correlation

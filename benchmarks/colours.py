@@ -29,9 +29,9 @@ from fixtures_encodings import FALSE_COLOUR, NUMBERS, encodings, write_encoding
 from s2s_map import load_run_config, open_run, run
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery.judging import judge
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.sample import Sample, thinned
 from s2s_map.imagery.scaling import to_8bit
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.registry import model_card
 from s2s_map.scoring.occurrence import rank_correlation
 

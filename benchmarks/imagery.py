@@ -46,7 +46,7 @@ from rasterio.warp import transform_bounds
 from serving import CONTEXT, LoopbackServer
 
 from s2s_map.config.catalog import RasterEntry
-from s2s_map.imagery.raster import RasterSource
+from s2s_map.imagery.sources.raster.source import RasterSource
 from s2s_map.tiling.patches import PatchLayout, PatchSet
 
 CRS, WEST, NORTH, GSD_M = "EPSG:32632", 400_000.0, 5_200_000.0, 10.0

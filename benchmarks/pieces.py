@@ -24,7 +24,7 @@ from rasterio.windows import Window
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.config.seen import PERCENTILES
 from s2s_map.encoding.filling import fill_invalid
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.registry import model_card
 from s2s_map.scoring.occurrence import rank_correlation
 from s2s_map.tiling.grid import MapGrid

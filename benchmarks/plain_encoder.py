@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s2s_map.models.image.positions import ground_positions
 from s2s_map.models.metadata import Metadata
-from s2s_map.models.positions import ground_positions
 from s2s_map.models.sat2sound import Sat2Sound
 
 

@@ -26,7 +26,7 @@ from rasterio.transform import from_origin
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.config.model import ModelConfig
 from s2s_map.encoding.exact import resize_patches
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.tiling.patches import PatchLayout, cut

@@ -15,9 +15,9 @@ import argparse
 import numpy as np
 import shapely
 
-from s2s_map.catalog.extent import sample_points
-from s2s_map.catalog.place_region import place_region
-from s2s_map.catalog.places import shipped_places
+from s2s_map.regions.extent import sample_points
+from s2s_map.regions.place_region import place_region
+from s2s_map.regions.places import shipped_places
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.projections import FAR, unit_vectors
 from s2s_map.tiling.splitting import crs_name

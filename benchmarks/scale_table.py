@@ -110,8 +110,8 @@ def areas(block_cells: int) -> list[Area]:
     from rasterio.features import rasterize
     from rasterio.transform import from_origin
 
-    from s2s_map.catalog.place_names import find_place
-    from s2s_map.catalog.places import place_outline, shipped_places
+    from s2s_map.regions.place_names import find_place
+    from s2s_map.regions.places import place_outline, shipped_places
 
     places = shipped_places()
     wanted = {name: [find_place(code, places)] for name, code in PLACES.items()}

@@ -27,12 +27,12 @@ from starlette.responses import Response
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from fixtures_stac_api import QUERY, SORT, Asked, StacServer, fails, scene, serve_synthetic
 
-from s2s_map.catalog.place_names import find_place
-from s2s_map.catalog.places import place_outline, shipped_places
 from s2s_map.catalog.stac_items import choose, kept
 from s2s_map.config.stac import StacEntry
-from s2s_map.imagery.search.parts import region_of
-from s2s_map.imagery.search.walking import search
+from s2s_map.imagery.sources.stac.search.parts import region_of
+from s2s_map.imagery.sources.stac.search.walking import search
+from s2s_map.regions.place_names import find_place
+from s2s_map.regions.places import place_outline, shipped_places
 
 TILES, DATES = 1000, 60
 START = datetime(2023, 1, 3, 10, tzinfo=UTC)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from s2s_map.catalog.catalog import get_entry, load_catalog, scenes
-from s2s_map.imagery.read import read_block
+from s2s_map.imagery.sources.raster.reading import read_block
 from s2s_map.tiling.blending import Blender
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.patches import PatchLayout, cut

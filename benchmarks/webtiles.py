@@ -27,8 +27,8 @@ from PIL import Image
 from serving import CONTEXT, LoopbackServer
 
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.web.fetcher import close_fetchers
-from s2s_map.imagery.xyz import XyzSource
+from s2s_map.imagery.sources.xyz.fetcher import close_fetchers
+from s2s_map.imagery.sources.xyz.source import XyzSource
 from s2s_map.tiling.patches import PatchLayout, PatchSet
 
 CRS, WEST, NORTH = "EPSG:32632", 400_000.0, 5_200_000.0

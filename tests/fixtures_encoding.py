@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from s2s_map.models.audio_events import AudioEmbedding, EventMixEncoder
+from s2s_map.models.events.encoder import AudioEmbedding, EventMixEncoder
 from s2s_map.models.registry import EMBEDDED
 
 MINI = EMBEDDED / "s2s-mini"

@@ -136,7 +136,7 @@ def tiny_card(name: str = "tiny", config: ModelConfig = TINY) -> ModelCard:
 def write_model_folder(folder: Path, config: ModelConfig = TINY, name: str = "tiny") -> Path:
     """Write a model folder (card.json and model.safetensors) that `load_model` accepts."""
     from s2s_map.models.build import build_model
-    from s2s_map.models.checkpoints import save_model
+    from s2s_map.models.checkpoints.reading import save_model
 
     network = build_model(config)
     fill(network)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2s_map.catalog.place_region import place_region
-from s2s_map.catalog.places import Place, shipped_places
-from s2s_map.catalog.region import Outline
+from s2s_map.regions.place_region import place_region
+from s2s_map.regions.places import Place, shipped_places
+from s2s_map.regions.region import Outline
 from s2s_map.tiling.splitting import Piece, shown, split_region
 
 TABLE = Path(__file__).parent / "data" / "places" / "countries.csv"

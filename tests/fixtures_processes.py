@@ -38,7 +38,7 @@ IMPORTED = [
     "s2s_map.cli.main",
     "s2s_map.pipeline.verbs.run",
     "s2s_map.pipeline.engine.dask_executor",
-    "s2s_map.imagery.raster",
+    "s2s_map.imagery.sources.raster.source",
 ]
 PROGRAMS = (Path(sys.executable), Path(sys.executable).with_name("s2s-map"))
 

@@ -12,4 +12,4 @@ def without_proxies(patch: pytest.MonkeyPatch) -> None:
             # A variable that is only deleted is not remembered where it was not set.
             patch.setenv(each, "")
             patch.delenv(each)
-    patch.setattr("s2s_map.catalog.proxies._said", {})
+    patch.setattr("s2s_map.opening.proxies._said", {})

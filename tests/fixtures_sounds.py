@@ -22,7 +22,7 @@ from s2s_map.config.model import HtsatConfig
 from s2s_map.datasets.schema import GEOSOUND, SOUNDING_EARTH, Schema
 from s2s_map.datasets.writing import write_parquet
 from s2s_map.encoding.audio_file import read_recording
-from s2s_map.models.mel import log_mel, mel_filters
+from s2s_map.models.audio.mel import log_mel, mel_filters
 
 PACKAGE = Path(__file__).parents[1] / "s2s_map" / "sample_data"
 SCENE = PACKAGE / "iguacu_landsat8_rgb.tif"

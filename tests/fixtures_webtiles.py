@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.web.webtile import WebTile
+from s2s_map.imagery.sources.xyz.webtile import WebTile
 
 MAX_AGE = {"cache-control": "max-age=86400"}
 

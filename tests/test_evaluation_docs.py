@@ -26,7 +26,7 @@ from pyproj import Transformer
 
 from s2s_map.config.model import ModelConfig
 from s2s_map.datasets.schema import SOUNDING_EARTH
-from s2s_map.models.published import PUBLISHED
+from s2s_map.models.checkpoints.published import PUBLISHED
 from s2s_map.rasters.maps import read_maps, write_maps
 
 ROOT = Path(__file__).parents[1]

@@ -11,15 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from s2s_map.catalog.environment import expanded, remember_variables
-from s2s_map.catalog.routes import permit
 from s2s_map.catalog.scene import Scene, inspect_scene
-from s2s_map.catalog.uris import (
-    SAMPLE_SCHEME,
-    check_uri,
-    from_remote_catalog,
-    is_remote,
-    is_web,
-)
 from s2s_map.config.catalog import (
     ENTRY_TYPES,
     Catalog,
@@ -33,6 +25,14 @@ from s2s_map.config.load import parse_model, parse_yaml, read_yaml
 from s2s_map.config.run import CATALOG_FILE
 from s2s_map.config.text import shown, text_fault
 from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.opening.routes import permit
+from s2s_map.opening.uris import (
+    SAMPLE_SCHEME,
+    check_uri,
+    from_remote_catalog,
+    is_remote,
+    is_web,
+)
 from s2s_map.redaction import redacted, remember, remember_address
 from s2s_map.redaction.known import is_secret_name
 

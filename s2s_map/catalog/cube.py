@@ -13,12 +13,12 @@ from affine import Affine
 
 from s2s_map.catalog.cube_crs import crs_of
 from s2s_map.catalog.cube_times import chosen_times, sensed, time_index, time_text
-from s2s_map.catalog.longitudes import by_whole_turns, full_turn
 from s2s_map.catalog.scene import Scene
-from s2s_map.catalog.zarr_group import group_names, open_dataset, open_group, zarr_errors
 from s2s_map.config.cube import Band, ZarrEntry
 from s2s_map.errors import ImageryError
+from s2s_map.opening.zarr_group import group_names, open_dataset, open_group, zarr_errors
 from s2s_map.redaction import redacted
+from s2s_map.regions.longitudes import by_whole_turns, full_turn
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -19,12 +19,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from s2s_map.catalog.handles import forget
-from s2s_map.catalog.longitudes import by_whole_turns, full_turn, parted, turned
-from s2s_map.catalog.opening import open_raster
-from s2s_map.catalog.unchanged import FileStamp, stamps_of
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
+from s2s_map.opening.handles import forget
+from s2s_map.opening.open_files import open_raster
+from s2s_map.opening.unchanged import FileStamp, stamps_of
+from s2s_map.regions.longitudes import by_whole_turns, full_turn, parted, turned
 
 _FINEST_M, _COARSEST_M = 0.001, 1_000_000.0
 # Coordinates beyond this are none of any CRS of the Earth; floats tell no pixels apart there.

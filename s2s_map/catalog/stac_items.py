@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from s2s_map.catalog.uris import is_remote
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
+from s2s_map.opening.uris import is_remote
 from s2s_map.redaction import redacted
 
 Item = dict[str, Any]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from s2s_map.catalog.egress import egress, refused
-from s2s_map.catalog.routes import route_to
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryError
+from s2s_map.opening.egress import egress, refused
+from s2s_map.opening.routes import route_to
 from s2s_map.redaction import redacted
 
 LonLatBounds = tuple[float, float, float, float]

@@ -34,7 +34,7 @@ def show_command(
     from s2s_map.catalog.catalog import get_entry, load_catalog
     from s2s_map.catalog.scene import Scene
     from s2s_map.catalog.showing import shown_value
-    from s2s_map.imagery.open_source import open_source
+    from s2s_map.imagery.sources.open_source import open_source
 
     entry = get_entry(name, load_catalog(catalog or []))
     console = Console()

@@ -57,7 +57,7 @@ def build_command(
     from s2s_map.datasets.table import read_table
     from s2s_map.errors import DataError
     from s2s_map.extras import check_extra
-    from s2s_map.imagery.open_source import open_source
+    from s2s_map.imagery.sources.open_source import open_source
 
     check_extra("train", "a data set", "datasets", "pyarrow", "dateutil", error=DataError)
     rows = read_table(table)

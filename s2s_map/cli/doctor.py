@@ -80,7 +80,7 @@ def _models() -> Iterator[tuple[State, str]]:
 
 def _catalog() -> tuple[State, str]:
     from s2s_map.catalog.catalog import load_catalog
-    from s2s_map.imagery.open_source import is_online, open_source
+    from s2s_map.imagery.sources.open_source import is_online, open_source
 
     try:
         catalog = load_catalog()

@@ -21,7 +21,7 @@ app = typer.Typer(help="Models by name.", no_args_is_help=True)
 @app.command("list")
 def list_command() -> None:
     """List the embedded models, the fetched ones, and the published ones that can be fetched."""
-    from s2s_map.models.published import PUBLISHED
+    from s2s_map.models.checkpoints.published import PUBLISHED
     from s2s_map.models.registry import fetched_models, list_models
 
     table = Table(box=None)
@@ -39,7 +39,7 @@ def list_command() -> None:
 @app.command("where")
 def where_command() -> None:
     """Print the folder of fetched and converted models; S2S_MAP_MODELS sets another."""
-    from s2s_map.models.places import models_folder
+    from s2s_map.models.checkpoints.places import models_folder
 
     Console(soft_wrap=True).print(str(models_folder()), highlight=False, markup=False)
 
@@ -71,8 +71,8 @@ def fetch_command(
 
     HF_ENDPOINT names a mirror, HF_TOKEN a token; files in the hub's cache are not loaded again.
     """
-    from s2s_map.models.fetch import fetch_model
-    from s2s_map.models.hub import Source
+    from s2s_map.models.checkpoints.fetch import fetch_model
+    from s2s_map.models.checkpoints.hub import Source
 
     card = fetch_model(
         name, Source(folder=source, redirects_to=tuple(redirects_to or ())), revision=revision
@@ -96,9 +96,9 @@ def convert_command(
     ] = None,
 ) -> None:
     """Turn a Lightning checkpoint into safetensors and a card, without running code from it."""
-    from s2s_map.models.convert import convert_checkpoint
-    from s2s_map.models.places import models_folder
-    from s2s_map.models.published import published_name
+    from s2s_map.models.checkpoints.convert import convert_checkpoint
+    from s2s_map.models.checkpoints.places import models_folder
+    from s2s_map.models.checkpoints.published import published_name
 
     called = name or published_name(file.name) or file.stem
     _report(convert_checkpoint(file, output or models_folder() / called, called))
@@ -175,7 +175,7 @@ def reference_command(
 
     Runs then compare their imagery with it, and `scale: match` brings imagery there.
     """
-    from s2s_map.models.checkpoints import write_card
+    from s2s_map.models.checkpoints.reading import write_card
     from s2s_map.models.registry import model_card, model_folder
     from s2s_map.pipeline.verbs.model_reference import reference_of
 

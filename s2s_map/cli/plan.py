@@ -14,9 +14,9 @@ from s2s_map.cli.console import Console
 from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 if TYPE_CHECKING:
-    from s2s_map.catalog.region import Outline
     from s2s_map.imagery.requests import Requests
     from s2s_map.pipeline.verbs.expected_scenes import Scenes
+    from s2s_map.regions.region import Outline
     from s2s_map.tiling.splitting import Piece
 
 _SHOWN = 12
@@ -27,13 +27,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJson = False) -> None:
     """Print blocks, patches, bytes to read, memory and time of a run, without starting it."""
     from s2s_map.catalog.catalog import load_catalog
-    from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
     from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.verbs.expected_scenes import source_hint
     from s2s_map.pipeline.verbs.plan import duration, make_plan
+    from s2s_map.regions.place_region import others_note
     from s2s_map.tiling.splitting import crs_name
 
     settings = load_run_config(config)

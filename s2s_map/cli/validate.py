@@ -8,7 +8,6 @@ from s2s_map.cli.options import CatalogFiles, ConfigFile
 
 def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     """Check a run config and everything that it names: imagery, region, model, recordings."""
-    from s2s_map.catalog.place_region import others_note
     from s2s_map.config.run import load_run_config
     from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
@@ -17,6 +16,7 @@ def validate_command(config: ConfigFile, catalog: CatalogFiles = None) -> None:
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.job.output_folder import check_folder
     from s2s_map.pipeline.verbs.plan_warnings import sample_distance_warnings
+    from s2s_map.regions.place_region import others_note
 
     settings = load_run_config(config)
     check_settings(settings)

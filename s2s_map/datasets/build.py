@@ -28,7 +28,7 @@ from s2s_map.datasets.writing import write_parquet
 from s2s_map.encoding.audio_file import Recording, read_recording
 from s2s_map.errors import DataError, OutputMismatchError, S2SMapError
 from s2s_map.imagery.source import Source
-from s2s_map.models.mel import log_mel, mel_filters
+from s2s_map.models.audio.mel import log_mel, mel_filters
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def picture(source: Source, longitude: float, latitude: float, side_px: int) -> 
     import shapely
     from odc.geo.crs import CRS
 
-    from s2s_map.catalog.projecting import LONLAT, project
+    from s2s_map.regions.projections import LONLAT, project
 
     if not UTM_LATITUDES[0] <= latitude <= UTM_LATITUDES[1]:
         raise DataError(f"latitude {latitude:.2f} is beyond the UTM zones")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from s2s_map.config.files import open_regular
 from s2s_map.encoding.audio_av import FASTEST_HZ, decode_with_av
 from s2s_map.errors import AudioError
-from s2s_map.models.events_features import SILENT_PEAK
+from s2s_map.models.events.features import SILENT_PEAK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

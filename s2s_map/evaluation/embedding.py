@@ -66,7 +66,7 @@ class SetSettings:
     @property
     def patch_m(self) -> float:
         """Side of a patch at zoom 1, metres."""
-        from s2s_map.models.published import IMAGERY
+        from s2s_map.models.checkpoints.published import IMAGERY
 
         tile = self.tile_px or SOURCE_PX[self.imagery]
         return tile * (self.gsd_m or IMAGERY[self.imagery].gsd_m)

@@ -9,15 +9,15 @@ import shapely
 from odc.geo.crs import CRS
 
 from s2s_map.catalog.environment import check_environment
-from s2s_map.catalog.projecting import LONLAT, project
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.scale import MeasuredScale, written
 from s2s_map.config.seen import SeenImagery
 from s2s_map.errors import S2SMapError
 from s2s_map.imagery.judging import judge
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.regions.projections import LONLAT, project
 
 ANYWHERE = (8.54, 47.37)
 """Longitude and latitude to read at where a source has no outline of its own: Zürich."""

@@ -19,10 +19,10 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from s2s_map.catalog.handles import Version, lent_raster, version_of
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery.collars import has_masked_collar
+from s2s_map.opening.handles import Version, lent_raster, version_of
 
 KEPT_BYTES = 128_000_000
 """Chunks kept by this process, decoded."""

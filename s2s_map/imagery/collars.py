@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from s2s_map.catalog.handles import Version, lent_raster, version_of
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.opening.handles import Version, lent_raster, version_of
 
 LEAST_SHARE = 0.001
 """Of a file's pixels; less is no collar."""

@@ -12,12 +12,12 @@ from torch import Tensor
 from torchgeo.datasets import GeoDataset
 from torchgeo.datasets.utils import GeoSlice
 
-from s2s_map.catalog.coverage import Coverage
-from s2s_map.catalog.projecting import LONLAT, is_finite, project
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.errors import ImageryError
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.regions.coverage import Coverage
+from s2s_map.regions.projections import LONLAT, is_finite, project
 
 
 class ImageryDataset(GeoDataset):

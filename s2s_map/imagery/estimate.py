@@ -10,9 +10,9 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
-from s2s_map.catalog.projecting import is_finite, project
 from s2s_map.catalog.scene import Scene
 from s2s_map.imagery.lattice import Bounds
+from s2s_map.regions.projections import is_finite, project
 
 _BANDS = 3
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.catalog.handles import lent_raster
 from s2s_map.catalog.scene import Scene
-from s2s_map.catalog.uris import is_remote
 from s2s_map.config.catalog import RasterEntry
+from s2s_map.opening.handles import lent_raster
+from s2s_map.opening.uris import is_remote
 
 Holds = Callable[[slice, slice], bool]
 """Returns whether anything is there in rows and columns of a scene."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from s2s_map.catalog.handles import lent_raster
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.chunks import read_values, void_of
 from s2s_map.imagery.collars import collar_share, run_share
+from s2s_map.opening.handles import lent_raster
 
 MOST_PIXELS = 400_000
 """Pixels of a sample, of all scenes together, about."""

@@ -13,9 +13,6 @@ from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
 from s2s_map.arrays import ImageBlock
-from s2s_map.catalog.coverage import Covers
-from s2s_map.catalog.projecting import LONLAT, project
-from s2s_map.catalog.unchanged import Snapshot
 from s2s_map.config.entry import Entry
 from s2s_map.config.scale import MeasuredScale, Scale, is_measured
 from s2s_map.config.seen import SeenImagery
@@ -24,7 +21,10 @@ from s2s_map.imagery.colours import measured_scale
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.requests import Requests
 from s2s_map.imagery.sample import Sample, thinned
-from s2s_map.imagery.search.watching import Watch
+from s2s_map.imagery.watching import Watch
+from s2s_map.opening.unchanged import Snapshot
+from s2s_map.regions.coverage import Covers
+from s2s_map.regions.projections import LONLAT, project
 
 LonLatBounds = tuple[float, float, float, float]
 

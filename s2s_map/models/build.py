@@ -16,10 +16,10 @@ def build_image_encoder(config: ImageEncoderConfig) -> nn.Module:
     """Make the image encoder of the given kind, with fresh weights."""
     # Each kind is imported when it is asked for: their dependencies are heavy.
     if isinstance(config, VitConfig):
-        from s2s_map.models.vit import VitEncoder
+        from s2s_map.models.image.vit import VitEncoder
 
         return VitEncoder(config)
-    from s2s_map.models.mini_image import MiniImageEncoder
+    from s2s_map.models.image.mini import MiniImageEncoder
 
     return MiniImageEncoder(config)
 

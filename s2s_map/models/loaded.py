@@ -16,7 +16,7 @@ from torch import Tensor
 
 from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard, Precision
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints import kept_sha256
+from s2s_map.models.checkpoints.reading import kept_sha256
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
 from s2s_map.models.sat2sound import Level, Sat2Sound, unit
@@ -204,10 +204,10 @@ class LoadedModel:
         """
         config = self.card.config.text
         if isinstance(config, FlanT5Config):
-            from s2s_map.models.text_t5 import FlanT5TextEncoder
+            from s2s_map.models.text.t5 import FlanT5TextEncoder
 
             return FlanT5TextEncoder.load(config, self._text_folder(), str(self.device))
-        from s2s_map.models.text_minilm import MiniLMTextEncoder
+        from s2s_map.models.text.minilm import MiniLMTextEncoder
 
         return MiniLMTextEncoder.load(config, device=str(self.device))
 
@@ -218,14 +218,14 @@ class LoadedModel:
         Raises:
             ModelError: If the files are not on this machine.
         """
-        from s2s_map.models.text_t5 import ENCODER_FILES
+        from s2s_map.models.text.t5 import ENCODER_FILES
 
         folder = self._text_folder()
         hashes = [kept_sha256(folder / name) for name in ENCODER_FILES]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def _text_folder(self) -> Path:
-        from s2s_map.models.text_encoder_files import text_folder
+        from s2s_map.models.text.encoder_files import text_folder
 
         return text_folder(self.card)
 
@@ -238,7 +238,7 @@ class LoadedModel:
         """
         config = self.card.config.audio
         if isinstance(config, HtsatConfig):
-            from s2s_map.models.audio_htsat import HtsatRecordingEncoder
+            from s2s_map.models.audio.encoder import HtsatRecordingEncoder
 
             return HtsatRecordingEncoder(self.network, config)
         if config.kind != "events":
@@ -246,7 +246,7 @@ class LoadedModel:
                 f"{self.name} cannot be asked with a recording (audio encoder: {config.kind})",
                 remedy="ask with a text, or use a model that hears",
             )
-        from s2s_map.models.audio_events import EventMixEncoder
+        from s2s_map.models.events.encoder import EventMixEncoder
 
         return EventMixEncoder.from_folder(self._folder, self.embed_text)
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from s2s_map.config.model import ModelCard, Precision
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints import (
+from s2s_map.models.checkpoints.places import models_folder
+from s2s_map.models.checkpoints.published import PUBLISHED
+from s2s_map.models.checkpoints.reading import (
     CARD_FILE,
     WEIGHTS_FILE,
     check_weights_file,
     load_weights,
     read_card,
 )
-from s2s_map.models.events_card import WEIGHTS_FILE as EVENTS_FILE
-from s2s_map.models.events_card import read_events_card
-from s2s_map.models.places import models_folder
-from s2s_map.models.published import PUBLISHED
+from s2s_map.models.events.card import WEIGHTS_FILE as EVENTS_FILE
+from s2s_map.models.events.card import read_events_card
 from s2s_map.models.python_model import PREFIX, python_model
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def model_folder(name: str | Path) -> Path:
     if (models_folder() / text / CARD_FILE).is_file():
         return models_folder() / text
     if text in PUBLISHED:
-        from s2s_map.models.hub import how_to_carry
+        from s2s_map.models.checkpoints.hub import how_to_carry
 
         raise ModelError(
             f"the published model {text} is not on this machine",

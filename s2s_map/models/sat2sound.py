@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from s2s_map.config.model import HtsatConfig, ModelConfig
 from s2s_map.errors import ModelError
+from s2s_map.models.audio.htsat import AudioBranch
 from s2s_map.models.codebook import Codebook
 from s2s_map.models.fusion import MetadataFusion
-from s2s_map.models.htsat import AudioBranch
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.precision import Linear, halve
 from s2s_map.models.protocols import ImageEncoder

@@ -10,9 +10,9 @@ from odc.geo.crs import CRS
 from pyproj import Proj
 from pyproj.exceptions import CRSError, ProjError
 
-from s2s_map.catalog.extent import Extent, sample_points
-from s2s_map.catalog.region import Outline
 from s2s_map.errors import RegionError
+from s2s_map.regions.extent import Extent, sample_points
+from s2s_map.regions.region import Outline
 from s2s_map.tiling.projections import (
     EARTH,
     best_projection,

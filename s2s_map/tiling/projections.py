@@ -20,7 +20,7 @@ from odc.geo.crs import CRS
 from pyproj import Proj
 from pyproj.exceptions import ProjError
 
-from s2s_map.catalog.extent import Extent
+from s2s_map.regions.extent import Extent
 
 STEP = 20
 """Degrees between the centres of the lattice; docs/adr/0097 has the figures."""

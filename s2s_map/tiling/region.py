@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from s2s_map.catalog.region import Region
+from s2s_map.regions.region import Region
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
 

@@ -15,12 +15,12 @@ import shapely
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
-from s2s_map.catalog.extent import Extent, sample_points
-from s2s_map.catalog.parts import sphere_area, split_by_gaps
-from s2s_map.catalog.place_region import box_region
-from s2s_map.catalog.projecting import LONLAT, is_finite, project
-from s2s_map.catalog.region import Outline
 from s2s_map.errors import RegionError
+from s2s_map.regions.extent import Extent, sample_points
+from s2s_map.regions.parts import sphere_area, split_by_gaps
+from s2s_map.regions.place_region import box_region
+from s2s_map.regions.projections import LONLAT, is_finite, project
+from s2s_map.regions.region import Outline
 from s2s_map.tiling.crs import fixed_crs
 from s2s_map.tiling.projections import FAR, distance_error, projection_of
 

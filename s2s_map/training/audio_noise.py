@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from s2s_map.config.train_sounds import AudioNoiseConfig
-from s2s_map.models.htsat import Htsat
+from s2s_map.models.audio.htsat import Htsat
 from s2s_map.training.batch_norm import WholeBatchNorm
 
 

@@ -12,7 +12,7 @@ from s2s_map.config.model import FlanT5Config
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.datasets.reading import SoundDataset, open_dataset
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints import file_sha256
+from s2s_map.models.checkpoints.reading import file_sha256
 from s2s_map.models.protocols import TextEncoder
 from s2s_map.training.sound_data import wanted_for
 from s2s_map.training.text_features import TextFeatures
@@ -60,8 +60,8 @@ def text_encoder_of(config: SoundTrainConfig) -> tuple[TextEncoder, str]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     text = config.model.text
     if isinstance(text, FlanT5Config):
-        from s2s_map.models.text_encoder_files import find_text_encoder
-        from s2s_map.models.text_t5 import WEIGHTS_FILE, FlanT5TextEncoder
+        from s2s_map.models.text.encoder_files import find_text_encoder
+        from s2s_map.models.text.t5 import WEIGHTS_FILE, FlanT5TextEncoder
 
         folder = find_text_encoder(text)
         if folder is None:
@@ -71,7 +71,7 @@ def text_encoder_of(config: SoundTrainConfig) -> tuple[TextEncoder, str]:
             )
         identity = file_sha256(folder / WEIGHTS_FILE)[:12]
         return FlanT5TextEncoder.load(text, folder, device), f"flan-t5-{identity}"
-    from s2s_map.models.text_minilm import MiniLMTextEncoder
+    from s2s_map.models.text.minilm import MiniLMTextEncoder
 
     name = "minilm-sentence" if text.sentence_token else "minilm"
     return MiniLMTextEncoder.load(text, device=device), name

@@ -12,8 +12,8 @@ from pathlib import Path
 from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
 from s2s_map.config.train_sounds import SoundTrainConfig
-from s2s_map.models.checkpoints import save_model
-from s2s_map.models.published import IMAGERY
+from s2s_map.models.checkpoints.published import IMAGERY
+from s2s_map.models.checkpoints.reading import save_model
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.training.sound_module import RECALL, SoundModule
 from s2s_map.training.starting import PREFIX, read_checkpoint

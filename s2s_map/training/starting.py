@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from s2s_map.config.train_sounds import StartConfig
 from s2s_map.errors import CheckpointError, ConfigError
-from s2s_map.models.checkpoints import WEIGHTS_FILE, compare_keys, load_weights, read_card
-from s2s_map.models.lightning_file import HARMLESS
+from s2s_map.models.checkpoints.lightning_file import HARMLESS
+from s2s_map.models.checkpoints.reading import WEIGHTS_FILE, compare_keys, load_weights, read_card
 from s2s_map.models.registry import model_folder
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.training.sound_batch import StreamPlace

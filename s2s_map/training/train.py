@@ -19,8 +19,8 @@ from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
 from s2s_map.config.train import TrainConfig
 from s2s_map.errors import ConfigError, DataError
 from s2s_map.models.build import build_model
-from s2s_map.models.checkpoints import save_model
-from s2s_map.models.mini_image import MiniImageEncoder, load_imagenet_stem
+from s2s_map.models.checkpoints.reading import save_model
+from s2s_map.models.image.mini import MiniImageEncoder, load_imagenet_stem
 from s2s_map.models.protocols import TextEncoder
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.training.batches import PatchBatches
@@ -146,7 +146,7 @@ def _text_encoder(config: TrainConfig) -> TextEncoder:
     text = config.model.text
     if text.kind != "minilm":
         raise ConfigError(f"cannot train with the text encoder {text.kind!r}", expected="minilm")
-    from s2s_map.models.text_minilm import MiniLMTextEncoder
+    from s2s_map.models.text.minilm import MiniLMTextEncoder
 
     return MiniLMTextEncoder.load(text)
 

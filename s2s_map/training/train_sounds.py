@@ -13,8 +13,8 @@ import lightning
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.datasets.reading import open_dataset
 from s2s_map.errors import InterruptedRunError, OutputMismatchError
+from s2s_map.models.audio.htsat import Htsat
 from s2s_map.models.build import build_model
-from s2s_map.models.htsat import Htsat
 from s2s_map.training.audio_noise import prepare_audio
 from s2s_map.training.caption_features import caption_features, text_encoder_of
 from s2s_map.training.sound_card import finish, write_json

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 from s2s_map.config.model import EventsAudioConfig
 from s2s_map.config.run import load_run_config
-from s2s_map.models.events_card import CARD_FILE, WEIGHTS_FILE
+from s2s_map.models.events.card import CARD_FILE, WEIGHTS_FILE
 from s2s_map.models.registry import EMBEDDED
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.verbs.plan import make_plan

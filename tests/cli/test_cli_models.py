@@ -9,7 +9,7 @@ import torch
 from fixtures_models import write_model_folder
 
 from s2s_map.cli.main import main
-from s2s_map.models.places import MODELS_VARIABLE
+from s2s_map.models.checkpoints.places import MODELS_VARIABLE
 
 
 @pytest.fixture(autouse=True)

@@ -456,8 +456,8 @@ def test_processes_and_their_workers(
 def test_tokens_that_cannot_be_had(
     echo: Echo, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from s2s_map.catalog.signing import signed
     from s2s_map.errors import ImageryError
+    from s2s_map.opening.signing import signed
     from s2s_map.redaction import remember_address
 
     for way in WAYS:

@@ -21,7 +21,7 @@ from s2s_map.config.model import ModelConfig
 from s2s_map.config.run import RunConfig
 from s2s_map.config.scale import ValueScale
 from s2s_map.errors import ConfigError
-from s2s_map.models import events_card  # noqa: F401  (its schemas are checked as well)
+from s2s_map.models.events import card  # noqa: F401  (its schemas are checked as well)
 
 RUN = {"output": "out", "source": "x", "queries": [{"text": "waves"}]}
 

@@ -14,7 +14,13 @@ from pydantic import ValidationError
 from s2s_map.catalog.catalog import load_catalog
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.errors import CatalogError, ConfigError
-from s2s_map.imagery.web.webtile import WebTile, WebTileRange, address, choose_zoom, pixel_size
+from s2s_map.imagery.sources.xyz.webtile import (
+    WebTile,
+    WebTileRange,
+    address,
+    choose_zoom,
+    pixel_size,
+)
 
 XYZ = "https://tiles.test/{z}/{x}/{y}.png"
 

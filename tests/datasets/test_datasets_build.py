@@ -21,7 +21,7 @@ from s2s_map.datasets.reading import open_dataset
 from s2s_map.datasets.schema import GEOSOUND, Wanted
 from s2s_map.datasets.table import TableRow, read_table
 from s2s_map.errors import DataError, OutputMismatchError
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
 
 SMALL = BuildSettings(tile_px=32, zooms=(1, 3), shares=(1, 0, 0))
 WANTED = Wanted(images=("sentinel",), captions=(("sentinel", 1), ("sentinel", 3)))

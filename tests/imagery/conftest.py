@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures_webtiles import WebTileServer, serve_webtiles
 
-from s2s_map.imagery.web.fetcher import close_fetchers
+from s2s_map.imagery.sources.xyz.fetcher import close_fetchers
 
 
 @pytest.fixture

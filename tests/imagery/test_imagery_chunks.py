@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.shutil import copy as gdal_copy
 
-from s2s_map.catalog import handles
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryChangedError, ImageryError
 from s2s_map.imagery.chunks import Chunk, ChunkCache, Key, Place, _rectangles
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.opening import handles
 from s2s_map.tiling.patches import PatchLayout
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from rasterio.io import MemoryFile
 
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery.collars import _measure, collar_share, run_share
-from s2s_map.imagery.open_source import open_source
-from s2s_map.imagery.raster import RasterSource
+from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.imagery.sources.raster.source import RasterSource
 
 SHAPE = (48, 96)
 

@@ -20,10 +20,10 @@ from s2s_map.errors import ConfigError, ImageryError
 from s2s_map.imagery.collars import run_share
 from s2s_map.imagery.colours import measured_scale, seen_in
 from s2s_map.imagery.judging import judge
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.sample import MOST_PIXELS, Sample, sample_files
 from s2s_map.imagery.scaling import thresholds, to_8bit
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.registry import model_card
 
 EVERYWHERE = (-180.0, -80.0, 180.0, 84.0)

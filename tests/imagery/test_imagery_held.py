@@ -16,7 +16,7 @@ from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.imagery import aligned, warped
 from s2s_map.imagery.held import held
-from s2s_map.imagery.read import read_block
+from s2s_map.imagery.sources.raster.reading import read_block
 
 WEST, NORTH = 600_000.0, 7_200_000.0
 

@@ -14,7 +14,7 @@ from s2s_map.catalog.environment import check_environment
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.checking import check_source
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster

@@ -11,12 +11,12 @@ import pytest
 from odc.geo.crs import CRS
 
 from s2s_map.arrays import Hole, ImageBlock
-from s2s_map.catalog.coverage import Coverage
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.errors import ImageryError
 from s2s_map.imagery.lattice import Bounds
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.regions.coverage import Coverage
 
 if TYPE_CHECKING:
     from fixtures_raster import MakeRaster

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from s2s_map.config.model import HtsatConfig, MaskedTokens
-from s2s_map.models.audio_htsat import HtsatRecordingEncoder
-from s2s_map.models.positions import ground_positions
+from s2s_map.models.audio.encoder import HtsatRecordingEncoder
+from s2s_map.models.image.positions import ground_positions
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.scoring.retrieval import retrieval
 from s2s_map.training.losses import Embeddings, combine, contrastive, sat2sound_losses

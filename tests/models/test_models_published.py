@@ -23,9 +23,9 @@ from fixtures_published import EVERY_FIELD, options_of, write_checkpoint, write_
 from published_arrays import ELSEWHERE, INPUTS, Published, producer
 
 from s2s_map.config.model import METADATA_ORDER, ModelConfig
+from s2s_map.models.checkpoints.places import MODELS_VARIABLE
+from s2s_map.models.checkpoints.published import REPOSITORY
 from s2s_map.models.loaded import LoadedModel
-from s2s_map.models.places import MODELS_VARIABLE
-from s2s_map.models.published import REPOSITORY
 from s2s_map.models.registry import load_model
 
 WITH, WITHOUT = "sat2sound/sentinel_withmeta", "sat2sound/sentinel_nometa"

@@ -15,7 +15,7 @@ from s2s_map.config.model import CodebookConfig
 from s2s_map.encoding.query_model import FrozenTextReader
 from s2s_map.errors import CheckpointError, ModelError
 from s2s_map.models.build import build_model
-from s2s_map.models.checkpoints import (
+from s2s_map.models.checkpoints.reading import (
     CARD_FILE,
     WEIGHTS_FILE,
     compare_keys,

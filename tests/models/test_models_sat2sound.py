@@ -15,8 +15,8 @@ from s2s_map.config.model import (
 )
 from s2s_map.errors import ModelError
 from s2s_map.models.build import build_model
+from s2s_map.models.image.positions import ground_positions
 from s2s_map.models.metadata import encode_metadata
-from s2s_map.models.positions import ground_positions
 from s2s_map.models.protocols import ImageEncoder
 from s2s_map.models.sat2sound import LOGIT_SCALES, Sat2Sound, unit
 

@@ -19,10 +19,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from s2s_map.catalog.away_hosts import FAILURES
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.errors import FailedRunError
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.opening.away_hosts import FAILURES
 from s2s_map.pipeline.verbs.run import run
 from s2s_map.pipeline.verbs.status import run_status
 from s2s_map.reporter import Reporter

@@ -13,8 +13,8 @@ from scipy import ndimage
 from s2s_map.catalog.catalog import sample_path
 from s2s_map.config.catalog import RasterEntry
 from s2s_map.encoding.satellite import embed_block
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model
 from s2s_map.tiling.grid import MapGrid

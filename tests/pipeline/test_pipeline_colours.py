@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import OutputMismatchError
-from s2s_map.models.checkpoints import read_card, write_card
+from s2s_map.models.checkpoints.reading import read_card, write_card
 from s2s_map.models.registry import model_card
 from s2s_map.pipeline.batch.run_batch import is_up_to_date
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note

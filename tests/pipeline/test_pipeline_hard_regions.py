@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rasterio.transform import from_origin
 from rasterio.warp import transform
 
-from s2s_map.catalog.region_file import read_outline
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.pipeline.verbs.run import run
+from s2s_map.regions.region_file import read_outline
 
 STEP, GREEN = 0.1, 128
 

@@ -17,12 +17,12 @@ from fixtures_faults import result_bytes
 from fixtures_plain_model import write_plain_job
 from fixtures_servers import serve_folder
 
-from s2s_map.catalog.unchanged import changed_files, folder_stamp
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.config.stac import StacEntry
 from s2s_map.errors import ImageryChangedError, OutputMismatchError, StoreError
-from s2s_map.imagery.stac import StacSource
+from s2s_map.imagery.sources.stac.source import StacSource
+from s2s_map.opening.unchanged import changed_files, folder_stamp
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.run import run
 from s2s_map.tiling.blocks import Block
@@ -218,7 +218,7 @@ def test_a_remote_file_is_compared_by_what_its_server_says(
 def test_the_command_line_says_which_file_in_one_line(
     job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from s2s_map.imagery import raster
+    from s2s_map.imagery.sources.raster import source as raster
 
     read, left = raster.RasterSource._read, [5]
 

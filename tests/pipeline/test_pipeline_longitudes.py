@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from s2s_map.config.cube import ZarrEntry
 from s2s_map.config.run import load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.imagery.open_source import open_source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.verbs.plan import make_plan
 from s2s_map.pipeline.verbs.run import run

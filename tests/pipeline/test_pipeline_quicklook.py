@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fixtures_job import write_job
 
-from s2s_map.catalog.handles import forget
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import ImageryChangedError
+from s2s_map.opening.handles import forget
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.maps import write_results as writing
 from s2s_map.pipeline.maps.write_results import write_quicklook

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
 from s2s_map.encoding.vector_cache import vectors_folder
-from s2s_map.imagery.web.fetcher import close_fetchers
-from s2s_map.imagery.web.webtile import WebTile
+from s2s_map.imagery.sources.xyz.fetcher import close_fetchers
+from s2s_map.imagery.sources.xyz.webtile import WebTile
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.verbs.plan import make_plan
 from s2s_map.pipeline.verbs.run import run

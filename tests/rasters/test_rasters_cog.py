@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rio_cogeo.cogeo import cog_validate
 
-from s2s_map.catalog.opening import open_raster
 from s2s_map.errors import OutputError, StoreError
+from s2s_map.opening.open_files import open_raster
 from s2s_map.rasters.cog import file_stem, read_overview, write_cog, write_cogs
 from s2s_map.rasters.geotiff import overview_count
 from s2s_map.rasters.quicklook import read_imagery, write_imagery

@@ -9,14 +9,14 @@ import pytest
 import shapely
 from pyproj import Geod, Proj
 
-from s2s_map.catalog.extent import sample_points
-from s2s_map.catalog.place_names import find_place
-from s2s_map.catalog.place_region import place_region
-from s2s_map.catalog.places import shipped_places
-from s2s_map.catalog.projecting import LONLAT
-from s2s_map.catalog.region import Outline, Region
-from s2s_map.catalog.region_file import project_outline, read_outline
 from s2s_map.errors import RegionError
+from s2s_map.regions.extent import sample_points
+from s2s_map.regions.place_names import find_place
+from s2s_map.regions.place_region import place_region
+from s2s_map.regions.places import shipped_places
+from s2s_map.regions.projections import LONLAT
+from s2s_map.regions.region import Outline, Region
+from s2s_map.regions.region_file import project_outline, read_outline
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.needed import needed_blocks

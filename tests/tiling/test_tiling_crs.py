@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from odc.geo.crs import CRS
 
-from s2s_map.catalog.region import Outline
-from s2s_map.catalog.region_file import read_outline
 from s2s_map.errors import RegionError
+from s2s_map.regions.region import Outline
+from s2s_map.regions.region_file import read_outline
 from s2s_map.tiling.crs import choose_crs, is_metric
 from s2s_map.tiling.splitting import crs_name
 

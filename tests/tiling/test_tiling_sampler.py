@@ -10,8 +10,8 @@ import pytest
 
 from s2s_map.catalog.scene import inspect_scene
 from s2s_map.config.catalog import RasterEntry
-from s2s_map.imagery.raster import RasterSource
-from s2s_map.imagery.read import read_block
+from s2s_map.imagery.sources.raster.reading import read_block
+from s2s_map.imagery.sources.raster.source import RasterSource
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.patches import PatchLayout
 

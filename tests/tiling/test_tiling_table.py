@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fixtures_places import Row, rows, table
 
-from s2s_map.catalog.region_file import read_outline
+from s2s_map.regions.region_file import read_outline
 from s2s_map.tiling.projections import FAR
 from s2s_map.tiling.splitting import LAND, shown, split_region
 

@@ -51,7 +51,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def batch(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> SoundBatch:
     """Real rows, their captions' features computed once and read back."""
-    from s2s_map.models.text_minilm import MiniLMTextEncoder
+    from s2s_map.models.text.minilm import MiniLMTextEncoder
 
     folder = tmp_path_factory.mktemp("parts")
     config = config_of(sounds, folder / "out")

@@ -143,7 +143,7 @@ def test_any_subset_of_losses(
 
 
 def module_and_batch(sounds: Path, tmp_path: Path, **changes: Any) -> tuple[SoundModule, Any]:
-    from s2s_map.models.text_minilm import MiniLMTextEncoder
+    from s2s_map.models.text.minilm import MiniLMTextEncoder
     from s2s_map.training.sound_module import SoundModule
 
     config = config_of(sounds, tmp_path / "out", **changes)

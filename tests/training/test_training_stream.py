@@ -52,7 +52,7 @@ def config(streamed: Path, output: Path) -> SoundTrainConfig:
 
 
 def features(folder: Path) -> TextFeatures:
-    from s2s_map.models.text_minilm import MiniLMTextEncoder
+    from s2s_map.models.text.minilm import MiniLMTextEncoder
 
     made = TextFeatures(folder / "features")
     rows = sound_rows(ROWS)

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from s2s_map.models.events_card import EventsCard
-from s2s_map.models.events_network import EventNetwork
-from s2s_map.models.events_tagger import EventTagger
+from s2s_map.models.events.card import EventsCard
+from s2s_map.models.events.network import EventNetwork
+from s2s_map.models.events.tagger import EventTagger
 
 CHECKPOINT = "SoundAQnet_ASC96_AEC94_PAQ1041"
 WHY = (

@@ -1,4 +1,4 @@
-"""Make s2s_map/catalog/data/country_names.json: what countries are called, by ISO code.
+"""Make s2s_map/regions/data/country_names.json: what countries are called, by ISO code.
 
     pip install babel==2.19.0 pycountry==26.2.16
     python workflows/prepare/prepare_country_names.py
@@ -19,7 +19,7 @@ from babel import Locale
 from babel.core import UnknownLocaleError
 from babel.languages import get_official_languages
 
-TARGET = Path(__file__).resolve().parents[2] / "s2s_map/catalog/data/country_names.json"
+TARGET = Path(__file__).resolve().parents[2] / "s2s_map/regions/data/country_names.json"
 READ = ("en", "fr", "es", "pt", "de", "it", "ru", "ar", "zh", "ja", "hi", "id")
 ALSO = {
     "AL": ["Shqiperia"],

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from s2s_map.config.model import MiniLMConfig
-from s2s_map.models.text_minilm import MiniLMTextEncoder
+from s2s_map.models.text.minilm import MiniLMTextEncoder
 from s2s_map.synthesis.captions import keep_far_from, write_captions
 from s2s_map.synthesis.landcover import COVERS
 from s2s_map.synthesis.vocabulary import load_held_out, load_vocabulary

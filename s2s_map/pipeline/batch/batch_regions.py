@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from s2s_map.catalog.place_names import plain
-from s2s_map.catalog.place_region import parts_of
-from s2s_map.catalog.region import Outline
 from s2s_map.config.batch import RegionSpec
 from s2s_map.errors import RegionError
+from s2s_map.regions.place_names import plain
+from s2s_map.regions.place_region import parts_of
+from s2s_map.regions.region import Outline
 from s2s_map.tiling.splitting import split_region
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from odc.geo.crs import CRS
 
-from s2s_map.catalog.extent import sample_points
-from s2s_map.catalog.region import Outline
-from s2s_map.catalog.region_file import project_outline, read_outline
 from s2s_map.config.batch import BatchRun
 from s2s_map.errors import RegionError
+from s2s_map.regions.extent import sample_points
+from s2s_map.regions.region import Outline
+from s2s_map.regions.region_file import project_outline, read_outline
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.projections import TRUE_AREA, area_error
 

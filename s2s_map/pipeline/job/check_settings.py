@@ -10,7 +10,7 @@ from s2s_map.encoding.queries import check_names, query_name
 from s2s_map.errors import QueryError
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import check_weights, model_card
-from s2s_map.models.text_encoder_files import check_texts
+from s2s_map.models.text.encoder_files import check_texts
 from s2s_map.outputs.output import open_output
 
 

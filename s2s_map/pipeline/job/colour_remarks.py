@@ -10,7 +10,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.errors import S2SMapError
 from s2s_map.imagery.judging import judge
 from s2s_map.imagery.sample import Sample, thinned
-from s2s_map.imagery.xyz import XyzSource
+from s2s_map.imagery.sources.xyz.source import XyzSource
 from s2s_map.pipeline.job.job import Job
 from s2s_map.pipeline.job.patch_counts import patches_of
 from s2s_map.tiling.needed import needed_blocks

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from s2s_map.catalog.catalog import find_entry
-from s2s_map.catalog.region import Outline, Region
-from s2s_map.catalog.region_file import load_region, read_outline
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
 from s2s_map.config.model import ModelCard, Precision, VitConfig
@@ -17,14 +15,16 @@ from s2s_map.config.run import RunConfig
 from s2s_map.encoding.filling import METHOD as FILLED
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError, RegionError
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
 from s2s_map.outputs.path import OutputPath, output_path
 from s2s_map.pipeline.job.device import resolve_device
 from s2s_map.pipeline.job.recorded_grid import recorded_crs, recorded_identity, recorded_outline
 from s2s_map.redaction import cleaned
+from s2s_map.regions.region import Outline, Region
+from s2s_map.regions.region_file import load_region, read_outline
 from s2s_map.tiling.crs import choose_crs
 from s2s_map.tiling.grid import MapGrid
 from s2s_map.tiling.needed import needed_blocks

@@ -12,15 +12,15 @@ from typing import Any
 
 from odc.geo.crs import CRS
 
-from s2s_map.catalog.place_region import whole_place
-from s2s_map.catalog.region import Outline
-from s2s_map.catalog.region_file import project_outline
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import RegionError, StoreError
 from s2s_map.outputs import names
 from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.zarr_files import embeddings_exist
+from s2s_map.regions.place_region import whole_place
+from s2s_map.regions.region import Outline
+from s2s_map.regions.region_file import project_outline
 
 
 def recorded_identity(home: OutputPath | None) -> Mapping[str, Any] | None:

@@ -12,9 +12,9 @@ from s2s_map.config.run import load_run_config
 from s2s_map.config.seen import SeenImagery
 from s2s_map.errors import ConfigError
 from s2s_map.imagery.colours import seen_in
-from s2s_map.imagery.open_source import open_source
 from s2s_map.imagery.scaling import to_8bit
 from s2s_map.imagery.source import Source
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.pipeline.job.frozen_search import freeze
 from s2s_map.pipeline.job.job import resolve
 

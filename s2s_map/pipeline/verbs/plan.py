@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2s_map.catalog.extent import sample_points
-from s2s_map.catalog.region import OtherPart
 from s2s_map.config.model import ModelCard
 from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.engine.cores import usable_cores
@@ -17,6 +15,8 @@ from s2s_map.pipeline.maps.score_regions import scoring_bytes
 from s2s_map.pipeline.verbs.expected_scenes import Scenes, expected_scenes
 from s2s_map.pipeline.verbs.plan_warnings import plan_warnings, proposed_split
 from s2s_map.rasters.quicklook import imagery_reads
+from s2s_map.regions.extent import sample_points
+from s2s_map.regions.region import OtherPart
 from s2s_map.tiling.needed import needed_blocks
 from s2s_map.tiling.projections import distance_error
 from s2s_map.tiling.splitting import Piece, land_share

@@ -9,17 +9,17 @@ import shapely
 from odc.geo.crs import CRS
 from shapely.geometry.base import BaseGeometry
 
-from s2s_map.catalog.coverage import Covers
-from s2s_map.catalog.extent import sample_points
-from s2s_map.catalog.projecting import is_finite, project
-from s2s_map.catalog.region import Outline
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
-from s2s_map.imagery.web.webtile import pixel_size
+from s2s_map.imagery.sources.xyz.webtile import pixel_size
 from s2s_map.outputs.names import RECORD
 from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.job.job import Job
+from s2s_map.regions.coverage import Covers
+from s2s_map.regions.extent import sample_points
+from s2s_map.regions.projections import is_finite, project
+from s2s_map.regions.region import Outline
 from s2s_map.tiling.projections import FAR, TRUE_AREA, area_error
 from s2s_map.tiling.splitting import LAND, Piece, split_region
 
@@ -139,7 +139,7 @@ def sample_distance_warnings(job: Job) -> list[str]:
 def _webtiles(job: Job) -> list[str]:
     if not isinstance(job.entry, XyzEntry):
         return []
-    from s2s_map.imagery.xyz import XyzSource
+    from s2s_map.imagery.sources.xyz.source import XyzSource
 
     if not isinstance(job.source, XyzSource):
         return []

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from s2s_map.catalog.environment import check_environment
-from s2s_map.catalog.place_region import others_note
 from s2s_map.config.run import RunConfig, load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
@@ -53,6 +52,7 @@ from s2s_map.pipeline.verbs.overwrite import added_layers, begun_before, home_fo
 from s2s_map.pipeline.verbs.plan import long_run
 from s2s_map.pipeline.verbs.plan_warnings import sample_distance_warnings
 from s2s_map.pipeline.verbs.run_stages import Stages
+from s2s_map.regions.place_region import others_note
 from s2s_map.reporter import Reporter
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from s2s_map.catalog.unchanged import Snapshot, changed, changed_files
 from s2s_map.config.model import Precision
 from s2s_map.embeddings.sealed import DamagedBlocksError, SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import FailedRunError, ImageryError
 from s2s_map.models.loaded import LoadedModel
+from s2s_map.opening.unchanged import Snapshot, changed, changed_files
 from s2s_map.outputs.block_provenance import makings_of
 from s2s_map.outputs.holes import holes_of, say_holes
 from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState

@@ -12,7 +12,6 @@ from fixtures_job import write_job
 from odc.geo.crs import CRS
 from rasterio.transform import from_origin
 
-from s2s_map.catalog.place_region import whole_place
 from s2s_map.cli.main import main
 from s2s_map.config.run import load_run_config
 from s2s_map.errors import OutputMismatchError
@@ -21,6 +20,7 @@ from s2s_map.pipeline.verbs.explain import explain
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.plan import make_plan
 from s2s_map.pipeline.verbs.run import run
+from s2s_map.regions.place_region import whole_place
 from s2s_map.reporter import Reporter
 from s2s_map.tiling.projections import named_projection
 

@@ -11,9 +11,6 @@ import pytest
 import shapely
 from odc.geo.crs import CRS
 
-from s2s_map.catalog.extent import sample_points
-from s2s_map.catalog.place_region import whole_place
-from s2s_map.catalog.region_file import read_outline
 from s2s_map.cli.main import main
 from s2s_map.config.batch import load_batch
 from s2s_map.config.run import load_run_config
@@ -21,6 +18,9 @@ from s2s_map.pipeline.batch.batch_regions import every_map
 from s2s_map.pipeline.batch.run_batch import plan_batch
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.verbs.plan import Plan, make_plan
+from s2s_map.regions.extent import sample_points
+from s2s_map.regions.place_region import whole_place
+from s2s_map.regions.region_file import read_outline
 from s2s_map.tiling.projections import distance_error, projection_of
 from s2s_map.tiling.splitting import Piece
 

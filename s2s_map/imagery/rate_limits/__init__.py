@@ -1,0 +1,1 @@
+"""How often hosts may be asked, by all processes together."""

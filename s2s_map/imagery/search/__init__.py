@@ -1,1 +1,0 @@
-"""Searching a STAC API for the scenes of a region, in parts."""

@@ -1,0 +1,1 @@
+"""One `Source` per type of catalog entry."""

@@ -1,0 +1,1 @@
+"""A search of a large region, in parts."""

@@ -1,1 +1,0 @@
-"""Web tiles: which ones, fetched once and politely, judged, and warped onto the lattice."""

@@ -1,0 +1,1 @@
+"""Weights: read, converted, fetched."""

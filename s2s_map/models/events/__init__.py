@@ -1,0 +1,1 @@
+"""A tagger of sound events, and its mixes as an audio encoder."""

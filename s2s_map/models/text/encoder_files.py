@@ -1,0 +1,142 @@
+"""The files of the frozen text encoder: fetched once, found again without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s2s_map.config.model import FlanT5Config, ModelCard, OriginCard
+from s2s_map.errors import ModelError
+from s2s_map.models.checkpoints.hub import DEFAULT_REVISION, get_file
+from s2s_map.models.checkpoints.places import models_folder
+from s2s_map.models.text.tokens import token_ids
+
+if TYPE_CHECKING:
+    from s2s_map.models.checkpoints.hub import Source
+
+ORIGIN_FILE = "origin.json"
+
+
+def find_text_encoder(config: FlanT5Config, cache: Path | None = None) -> Path | None:
+    """The folder of a text encoder that is here; None: it is not.
+
+    A local folder if the config names one, else what `fetch_text_encoder` made, else the hub's
+    cache.
+
+    Args:
+        config: Names it.
+        cache: The hub's cache; None: where the hub's own tools keep it.
+    """
+    from s2s_map.models.text.t5 import ENCODER_FILES
+
+    for folder in (Path(config.source), models_folder() / config.source):
+        if all((folder / name).is_file() for name in ENCODER_FILES):
+            return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = [try_to_load_from_cache(config.source, name, cache) for name in ENCODER_FILES]
+    paths = [Path(path) for path in cached if isinstance(path, str)]
+    return paths[0].parent if len(paths) == len(ENCODER_FILES) else None
+
+
+def text_folder(card: ModelCard) -> Path:
+    """The folder of a model's text encoder.
+
+    Raises:
+        ModelError: If it is not on this machine.
+    """
+    config = card.config.text
+    if not isinstance(config, FlanT5Config):
+        from s2s_map.models.text.minilm import installed_folder
+
+        return installed_folder()
+    folder = find_text_encoder(config)
+    if folder is None:
+        raise ModelError(
+            f"{card.name} reads texts with {config.source}, which is not on this machine",
+            remedy=f"run: s2s-map models fetch {card.name}, where there is a network; "
+            "then copy the folder of models (s2s-map models where)",
+        )
+    return folder
+
+
+def check_texts(card: ModelCard, texts: Sequence[str]) -> None:
+    """Check that texts are not too long for a model's text encoder, without its weights.
+
+    Raises:
+        ModelError: If its files are not on this machine.
+        QueryError: For an empty or too long text.
+    """
+    longest = card.config.text.max_tokens
+    # No token stands for less than a byte; two are put around them.
+    if card.config.text.kind == "minilm" and all(len(t.encode()) + 2 <= longest for t in texts):
+        return
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(text_folder(card) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    for text in texts:
+        token_ids(tokenizer, text, longest)
+
+
+def fetch_text_encoder(config: FlanT5Config, source: Source, model: str) -> Path:
+    """Fetch a text encoder and keep the encoder's half of it beside the models.
+
+    Args:
+        config: Names it.
+        source: Where from. In a folder of models it lies under its own name, with or without
+            its owner's.
+        model: The model it is for, for messages.
+
+    Returns:
+        Its folder, with a note of the files' origin.
+
+    Raises:
+        ModelError: If its files cannot be reached.
+        CheckpointError: If they are damaged.
+    """
+    from safetensors.torch import save_file
+
+    from s2s_map.models.text.t5 import ENCODER_FILES, WEIGHTS_FILE, read_encoder
+
+    folder = models_folder() / config.source
+    if all((folder / name).is_file() for name in (*ENCODER_FILES, ORIGIN_FILE)):
+        return folder
+    place = _beside(source, config)
+    if place.folder is not None and not place.folder.is_dir():
+        found = find_text_encoder(config)
+        if found is not None:
+            return found
+    files = {
+        name: get_file(place, config.source, name, DEFAULT_REVISION, model)
+        for name in ENCODER_FILES
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in files.items():
+        partial = folder / f".{name}.{os.getpid()}"
+        if name == WEIGHTS_FILE:
+            save_file({k: v.contiguous() for k, v in read_encoder(file.path).items()}, partial)
+        else:
+            shutil.copyfile(file.path, partial)
+        partial.replace(folder / name)
+    _write_origin(folder, files[WEIGHTS_FILE].origin)
+    return folder
+
+
+def _beside(source: Source, config: FlanT5Config) -> Source:
+    """Where in a folder of models the text encoder lies: under its own name."""
+    if source.folder is None:
+        return source
+    short = source.folder / config.source.rpartition("/")[2]
+    return replace(source, folder=short if short.is_dir() else source.folder / config.source)
+
+
+def _write_origin(folder: Path, origin: OriginCard) -> None:
+    partial = folder / f".{ORIGIN_FILE}.{os.getpid()}"
+    partial.write_text(origin.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / ORIGIN_FILE)

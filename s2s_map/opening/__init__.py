@@ -1,0 +1,1 @@
+"""Files of other people opened safely, here and over the network."""

@@ -1,0 +1,1 @@
+"""Regions from names, boxes and files: places that ship, outlines, projections."""
