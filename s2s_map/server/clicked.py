@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from s2s_map.catalog.place_at import place_at
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.encoding.vocabulary import encode_vocabulary
 from s2s_map.errors import RegionError
+from s2s_map.regions.place_at import place_at
 from s2s_map.server.answers import Answers, Question
 from s2s_map.server.models import Models
 from s2s_map.server.pieces import PIECE_CELLS, Pieces

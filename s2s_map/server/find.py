@@ -127,8 +127,8 @@ def _at(match: re.Match[str]) -> int:
 
 
 def _named(text: str) -> Found:
-    from s2s_map.catalog.place_names import find_place
-    from s2s_map.catalog.places import place_outline, shipped_places
+    from s2s_map.regions.place_names import find_place
+    from s2s_map.regions.places import place_outline, shipped_places
 
     place = find_place(text, shipped_places())
     west, south, east, north = (float(edge) for edge in place_outline(place).bounds)

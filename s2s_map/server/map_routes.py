@@ -135,7 +135,7 @@ class MapRoutes:
 
     async def outlines(self, request: Request) -> Response:
         """Return outlines and names around the map: countries far around, units near it."""
-        from s2s_map.catalog.place_at import outlines
+        from s2s_map.regions.place_at import outlines
 
         viewed = self.site.watched.last()
         units = request.query_params.get("of") == "units"

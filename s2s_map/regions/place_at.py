@@ -6,7 +6,7 @@ from typing import Any
 
 import shapely
 
-from s2s_map.catalog.places import outlines_within, shipped_places
+from s2s_map.regions.places import outlines_within, shipped_places
 
 
 def place_at(lon: float, lat: float) -> str | None:
