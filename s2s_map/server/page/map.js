@@ -165,10 +165,12 @@ export function draw(map, shown) {
   };
   /** @param {any} event */
   const loaded = (event) => {
-    if (
+    // Another may have been drawn meanwhile, and have taken this one away.
+    if (!map.getSource(id)) tidy();
+    else if (
       event.sourceId === id &&
-      map.isSourceLoaded(id) &&
-      event.sourceDataType !== "metadata"
+      event.sourceDataType !== "metadata" &&
+      map.isSourceLoaded(id)
     )
       tidy();
   };

@@ -28,7 +28,7 @@ export function initSwipe(map) {
   const stage = byId("stage");
   /** @param {number} at share from the left, percent */
   const moveTo = (at) =>
-    change({ swipe: Math.round(Math.min(98, Math.max(2, at))) });
+    change({ swipe: Math.round(Math.min(98, Math.max(leftmost(stage), at))) });
   handle.addEventListener("pointerdown", (event) => {
     handle.setPointerCapture(event.pointerId);
     const drag = (/** @type {PointerEvent} */ moved) =>
@@ -48,8 +48,8 @@ export function initSwipe(map) {
   handle.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -2, ArrowRight: 2, PageDown: -10, PageUp: 10 };
     const by = /** @type {Record<string, number>} */ (steps)[event.key];
-    if (event.key === "Home") moveTo(2);
-    else if (event.key === "End") moveTo(98);
+    if (event.key === "Home") moveTo(0);
+    else if (event.key === "End") moveTo(100);
     else if (by) moveTo(state.swipe + by);
     else return;
     event.preventDefault();
@@ -87,6 +87,19 @@ export function initSwipe(map) {
 export function keepOutlines(of, data) {
   outlines[of] = data;
   other?.getSource?.(of)?.setData(data);
+}
+
+/**
+ * Return how far left the border may go, percent: not below the panel, where nobody would find it.
+ * @param {HTMLElement} stage
+ */
+function leftmost(stage) {
+  const panel = byId("panel");
+  const beside =
+    matchMedia("(min-width: 641px)").matches &&
+    !panel.classList.contains("folded");
+  const edge = beside ? panel.getBoundingClientRect().right + 24 : 0;
+  return Math.max(2, Math.ceil((100 * edge) / stage.clientWidth));
 }
 
 /** @param {any} map */
