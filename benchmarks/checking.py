@@ -80,7 +80,7 @@ def filled(path: Path, grid: MapGrid, dim: int) -> dict[str, BlockSeal]:
         values = rng.standard_normal((1, *block.shape, dim), dtype=np.float32)
         values /= np.linalg.norm(values, axis=-1, keepdims=True)
         began = time.perf_counter()
-        checksum, crc = store.write_block(block, values), store.file_crc(block)
+        checksum, crc = store.write_block(block, values), store.file_crc32(block)
         seconds += time.perf_counter() - began
         seals[block.key] = BlockSeal(checksum, block.cells, crc)
     print(f"{path.stem}: {size(path) / 1e9:.2f} GB written in {seconds:.1f} s")

@@ -17,6 +17,7 @@ from s2s_map.cli import (
     explain,
     models,
     new_config,
+    overviews,
     plan,
     query,
     run,
@@ -43,6 +44,7 @@ app.command("explain", context_settings={"ignore_unknown_options": True})(explai
 app.command("view")(view.view_command)
 app.command("status")(status.status_command)
 app.command("verify")(status.verify_command)
+app.command("overviews")(overviews.overviews_command)
 app.command("plan")(plan.plan_command)
 app.command("validate")(validate.validate_command)
 app.command("new-config")(new_config.new_config_command)

@@ -69,7 +69,8 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
         *(("to search", _searching(found)) for found in (plan.scenes,) if found is not None),
         (
             "to store",
-            f"at most {decimal(plan.store_bytes)} embeddings, {decimal(plan.maps_bytes)} maps",
+            f"at most {decimal(plan.store_bytes)} embeddings, {decimal(plan.overviews_bytes)} "
+            f"overviews of them, {decimal(plan.maps_bytes)} maps",
         ),
         ("memory", f"at most {decimal(plan.memory_bytes)}"),
         (

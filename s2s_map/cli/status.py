@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -74,8 +75,8 @@ def verify_command(
         bool,
         typer.Option(
             "--repair",
-            help="Forget bad blocks, so that the next run makes them anew; make bad files anew "
-            "from the embeddings.",
+            help="Forget bad blocks, so that the next run makes them anew; make bad files and "
+            "overviews anew from the embeddings.",
         ),
     ] = False,
     against: Annotated[
@@ -89,15 +90,16 @@ def verify_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read all blocks of the embeddings and all files of the results; compare their checksums.
+    """Read all embeddings, their overviews and all files of the results; compare their checksums.
 
     Exit codes: 0 every block that the region needs, and every file, is as recorded; 2 there is
-    nothing to verify, or it cannot be read; 3 blocks or files are bad, or blocks not embedded yet;
+    nothing to verify, or it cannot be read; 3 something is bad, or blocks are not embedded yet;
     with --against, blocks of the two outputs do not agree.
     """
     from s2s_map.cli.reporting import reporter
     from s2s_map.pipeline.verbs.status import run_status, verify
     from s2s_map.pipeline.verbs.verify import can_be_remade, verify_results
+    from s2s_map.pipeline.verbs.verify_overviews import verify_overviews
 
     console = Console(stderr=as_json, soft_wrap=True)
     if against is not None:
@@ -105,7 +107,13 @@ def verify_command(
         return
     watch = reporter(console)
     bad = verify(out, repair=repair, reporter=watch)
+    means = verify_overviews(out, reporter=watch)
     files = verify_results(out, reporter=watch)
+    if repair and means and not bad:
+        from s2s_map.pipeline.verbs.overviews import add_overviews
+
+        add_overviews(out, thorough=True, reporter=watch)
+        means = verify_overviews(out, reporter=watch)
     if repair and not bad and can_be_remade(files):
         from s2s_map.pipeline.verbs.query import remake
 
@@ -118,6 +126,7 @@ def verify_command(
         listed = [{"block": one.block, "reason": one.reason} for one in bad]
         found = {
             "bad": listed,
+            "bad_overviews": [asdict(one) for one in means],
             "bad_files": {one.file: one.reason for one in files},
             "repaired": repair,
             "verified": verified,
@@ -127,10 +136,9 @@ def verify_command(
     else:
         for one in bad:
             console.print(f"{one.block}: {one.reason}", markup=False)
-        for file in files[:_SHOWN]:
-            console.print(f"{file.file}: {file.reason}", markup=False)
-        if len(files) > _SHOWN:
-            console.print(f"and {len(files) - _SHOWN:,} more files: --json lists all")
+        above = [f"{one.shard} of overview {one.factor}: {one.reason}" for one in means]
+        _show(console, "overviews", above)
+        _show(console, "files", [f"{file.file}: {file.reason}" for file in files])
         console.print(f"{verified:,} of {needed:,} needed blocks verified")
     if bad:
         remedy = f"s2s-map verify {out} --repair, then the same run again"
@@ -138,6 +146,11 @@ def verify_command(
             f"{len(bad)} bad block{'s' * (len(bad) != 1)}"
             + (" dropped from the ledger" if repair else ""),
             remedy="start the same run again" if repair else remedy,
+        )
+    if means:
+        raise IncompleteRunError(
+            f"overviews are bad at {len(means)} place{'s' * (len(means) != 1)}",
+            remedy=f"s2s-map overviews {out} makes them again",
         )
     if files:
         mended = f"s2s-map verify {out} --repair, or start the same run again"
@@ -150,6 +163,13 @@ def verify_command(
             f"{needed - verified} of {needed} needed blocks are not embedded",
             remedy="start the same run again",
         )
+
+
+def _show(console: Console, what: str, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        console.print(line, markup=False)
+    if len(lines) > _SHOWN:
+        console.print(f"and {len(lines) - _SHOWN:,} more {what}: --json lists all")
 
 
 def _compare(out: str, other: str, console: Console, *, as_json: bool) -> None:

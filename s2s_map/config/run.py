@@ -225,6 +225,14 @@ class RunConfig(Checked):
         default_factory=ClusterConfig,
         description="Where the blocks are computed; `cluster: local` is short for its `use:`.",
     )
+    overviews: int = Field(
+        default=256,
+        ge=0,
+        le=1_000_000,
+        description="Means of the embeddings over 2 x 2, 4 x 4 ... cells are kept, until the whole "
+        "map fits within so many cells a side: a map that is looked at from afar is asked quickly. "
+        "A third more space; 0: none.",
+    )
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )

@@ -16,17 +16,21 @@ from s2s_map.tiling.grid import MapGrid
 _GRID = "s2s_map:grid"
 
 
-def spatial_ref_attributes(grid: MapGrid) -> dict[str, Any]:
+def spatial_ref_attributes(crs: CRS, transform: Affine) -> dict[str, Any]:
     """Return the attributes of the CF grid mapping variable.
 
     CF's own parameters, the WKT under CF's and GDAL's names, and GDAL's ``GeoTransform``.
+
+    Args:
+        crs: CRS of the cells.
+        transform: From (column, row) of cell corners to (x, y) in metres.
     """
-    wkt = grid.crs.to_wkt()
+    wkt = crs.to_wkt()
     return {
-        **grid.crs.proj.to_cf(),
+        **crs.proj.to_cf(),
         "crs_wkt": wkt,
         "spatial_ref": wkt,
-        "GeoTransform": " ".join(f"{v:.17g}" for v in grid.transform.to_gdal()),
+        "GeoTransform": " ".join(f"{v:.17g}" for v in transform.to_gdal()),
     }
 
 
@@ -43,9 +47,29 @@ def coordinate_attributes() -> dict[str, dict[str, str]]:
     }
 
 
-def variable_attributes(grid: MapGrid) -> dict[str, Any]:
+def variable_attributes(crs: CRS) -> dict[str, Any]:
     """Return the attributes that tie a (..., y, x) variable to its CRS, for CF and for GDAL."""
-    return {"grid_mapping": SPATIAL_REF, "_CRS": {"wkt": grid.crs.to_wkt()}}
+    return {"grid_mapping": SPATIAL_REF, "_CRS": {"wkt": crs.to_wkt()}}
+
+
+def spatial_attributes(crs: CRS, transform: Affine, shape: tuple[int, int]) -> dict[str, Any]:
+    """Return GeoZarr's projection and spatial keys of a group of (..., y, x) variables.
+
+    Args:
+        crs: CRS of the cells.
+        transform: From (column, row) of cell corners to (x, y) in metres.
+        shape: Cells, rows and columns.
+    """
+    (ny, nx), t = shape, transform
+    return {
+        "proj:code": f"EPSG:{crs.epsg}" if crs.epsg else None,
+        "proj:wkt2": crs.to_wkt(),
+        "spatial:dimensions": ["y", "x"],
+        "spatial:shape": [ny, nx],
+        "spatial:transform": list(t)[:6],
+        "spatial:bbox": [t.c, t.f + ny * t.e, t.c + nx * t.a, t.f],
+        "spatial:registration": "pixel",
+    }
 
 
 def group_attributes(grid: MapGrid) -> dict[str, Any]:
@@ -53,21 +77,12 @@ def group_attributes(grid: MapGrid) -> dict[str, Any]:
 
     `grid_from_attributes` gives the same grid back.
     """
-    ny, nx = grid.shape
-    transform = list(grid.transform)[:6]
-    code = f"EPSG:{grid.crs.epsg}" if grid.crs.epsg else None
     return {
-        "proj:code": code,
-        "proj:wkt2": grid.crs.to_wkt(),
-        "spatial:dimensions": ["y", "x"],
-        "spatial:shape": [ny, nx],
-        "spatial:transform": transform,
-        "spatial:bbox": list(grid.bounds),
-        "spatial:registration": "pixel",
+        **spatial_attributes(grid.crs, grid.transform, grid.shape),
         _GRID: {
             "crs_wkt": grid.crs.to_wkt(),
-            "transform": transform,
-            "shape": [ny, nx],
+            "transform": list(grid.transform)[:6],
+            "shape": list(grid.shape),
             "cell_m": grid.cell_m,
             "block_cells": grid.block_cells,
         },

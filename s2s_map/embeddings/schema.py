@@ -140,7 +140,7 @@ def create_group(
             "long_name": "weighted mean of unit embeddings",
             "units": "1",
             "coordinates": SPATIAL_REF,
-            **variable_attributes(grid),
+            **variable_attributes(grid.crs),
         },
         config={"write_empty_chunks": False},
     )
@@ -313,5 +313,5 @@ def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> 
         SPATIAL_REF,
         data=np.array(0, dtype=np.int32),
         dimension_names=(),
-        attributes=spatial_ref_attributes(grid),
+        attributes=spatial_ref_attributes(grid.crs, grid.transform),
     )

@@ -6,8 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,12 @@ from s2s_map.embeddings.schema import (
     read_schema,
     read_store_mark,
 )
+from s2s_map.embeddings.stored_values import naming_damage, value_bytes
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.outputs.atomic import output_errors, put_files, replacing_folder
 from s2s_map.outputs.durable import check_still_there, make_durable
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, wrapped, zarr_target
-from s2s_map.outputs.shards import e_tag, e_tags, file_crc, remove_leftovers
+from s2s_map.outputs.shards import e_tag, e_tags, file_crc, file_crc32, remove_leftovers
 from s2s_map.outputs.zarr_files import EMBEDDING, ROOT, embeddings_exist, may_be_embeddings
 from s2s_map.tiling.blocks import Block
 from s2s_map.tiling.grid import MapGrid
@@ -251,7 +251,7 @@ class EmbeddingsStore:
             self._clear(shard, block)
             self._array[:, block.y, block.x, :] = stored
             make_durable(shard, self._path)
-        return hashlib.sha256(_bytes(stored)).hexdigest()
+        return hashlib.sha256(value_bytes(stored)).hexdigest()
 
     def shard(self, block: Block) -> OutputPath:
         """Return the file or object of a block; it is there only if the block holds data."""
@@ -286,8 +286,16 @@ class EmbeddingsStore:
             # is there, which may be damaged.
             shard.unlink(missing_ok=True)
 
+    def file_crc32(self, block: Block) -> str:
+        """Return the CRC-32 of a block's file; "" in an object store, or without data.
+
+        Raises:
+            OutputError: If the file cannot be read.
+        """
+        return file_crc32(self.shard(block))
+
     def file_crc(self, block: Block) -> str:
-        """Return the CRC-32C of a block's file; "" in an object store, or without data.
+        """Return the CRC-32C of a block's file, as older versions recorded it.
 
         Raises:
             OutputError: If the file cannot be read.
@@ -308,7 +316,7 @@ class EmbeddingsStore:
         Raises:
             StoreError: For a damaged shard.
         """
-        with _damage(self._path, f"rows {y.start} to {y.stop}"):
+        with naming_damage(self._path, f"rows {y.start} to {y.stop}"):
             return np.asarray(self._array[slot, y, x, :])
 
     @property
@@ -322,7 +330,7 @@ class EmbeddingsStore:
         Raises:
             StoreError: For a damaged shard.
         """
-        with _damage(self._path, f"rows {y.start} to {y.stop}"):
+        with naming_damage(self._path, f"rows {y.start} to {y.stop}"):
             return np.asarray(self._array[:, y, :, :]).astype(np.float32)
 
     def checksum(self, block: Block) -> str:
@@ -336,10 +344,10 @@ class EmbeddingsStore:
         """
         self._check(block)
         digest = hashlib.sha256()
-        with _damage(self._path, f"block {block.key}"):
+        with naming_damage(self._path, f"block {block.key}"):
             for slot in range(len(self._time_slots)):
                 values = np.asarray(self._array[slot : slot + 1, block.y, block.x, :])
-                digest.update(_bytes(values))
+                digest.update(value_bytes(values))
         return digest.hexdigest()
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
@@ -354,29 +362,9 @@ class EmbeddingsStore:
 
     def _read_stored(self, block: Block) -> NDArray[Any]:
         self._check(block)
-        with _damage(self._path, f"block {block.key}"):
+        with naming_damage(self._path, f"block {block.key}"):
             return np.asarray(self._array[:, block.y, block.x, :])
 
     def _check(self, block: Block) -> None:
         if block != self._grid.block(block.row, block.col):
             raise ValueError(f"block {block.key} is not a block of the grid of {self._path}")
-
-
-def _bytes(values: NDArray[Any]) -> memoryview:
-    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    return np.ascontiguousarray(little).view(np.uint8).data
-
-
-@contextmanager
-def _damage(path: OutputPath, part: str) -> Iterator[None]:
-    """Name what cannot be read, whichever of zarr's many exceptions says so."""
-    try:
-        with wrapped(path):
-            yield
-    except (MemoryError, StoreError, OutputError):
-        raise
-    except Exception as error:
-        raise StoreError(
-            f"cannot read {part} of {path} ({type(error).__name__}: {error})",
-            remedy="s2s-map verify finds what is damaged; the same run again embeds it anew",
-        ) from error

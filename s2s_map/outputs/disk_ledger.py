@@ -68,6 +68,10 @@ class JournalLedger(Ledger):
         """Note a block whose data is durably written."""
         self._write(event_line("done", record))
 
+    def amend(self, record: BlockRecord) -> None:
+        """Note more of a block, see `Ledger`."""
+        self.record(record)
+
     def fail(self, failure: BlockFailure) -> None:
         """Note a block that failed."""
         self._write(event_line("failed", failure))

@@ -19,6 +19,7 @@ from s2s_map.arrays import Hole
 from s2s_map.errors import OutputError
 from s2s_map.outputs.block_seal import BlockSeal
 from s2s_map.outputs.ledger_lines import Blocks
+from s2s_map.outputs.overview_seals import OverviewSeal, seal_dict
 from s2s_map.redaction import cleaned
 from s2s_map.tiling.blocks import Block
 
@@ -48,8 +49,11 @@ class BlockRecord:
         holes: Imagery that should have been there and was not.
         hardware: What computed it: kernels and processor, or a GPU's name; "" if not known.
         data_tag: What an object store calls its data's content; "" on a disk, and without data.
-        file_crc: CRC-32C of its file, eight hexadecimal digits; "" in an object store, without
+        file_crc: CRC-32C of its file, eight hexadecimal digits, in its place in lines of older
+            versions; it does not tell shards of one chunk apart, see `shards.file_crc32`.
+        file_crc32: CRC-32 of its file, eight hexadecimal digits; "" in an object store, without
             data, and from versions before it was kept.
+        overviews: What was written of overviews with it, finest first.
     """
 
     block: str
@@ -68,11 +72,15 @@ class BlockRecord:
     hardware: str = ""
     data_tag: str = ""
     file_crc: str = ""
+    file_crc32: str = ""
+    overviews: tuple[OverviewSeal, ...] = ()
 
     @property
     def seal(self) -> BlockSeal:
         """What readers of the block compare it with."""
-        return BlockSeal(self.checksum, self.valid_cells, self.file_crc, self.data_tag)
+        return BlockSeal(
+            self.checksum, self.valid_cells, self.file_crc, self.data_tag, self.file_crc32
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +214,10 @@ class Ledger(ABC):
         """
 
     @abstractmethod
+    def amend(self, record: BlockRecord) -> None:
+        """Note more of a block that is recorded already: it is not one more that was done."""
+
+    @abstractmethod
     def fail(self, failure: BlockFailure) -> None:
         """Note a block that failed."""
 
@@ -249,11 +261,14 @@ def apply_line(state: LedgerState, line: Mapping[str, Any]) -> None:
     event = line["event"]
     if event == "done":
         record = _made(BlockRecord, line)
+        known = state.records.get(record.block)
         state.records[record.block] = record
         state.failures.pop(record.block, None)
-        state.finished_now += record.patches
-        state.encode_s += record.encode_s
-        state.workers.add(record.worker)
+        # Else it was amended, maybe by a later run.
+        if known is None or known.checksum != record.checksum:
+            state.finished_now += record.patches
+            state.encode_s += record.encode_s
+            state.workers.add(record.worker)
     elif event == "failed":
         failure = _made(BlockFailure, line)
         state.failures[failure.block] = failure
@@ -271,6 +286,8 @@ def _made[Kind](kind: type[Kind], line: Mapping[str, Any]) -> Kind:
     values = {key: value for key, value in line.items() if key in known}
     if "holes" in values:
         values["holes"] = tuple(_hole(hole) for hole in values["holes"])
+    if "overviews" in values:
+        values["overviews"] = tuple(_overview(seal) for seal in values["overviews"])
     return kind(**values)
 
 
@@ -278,10 +295,17 @@ def _hole(line: Mapping[str, Any]) -> Hole:
     return Hole(**{**line, "pieces": tuple(map(tuple, line.get("pieces", ())))})
 
 
+def _overview(line: Mapping[str, Any]) -> OverviewSeal:
+    pairs = {name: tuple(line.get(name, ())) for name in ("crcs", "tags")}
+    return OverviewSeal(**{**line, **pairs})
+
+
 def event_line(event: str, what: Any) -> dict[str, Any]:
     """Return the line of an event: what of a record says more than its defaults, and the time."""
     default = {name.name: name.default for name in fields(what)}
     said = {key: value for key, value in asdict(what).items() if default[key] != value}
+    if "overviews" in said:
+        said["overviews"] = [seal_dict(seal) for seal in what.overviews]
     return {"event": event, **said, "at": now()}
 
 

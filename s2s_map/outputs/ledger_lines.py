@@ -13,6 +13,8 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from s2s_map.outputs.overview_seals import OverviewSeal
+
 MOST_BYTES = 16 << 20
 """Of a line: a block with half a million pieces of missing imagery."""
 
@@ -23,6 +25,7 @@ Whole = Annotated[int, Field(strict=True, ge=-_MOST, le=_MOST)]
 Seconds = Annotated[float, Field(strict=True, ge=0.0, le=1e12)]
 Text = Annotated[str, Field(strict=True)]
 Yes = Annotated[bool, Field(strict=True)]
+Crc = Annotated[str, Field(strict=True, pattern=r"^([0-9a-f]{8})?$")]
 Key = Annotated[str, Field(strict=True, pattern=r"^r[0-9]{3,9}-c[0-9]{3,9}$")]
 
 
@@ -80,7 +83,9 @@ class _Done(_Line):
     holes: tuple[_Hole, ...] = ()
     hardware: Text = ""
     data_tag: Text = ""
-    file_crc: Annotated[str, Field(strict=True, pattern=r"^([0-9a-f]{8})?$")] = ""
+    file_crc: Crc = ""
+    file_crc32: Crc = ""
+    overviews: tuple[OverviewSeal, ...] = ()
 
 
 class _Failed(_Line):

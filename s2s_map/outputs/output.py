@@ -140,11 +140,11 @@ class Output(Protocol):
         """Give a local folder for logs, of this name in the output if that is possible."""
 
 
-def open_output(where: str | os.PathLike[str] | ObjectPath) -> Output:
+def open_output(where: str | os.PathLike[str] | ObjectPath | Output) -> Output:
     """Return an output; nothing is read or made yet.
 
     Args:
-        where: A folder, or ``s3://bucket/prefix``.
+        where: A folder, or ``s3://bucket/prefix``; or an output, which is returned as it is.
 
     Raises:
         OutputError: For another scheme, or no bucket or prefix.
@@ -153,5 +153,7 @@ def open_output(where: str | os.PathLike[str] | ObjectPath) -> Output:
         >>> open_output("s3://maps/kenya").name
         's3://maps/kenya'
     """
+    if not isinstance(where, (str, os.PathLike, ObjectPath)):
+        return where
     path = output_path(where)
     return S3Output(path) if isinstance(path, ObjectPath) else DiskOutput(path)

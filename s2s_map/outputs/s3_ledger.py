@@ -91,14 +91,24 @@ class ObjectLedger(Ledger):
 
     def record(self, record: BlockRecord) -> None:
         """Note a block whose data is durably put."""
-        self._guard()
         run = self._run or {}
-        line = self._stamped({**event_line("done", record), "run": run.get("id")})
-        tag = (self._markers_path / f"{record.block}.json").write_bytes(encoded(line))
-        self._known[record.block] = (tag, line)
+        self._put_marker(record, run.get("id"))
         if run.get("failures", {}).pop(record.block, None) is not None:
             self._dirty = True
         self._put_run_now_and_then()
+
+    def amend(self, record: BlockRecord) -> None:
+        """Note more of a block, see `Ledger`."""
+        # It stays one of the run that embedded it.
+        known = self._markers().get(record.block, {}) if not self._known else {}
+        known = known or self._known.get(record.block, ("", {}))[1]
+        self._put_marker(record, known.get("run"))
+
+    def _put_marker(self, record: BlockRecord, run: str | None) -> None:
+        self._guard()
+        line = self._stamped({**event_line("done", record), "run": run})
+        tag = (self._markers_path / f"{record.block}.json").write_bytes(encoded(line))
+        self._known[record.block] = (tag, line)
 
     def fail(self, failure: BlockFailure) -> None:
         """Note a block that failed."""

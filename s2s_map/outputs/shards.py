@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import google_crc32c
@@ -61,6 +63,22 @@ def file_crc(path: OutputPath) -> str:
     Raises:
         OutputError: If the file cannot be read.
     """
+    return _file_sum(path, google_crc32c.extend)
+
+
+def file_crc32(path: OutputPath) -> str:
+    """Return the CRC-32 of a file, as `file_crc`.
+
+    That of what ends in its own CRC-32C, as chunks and shards of zarr do, is the same whatever it
+    holds: a shard of one chunk in the place of another of one chunk has the same `file_crc`.
+
+    Raises:
+        OutputError: If the file cannot be read.
+    """
+    return _file_sum(path, lambda crc, piece: zlib.crc32(piece, crc))
+
+
+def _file_sum(path: OutputPath, extend: Callable[[int, bytes], int]) -> str:
     if not isinstance(path, Path):
         return ""
     crc = 0
@@ -68,14 +86,15 @@ def file_crc(path: OutputPath) -> str:
         try:
             with path.open("rb", buffering=0) as file:
                 while piece := file.read(_PIECE_BYTES):
-                    crc = google_crc32c.extend(crc, piece)
+                    crc = extend(crc, piece)
         except FileNotFoundError:
             return ""
     return f"{crc:08x}"
 
 
 def remove_leftovers(path: OutputPath) -> None:
-    """Remove what writers that were killed have left beside a file."""
+    """Remove what writers of a file that were killed have left beside it."""
     if isinstance(path, Path):
-        for leftover in path.parent.glob("*.partial"):
+        # As zarr names them; others may be at work in the same folder.
+        for leftover in path.parent.glob(f"{path.stem}.*.partial"):
             leftover.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from s2s_map.outputs.overview_seals import SEALS
 from s2s_map.outputs.path import OutputPath
 
 ROOT = "zarr.json"
@@ -26,14 +27,24 @@ there before it. Not in the metadata, which are the same for the same config; st
 SPATIAL_REF = "spatial_ref"
 """Name of the variable that holds the grid's CRS, as rioxarray and GDAL read it."""
 
+OVERVIEWS = "overviews"
+"""Name of the group of overviews, in that of the embeddings; each level is a group named by its
+factor."""
+
+COUNTS = "counts"
+"""Name of the array that says how many valid finest cells each cell of an overview stands for."""
+
 MAP_VARIABLES = ("probability", "similarity")
 MAP_DIMENSIONS = ("concept", "time", "y", "x")
 
 # Metadata, chunks, and what zarr leaves of a chunk that it was killed at.
 _EMBEDDINGS_FILE = re.compile(
-    rf"((?:{EMBEDDING}|time|y|x|{SPATIAL_REF})/)?zarr\.json(\.[0-9a-f]+\.partial)?"
+    rf"(?:{OVERVIEWS}/\d+/)?"
+    rf"((?:{EMBEDDING}|{COUNTS}|time|y|x|{SPATIAL_REF})/)?zarr\.json(\.[0-9a-f]+\.partial)?"
     rf"|{EMBEDDING}/{STORE_ID}"
-    rf"|(?:{EMBEDDING}|time|y|x|{SPATIAL_REF})/c(/\d+)*(\.[0-9a-f]+\.partial)?"
+    rf"|(?:{OVERVIEWS}/\d+/)?"
+    rf"(?:{EMBEDDING}|{COUNTS}|time|y|x|{SPATIAL_REF})/c(/\d+)*(\.[0-9a-f]+\.partial)?"
+    rf"|{OVERVIEWS}/(zarr\.json|{SEALS})"
 )
 _MAP_ARRAYS = "|".join((*MAP_VARIABLES, *MAP_DIMENSIONS, SPATIAL_REF))
 # Metadata and chunks of either version of the format.

@@ -56,7 +56,7 @@ def create_group(
     shape = (len(names), len(time_slots), ny, nx)
     # One lazy piece, since none of it is ever computed.
     nothing = da.full(shape, np.nan, dtype=np.float32, chunks=shape)  # type: ignore[no-untyped-call]
-    tie, coordinates = variable_attributes(grid), coordinate_attributes()
+    tie, coordinates = variable_attributes(grid.crs), coordinate_attributes()
     dataset = xr.Dataset(
         {name: (MAP_DIMENSIONS, nothing, {"units": "1", **tie}) for name in MAP_VARIABLES},
         coords={
@@ -68,7 +68,7 @@ def create_group(
             ),
             "y": (("y",), grid.y, coordinates["y"]),
             "x": (("x",), grid.x, coordinates["x"]),
-            SPATIAL_REF: ((), np.int32(0), spatial_ref_attributes(grid)),
+            SPATIAL_REF: ((), np.int32(0), spatial_ref_attributes(grid.crs, grid.transform)),
         },
     )
     layer = {

@@ -7,10 +7,10 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.embeddings.overviews import Level, open_levels
 from s2s_map.pipeline.maps.questions import QuestionGroup
 from s2s_map.scoring.similarity import similarity
 from s2s_map.server.bounded_cache import BoundedCache
-from s2s_map.server.levels import Level, levels_of
 from s2s_map.server.viewed import Viewed
 from s2s_map.server.viewed_run import ViewedRun
 
@@ -45,7 +45,7 @@ class Pieces:
                 self._cache.clear()
             key = str(run.folder)
             if key not in self._levels:
-                self._levels[key] = levels_of(run.embeddings)
+                self._levels[key] = open_levels(run.folder)
             return self._levels[key]
 
     def vectors(

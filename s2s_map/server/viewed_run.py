@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.outputs import names
 from s2s_map.outputs.names import layer_stem
 from s2s_map.outputs.output import open_output
@@ -63,15 +62,6 @@ class ViewedRun:
     def title(self) -> str:
         """What the run is called."""
         return heading(self.record.config)
-
-    @cached_property
-    def embeddings(self) -> SealedEmbeddings:
-        """The embeddings; opened when first asked.
-
-        Raises:
-            StoreError: If they are gone or damaged.
-        """
-        return open_run(self.folder).embeddings
 
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:

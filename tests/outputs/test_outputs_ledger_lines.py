@@ -79,6 +79,7 @@ def test_what_runs_write_is_believed(lines: list[dict[str, Any]], tmp_path: Path
         {"holes": [{"reason": "gone", "uri": "a", "count": -3}]},
         {"holes": [[["deep"]]]},
         {"file_crc": "0123"},
+        {"file_crc32": "0123"},
         {"at": "yesterday"},
         {"at": -1.0},
         {"event": "done "},

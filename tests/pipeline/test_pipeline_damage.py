@@ -295,7 +295,7 @@ def as_older_version(out: Path) -> None:
     (path / "zarr.json").write_text(json.dumps(metadata))
     lines = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
     for line in lines:
-        line.pop("file_crc", None)
+        line.pop("file_crc32", None)
         line.pop("identity", None)
     (out / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 

@@ -24,6 +24,7 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.errors import OutputError, OutputMismatchError, StoreError
 from s2s_map.outputs import s3_client as clients
 from s2s_map.outputs.ledger import BlockRecord, RunStart
@@ -33,7 +34,6 @@ from s2s_map.outputs.s3_client import object_client
 from s2s_map.outputs.s3_ledger import ObjectLedger
 from s2s_map.outputs.s3_lock import LOCK, ObjectLock
 from s2s_map.pipeline.engine.dask_worker import TaskPlugin
-from s2s_map.pipeline.job.output_folder import open_ledger
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.query import query
 from s2s_map.pipeline.verbs.run import run

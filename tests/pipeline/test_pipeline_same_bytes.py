@@ -19,8 +19,8 @@ from fixtures_plain_model import write_plain_job
 
 from s2s_map.config.making_time import VARIABLE, making_time
 from s2s_map.config.run import RunConfig
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.errors import ConfigError
-from s2s_map.pipeline.job.output_folder import open_ledger
 from s2s_map.pipeline.job.run_record import heading
 from s2s_map.pipeline.verbs.explain import explain
 from s2s_map.pipeline.verbs.query import query

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from s2s_map.embeddings.overview_arrays import levels_of, write_with_block
+from s2s_map.embeddings.overview_means import finest_cells
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.satellite import embed_block
 from s2s_map.imagery.stopping import ReadStoppedError, stoppable
@@ -112,7 +114,9 @@ class EmbedTask:
         values = embedded.values
         self._enter("write", block, stop)
         checksum = self.store.write_block(block, values)
-        data_tag, file_crc = self.store.e_tag(block), self.store.file_crc(block)
+        data_tag, crc = self.store.e_tag(block), self.store.file_crc32(block)
+        cells = [finest_cells(slot) for slot in values]
+        overviews = write_with_block(levels_of(self.store), block, cells)
         have_written = time.monotonic()
         self._enter("record", block, stop)
         device = resolve_device(job.config.device)
@@ -135,7 +139,8 @@ class EmbedTask:
             holes=image.holes,
             hardware=encoder_hardware(device),
             data_tag=data_tag,
-            file_crc=file_crc,
+            file_crc32=crc,
+            overviews=overviews,
         )
 
     def _enter(self, stage: Stage, block: Block, stop: Event) -> None:

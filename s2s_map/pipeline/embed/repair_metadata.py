@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.embeddings.schema import DamagedMetadataError
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
@@ -16,7 +17,7 @@ from s2s_map.outputs.ledger import RunStart
 from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.zarr_files import STORE_ID
 from s2s_map.pipeline.job.job import Job
-from s2s_map.pipeline.job.output_folder import check_store_id, open_ledger
+from s2s_map.pipeline.job.output_folder import check_store_id
 from s2s_map.reporter import Reporter
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputMismatchError
 from s2s_map.outputs import names
@@ -13,7 +14,7 @@ from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState
 from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import OutputPath
 from s2s_map.pipeline.job.job import Job
-from s2s_map.pipeline.job.output_folder import check_folder, differences, open_ledger
+from s2s_map.pipeline.job.output_folder import check_folder, differences
 from s2s_map.reporter import Reporter
 
 # Lists of files in the identity of a source, and what names each.

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.embeddings.opening import open_embeddings, open_ledger
 from s2s_map.errors import StoreError
 from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, output_path
-from s2s_map.pipeline.job.output_folder import differences, open_embeddings, open_ledger
+from s2s_map.pipeline.job.output_folder import differences
 from s2s_map.reporter import Reporter
 
 TOLERANCE = {"fp32": 0.005, "bf16": 0.05}

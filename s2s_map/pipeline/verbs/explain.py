@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from s2s_map.config.making_time import making_time
 from s2s_map.config.run import QueryConfig
+from s2s_map.embeddings.opening import open_embeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.code_texts import vocabulary_codes
 from s2s_map.encoding.patch_metadata import places
@@ -29,7 +30,7 @@ from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
 from s2s_map.pipeline.job.frozen_search import thaw
 from s2s_map.pipeline.job.job import Job, resolve
-from s2s_map.pipeline.job.output_folder import differences, open_embeddings
+from s2s_map.pipeline.job.output_folder import differences
 from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 from s2s_map.pipeline.verbs.cell_lookup import Cell, cell_at

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2s_map.embeddings.opening import open_embeddings
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.outputs import names
 from s2s_map.outputs.names import layer_stem
 from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path, zarr_target
-from s2s_map.pipeline.job.output_folder import open_embeddings
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 
 if TYPE_CHECKING:

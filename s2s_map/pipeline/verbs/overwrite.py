@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.encoding.queries import query_name
 from s2s_map.errors import OutputMismatchError, StoreError
 from s2s_map.outputs import names
@@ -11,7 +12,7 @@ from s2s_map.outputs.path import OutputPath
 from s2s_map.outputs.zarr_files import embeddings_exist
 from s2s_map.pipeline.job.frozen_search import is_frozen, thaw
 from s2s_map.pipeline.job.job import Job
-from s2s_map.pipeline.job.output_folder import check_folder, open_ledger
+from s2s_map.pipeline.job.output_folder import check_folder
 from s2s_map.pipeline.job.run_record import RunRecord, read_record
 from s2s_map.reporter import Reporter
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2s_map.config.model import ModelCard
+from s2s_map.embeddings.overview_layout import most_cells_of_levels
 from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.engine.cores import usable_cores
 from s2s_map.pipeline.job.job import Job
@@ -62,6 +63,7 @@ class Plan:
         read_bytes: Uncompressed bytes of imagery to read.
         requests: Web tiles to fetch, and how many a day may be; None for other imagery.
         store_bytes: The embeddings of all time slots, before compression.
+        overviews_bytes: Their means over 2 x 2, 4 x 4 ... cells, at most, before compression.
         maps_bytes: Probability and similarity, before compression.
         memory_bytes: Peak memory at most, of a process with threads.
         seconds: Time to embed on this machine's CPU, roughly.
@@ -87,6 +89,7 @@ class Plan:
     read_bytes: int
     requests: Requests | None
     store_bytes: int
+    overviews_bytes: int
     maps_bytes: int
     memory_bytes: int
     seconds: float
@@ -116,6 +119,8 @@ def make_plan(job: Job) -> Plan:
     frame = int(np.prod(job.grid.shape))
     slots = len(job.time_slots)
     queries = len(job.config.queries)
+    blocks = (counted.block for counted in needed)
+    overview_cells = most_cells_of_levels(job.grid, blocks, job.config.overviews)
     # Of a large region some hundred blocks stand for all.
     some = sets[:: max(1, len(sets) // _SAMPLED)]
     read = sum(job.source.bytes_estimate(s.read_bounds, job.grid.crs) for s in some)
@@ -143,6 +148,8 @@ def make_plan(job: Job) -> Plan:
         read_bytes=read,
         requests=requests,
         store_bytes=cells * dim * 2 * slots,
+        # A cell of them is a vector and a count.
+        overviews_bytes=overview_cells * (dim * 2 + 4) * slots,
         maps_bytes=frame * queries * slots * 8,
         # Two blocks are in flight; maps are scored afterwards.
         memory_bytes=round(

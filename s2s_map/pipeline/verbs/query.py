@@ -10,6 +10,7 @@ from pathlib import Path
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.making_time import making_time
 from s2s_map.config.run import ProbabilityConfig
+from s2s_map.embeddings.opening import open_embeddings, open_ledger
 from s2s_map.embeddings.sealed import DamagedBlocksError
 from s2s_map.encoding.vector_cache import vectors_folder
 from s2s_map.errors import OutputMismatchError, StoreError
@@ -21,7 +22,7 @@ from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
 from s2s_map.pipeline.embed.overwritten_blocks import replaced_blocks
 from s2s_map.pipeline.engine.dask_cluster import open_executor
-from s2s_map.pipeline.job.output_folder import check_store_id, open_embeddings, open_ledger
+from s2s_map.pipeline.job.output_folder import check_store_id
 from s2s_map.pipeline.job.question import make_question
 from s2s_map.pipeline.job.run_record import Asked, RunRecord, read_record
 from s2s_map.pipeline.maps.kept_layers import ask_again, look_back, say_again, say_bad

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from s2s_map.catalog.environment import check_environment
 from s2s_map.config.run import RunConfig, load_run_config
+from s2s_map.embeddings.opening import open_ledger
+from s2s_map.embeddings.overview_schema import add_levels
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.encoding.queries import query_name
 from s2s_map.encoding.query_model import QueryModel
@@ -41,7 +43,7 @@ from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
 from s2s_map.pipeline.job.device import resolve_device
 from s2s_map.pipeline.job.frozen_search import freeze, keep_search
 from s2s_map.pipeline.job.job import Job, resolve
-from s2s_map.pipeline.job.output_folder import check_folder, open_ledger
+from s2s_map.pipeline.job.output_folder import check_folder
 from s2s_map.pipeline.job.run_record import Asked, RunRecord, read_record
 from s2s_map.pipeline.maps.kept_layers import ask_again, look_back, say_again, say_bad
 from s2s_map.pipeline.maps.questions import Questions, encode_questions
@@ -228,9 +230,11 @@ def _earlier(
 def _open_store(job: Job, home: OutputPath) -> EmbeddingsStore:
     path = home / names.EMBEDDINGS
     if embeddings_exist(path):
-        return EmbeddingsStore.open(path)
-    attributes = store_attributes(job, uuid.uuid4().hex)
-    return EmbeddingsStore.create(path, job.grid, job.card.config.dim, job.time_slots, attributes)
+        store = EmbeddingsStore.open(path)
+    else:
+        attributes, dim = store_attributes(job, uuid.uuid4().hex), job.card.config.dim
+        store = EmbeddingsStore.create(path, job.grid, dim, job.time_slots, attributes)
+    return add_levels(store, job.config.overviews)
 
 
 def _say_outdated(

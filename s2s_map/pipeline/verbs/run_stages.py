@@ -17,6 +17,7 @@ from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState
 from s2s_map.outputs.lock import OutputLock
 from s2s_map.pipeline.embed.block_task import StageWatcher
 from s2s_map.pipeline.embed.embed_blocks import EmbeddingCounts, embed_missing
+from s2s_map.pipeline.embed.overviews import build_overviews
 from s2s_map.pipeline.embed.overwritten_blocks import check_not_replaced
 from s2s_map.pipeline.embed.process_model import lent_model
 from s2s_map.pipeline.engine.executor import Executor
@@ -97,7 +98,7 @@ class Stages:
         self.embedded = self.embedded.and_then(now)
 
     def score_whole(self) -> MapsBuilding:
-        """Score the embeddings; where blocks are damaged, embed them anew and go on.
+        """Score the embeddings and make their overviews; embed anew which blocks are damaged.
 
         Raises:
             DamagedBlocksError: For blocks that are damaged again as soon as they are written.
@@ -105,7 +106,9 @@ class Stages:
         for _ in range(_TIMES):
             self.check_undisturbed()
             try:
-                return self._score()
+                building = self._score()
+                self._overviews()
+                return building
             except DamagedBlocksError as error:
                 damaged = error
                 self._forget(error)
@@ -146,6 +149,14 @@ class Stages:
                 self.where,
                 self.kept,
             )
+
+    def _overviews(self) -> None:
+        with self.record.timed("overviews"):
+            found = build_overviews(
+                self.store, self.ledger, self.watch, self.where, self.lock.check
+            )
+        shards = {"overview_levels": found.levels, "overview_shards": found.shards}
+        self.record.counts |= shards
 
     def _forget(self, error: DamagedBlocksError) -> None:
         first, many = min(error.reasons), len(error.reasons)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from s2s_map.embeddings.opening import open_ledger
 from s2s_map.embeddings.sealed import SealedEmbeddings
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import StoreError
@@ -17,7 +18,7 @@ from s2s_map.outputs.holes import RunHole, holes_of
 from s2s_map.outputs.ledger import EMBEDDED, FINISHED, Ledger, LedgerState, idle_share
 from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.pipeline.job.output_folder import check_store_id, open_ledger
+from s2s_map.pipeline.job.output_folder import check_store_id
 from s2s_map.pipeline.verbs.verify import verify_results
 from s2s_map.reporter import Reporter
 

@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SealedEmbeddings:
         values = rng.standard_normal((2, *block.shape, DIM)).astype(np.float32)
         values /= np.linalg.norm(values, axis=-1, keepdims=True)
         checksum = made.write_block(block, values)
-        seals[block.key] = BlockSeal(checksum, block.cells, made.file_crc(block))
+        seals[block.key] = BlockSeal(checksum, block.cells, file_crc32=made.file_crc32(block))
     return SealedEmbeddings.seal(made, seals)
 
 
