@@ -41,6 +41,7 @@ class AskingRoutes:
     def routes(self) -> list[Route]:
         """Return the routes; the guard has checked the token before."""
         found = {
+            "/api/prepare": self.prepare,
             "/api/questions": self.ask,
             "/api/recordings": self.record,
             "/api/why": self.why,
@@ -49,6 +50,17 @@ class AskingRoutes:
         return [
             Route(path, answered(endpoint), methods=["POST"]) for path, endpoint in found.items()
         ]
+
+    async def prepare(self, _request: Request) -> Response:
+        """Load the models, as somebody begins to type."""
+        site = self.site
+
+        def work() -> dict[str, Any]:
+            for run in site.watched.last().runs:
+                site.models.of(run).embed_text("a sound")
+            return {"ready": True}
+
+        return JSONResponse(await site.asking.run(work))
 
     async def ask(self, request: Request) -> Response:
         """Encode a question; its tiles can be asked for from then on."""

@@ -17,7 +17,7 @@ from s2s_map.server.viewed_run import ViewedRun
 PIECE_CELLS = 64
 """Side of a piece in cells; that of the chunks that embeddings are decompressed by."""
 
-KEPT_BYTES = 512 << 20
+KEPT_BYTES = 384 << 20
 
 
 class Pieces:

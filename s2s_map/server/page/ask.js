@@ -1,6 +1,6 @@
 // Asking: a line, further parts to add or take off, a recording.
 import { Failed, send, sendFile } from "./api.js";
-import { byId, make, say } from "./dom.js";
+import { byId, foldPanel, make, say } from "./dom.js";
 import { record } from "./microphone.js";
 import { change, state } from "./store.js";
 
@@ -17,6 +17,12 @@ export function initAsk() {
     event.preventDefault();
     void askForm();
   });
+  // The model is loaded while the question is typed.
+  byId("question").addEventListener(
+    "focus",
+    () => void send("/api/prepare", {}).catch(() => undefined),
+    { once: true },
+  );
   byId("add-part").addEventListener("click", () => addPart(false));
   byId("minus-part").addEventListener("click", () => addPart(true));
   const file = /** @type {HTMLInputElement} */ (byId("recording-file"));
@@ -113,6 +119,8 @@ export async function ask(texts, minus, heard) {
       shown: { kind: "question", key: question.id },
       above: null,
     });
+    // On a phone the answer lies below the panel.
+    if (matchMedia("(max-width: 640px)").matches) foldPanel(true);
     const doubt = question.doubts.join("; ");
     say(
       doubt ? `${question.title}: ${doubt}` : `drawn: ${question.title}`,

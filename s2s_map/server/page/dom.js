@@ -85,3 +85,14 @@ export function say(text, seconds = 6) {
   byId("say").replaceChildren(line);
   setTimeout(() => line.remove(), seconds * 1000);
 }
+
+/** @param {boolean} folded whether only the panel's heading is shown */
+export function foldPanel(folded) {
+  const fold = byId("fold");
+  byId("panel").classList.toggle("folded", folded);
+  fold.setAttribute("aria-expanded", String(!folded));
+  fold.setAttribute(
+    "aria-label",
+    folded ? "Unfold the panel" : "Fold the panel",
+  );
+}

@@ -1,7 +1,7 @@
 // How the page begins: facts, map, what the address asks for.
 import { Failed, keepToken, read } from "./api.js";
 import { ask, askAgain, initAsk } from "./ask.js";
-import { byId, paused, say } from "./dom.js";
+import { byId, foldPanel, paused, say } from "./dom.js";
 import { initFind } from "./find.js";
 import { initLayers } from "./layers.js";
 import { initLegend } from "./legend.js";
@@ -32,7 +32,7 @@ async function begin() {
   describeRuns();
   const map = firstMap();
   const phone = matchMedia("(max-width: 640px)").matches;
-  if (phone) fold(true);
+  if (phone) foldPanel(true);
   initLayers();
   initLegend(map);
   initLook(map);
@@ -56,7 +56,7 @@ async function begin() {
     new ResizeObserver(measure).observe(card);
   }
   byId("fold").addEventListener("click", () =>
-    fold(!byId("panel").classList.contains("folded")),
+    foldPanel(!byId("panel").classList.contains("folded")),
   );
   await ready(map);
   layGround(map);
@@ -169,16 +169,6 @@ async function outlines(map, of) {
   } catch (error) {
     say(`no borders: ${error instanceof Failed ? error.message : error}`);
   }
-}
-
-/** @param {boolean} folded */
-function fold(folded) {
-  byId("panel").classList.toggle("folded", folded);
-  byId("fold").setAttribute("aria-expanded", String(!folded));
-  byId("fold").setAttribute(
-    "aria-label",
-    folded ? "Unfold the panel" : "Fold the panel",
-  );
 }
 
 begin().catch((error) => {
