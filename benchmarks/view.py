@@ -290,7 +290,7 @@ def seconds(client: httpx.Client, path: str) -> float:
 def question(
     pid: int, root: str, token: str, version: str, tiles: list[tuple[int, int, int]], text: str
 ) -> tuple[float, float, float]:
-    """Return the seconds until the first tile of a new question, until all, and of the processor."""
+    """Return the seconds until a new question's first tile, until all, and of the processor."""
     began, used = time.monotonic(), processor_s(pid)
     ends = []
     with httpx.Client(base_url=root, timeout=600, trust_env=False) as client:

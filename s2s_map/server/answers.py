@@ -23,7 +23,7 @@ from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.server.colouring import nothing, png, steps
 from s2s_map.server.models import Models
 from s2s_map.server.pieces import PIECE_CELLS, Pieces
-from s2s_map.server.tile_grid import Tile, fitting, window_of
+from s2s_map.server.tile_grid import Tile, fitting, least_pixels, window_of
 from s2s_map.server.viewed import Viewed, joined_range
 from s2s_map.server.viewed_run import ViewedRun
 
@@ -178,11 +178,12 @@ class Answers:
         self, viewed: Viewed, question: Question, run: ViewedRun, slot: int, tile: Tile
     ) -> NDArray[np.float32] | None:
         levels = self._pieces.levels(viewed, run)
-        index = fitting([run.grid.cell_m * one.factor for one in levels], tile.pixel_m)
+        group = question.group(run)
+        sides = [run.grid.cell_m * one.factor for one in levels]
+        index = fitting(sides, tile.pixel_m, least_pixels(group.vectors.shape[1]))
         window = window_of(tile, levels[index].geobox)
         if window is None:
             return None
-        group = question.group(run)
         cells = self._pieces.window(
             viewed, run, question.id, group, index, slot, window.rows, window.columns
         )
@@ -207,6 +208,7 @@ class Answers:
                 "name": query.name,
                 "label": layer.probability_label,
                 "even_share": layer.even_share,
+                "least_px": least_pixels(query.vector.shape[0]),
                 "doubts": list(layer.doubts),
                 "notes": _notes(questions.checks.get(query.name)),
             }

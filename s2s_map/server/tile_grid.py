@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -97,7 +98,7 @@ def window_of(tile: Tile, geobox: GeoBox) -> Window | None:
     )
 
 
-def fitting(cell_m: list[float], pixel_m: float, least_px: float = 2.0) -> int:
+def fitting(cell_m: Sequence[float], pixel_m: float, least_px: float) -> int:
     """Return which level of an overview fits: its cells at least `least_px` pixels wide.
 
     Args:
@@ -107,6 +108,17 @@ def fitting(cell_m: list[float], pixel_m: float, least_px: float = 2.0) -> int:
     """
     fits = [i for i, side in enumerate(cell_m) if side >= least_px * pixel_m]
     return fits[0] if fits else len(cell_m) - 1
+
+
+def least_pixels(dim: int) -> float:
+    """Return how many pixels wide a cell is drawn at least, so that a tile costs much the same.
+
+    1 for embeddings of 256 numbers and fewer, 2 for 1,024.
+
+    Args:
+        dim: Numbers of an embedding.
+    """
+    return max(1.0, 2.0 * math.sqrt(dim / 1024))
 
 
 def _projected(tile: Tile, geobox: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -34,7 +34,7 @@ def why(
     Raises:
         S2SMapError: As `look_closer`: imagery that is gone or has changed, and the like.
     """
-    from s2s_map.pipeline.verbs.explain import look_closer
+    from s2s_map.pipeline.verbs.look_closer import look_closer
 
     run, _ = run_at(viewed, lon, lat)
     if isinstance(question, str):

@@ -17,7 +17,9 @@ from PIL import Image
 
 from s2s_map.encoding.audio_file import decode_recording
 from s2s_map.pipeline.verbs.open_run import open_run
+from s2s_map.pipeline.verbs.overviews import add_overviews
 from s2s_map.pipeline.verbs.query import query
+from s2s_map.scoring.probability import score_concepts
 from s2s_map.server.colouring import ramp
 from s2s_map.server.tile_grid import TILE_PX, Tile, window_of
 from s2s_map.server.viewed_run import ViewedRun
@@ -81,6 +83,37 @@ def test_a_question_is_drawn_as_its_layer_would_be(client: Client, finished: Pat
     one = picture(client.get(f"/tiles/{client.version}/layer/waves/0/{Z}/{X}/{Y}"))
     two = picture(client.get(f"/tiles/{client.version}/question/{asked['id']}/0/{Z}/{X}/{Y}"))
     assert ((one[..., 3] > 0) == (two[..., 3] > 0)).mean() > 0.97
+
+
+def test_zoomed_out_an_answer_is_that_to_the_mean(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "copy"))
+    add_overviews(folder, cells=32)
+    with viewing(folder) as client:
+        asked = client.ask("a lake")
+        assert asked["levels"][:2] == [160, 320]
+        site = client.site
+        viewed, question = site.watched.last(), site.answers.question(asked["id"])
+        run = viewed.runs[0]
+        group = question.group(run)
+        coarse = site.pieces.levels(viewed, run)[1]
+        rows, columns = slice(0, coarse.geobox.shape[0]), slice(0, coarse.geobox.shape[1])
+        vectors, counts = coarse.read(rows, columns)
+        found = site.pieces.window(viewed, run, question.id, group, 1, 0, rows, columns)
+        assert np.array_equal(np.isfinite(found), counts > 0)
+        seen = counts > 0
+        expected, _ = score_concepts(
+            vectors[seen], group.vectors, group.background, group.keep, group.method
+        )
+        np.testing.assert_allclose(found[seen], expected[0], rtol=1e-4)
+        # Far out a tile is drawn of it, nearer of the finest.
+        far, near = Tile(7, 44, 73), Tile(11, 713, 1173)
+        for tile, level in ((far, -1), (near, 0)):
+            drawn = site.answers.tile(viewed, question, "all", tile)
+            window = window_of(tile, site.pieces.levels(viewed, run)[level].geobox)
+            assert window is not None
+            alpha = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGBA"))[..., 3]
+            assert (alpha > 0).sum() > 0
+            assert (alpha[~window.inside] == 0).all()
 
 
 def test_asking_finds_water_where_water_is(client: Client) -> None:

@@ -65,7 +65,7 @@ def test_drawn_is_nan_outside() -> None:
     ("pixel_m", "level"), [(1.0, 0), (80.0, 0), (81.0, 1), (160.0, 1), (700.0, 3), (9_000.0, 3)]
 )
 def test_the_level_whose_cells_are_two_pixels_wide(pixel_m: float, level: int) -> None:
-    assert fitting([160, 320, 640, 1280], pixel_m) == level
+    assert fitting([160, 320, 640, 1280], pixel_m, 2.0) == level
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,13 @@ function update(map) {
     : "";
   byId("legend-method").textContent =
     `${about.label}${even}${coarse(map, about)}`;
+  const other = described(state.other);
+  byId("legend-other").hidden = !other;
+  if (other) {
+    const [from, to] = other.range.map(short);
+    byId("legend-other").textContent =
+      `beside it ${other.title}: the same colours, ${from} to ${to}`;
+  }
   const doubts = byId("legend-doubts");
   doubts.hidden = about.doubts.length === 0;
   doubts.textContent = about.doubts.join("; ");
@@ -50,7 +57,7 @@ function coarse(map, about) {
   const lat = ((south + north) / 2) * (Math.PI / 180);
   const pixel = (78271.5 * Math.cos(lat)) / 2 ** Math.round(map.getZoom());
   const fits = about.levels.find(
-    (/** @type {number} */ side) => side >= 2 * pixel,
+    (/** @type {number} */ side) => side >= about.least_px * pixel,
   );
   const side = fits ?? about.levels[about.levels.length - 1];
   if (side === about.levels[0]) return "";

@@ -14,6 +14,7 @@ export interface Layer {
 export interface Question extends Layer {
   id: string;
   levels: number[];
+  least_px: number;
   asked: {
     texts: string[];
     minus: string[];
