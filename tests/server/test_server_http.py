@@ -108,7 +108,7 @@ def test_zoomed_out_an_answer_is_that_to_the_mean(finished: Path, tmp_path: Path
         # Far out a tile is drawn of it, nearer of the finest.
         far, near = Tile(7, 44, 73), Tile(11, 713, 1173)
         for tile, level in ((far, -1), (near, 0)):
-            drawn = site.answers.tile(viewed, question, "all", tile)
+            drawn = site.answers.tile(viewed, question, viewed.time_slots[0], tile)
             window = window_of(tile, site.pieces.levels(viewed, run)[level].geobox)
             assert window is not None
             alpha = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGBA"))[..., 3]
