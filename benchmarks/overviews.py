@@ -6,7 +6,8 @@
 
 Blocks of 128 x 128 cells of sums of a few directions and noise, one in ten cells without data,
 written one after the other by one thread. A screen is 320 x 200 cells, four pixels of 1,280 x 800
-each, or the whole level where that is smaller; files are in the system's cache.
+each, or the whole level where that is smaller; files are in the system's cache. Times are those of
+the clock, and in brackets those of processors, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -62,40 +63,37 @@ def measure(home: Path, cells: int) -> None:
     store = add_levels(
         EmbeddingsStore.create(home / "embeddings.zarr", grid, DIM, ["all"], {}), MOST_CELLS
     )
-    base = with_blocks = 0.0
+    base, beside, above = Stopwatch(), Stopwatch(), Stopwatch()
     with open_ledger(home) as ledger:
         for block in grid.iter_blocks():
             values = some_values(block.shape, block.row * 1000 + block.col)
-            began = time.monotonic()
-            checksum = store.write_block(block, values)
-            crc = store.file_crc32(block)
-            written = time.monotonic()
-            slots = [finest_cells(slot) for slot in values]
-            seals = write_with_block(levels_of(store), block, slots)
-            base, with_blocks = base + written - began, with_blocks + time.monotonic() - written
+            with base:
+                checksum = store.write_block(block, values)
+                crc = store.file_crc32(block)
+            with beside:
+                slots = [finest_cells(slot) for slot in values]
+                seals = write_with_block(levels_of(store), block, slots)
             valid = int(slots[0][1].sum())
             ledger.record(
                 BlockRecord(block.key, checksum, 1, valid, 1.0, 1, file_crc32=crc, overviews=seals)
             )
-        began = time.monotonic()
-        found = build_overviews(store, ledger, Reporter(), ThreadsExecutor(1))
-        above = time.monotonic() - began
+        with above:
+            found = build_overviews(store, ledger, Reporter(), ThreadsExecutor(1))
     finest, means = (
         size_of(home / "embeddings.zarr" / "embedding"),
         size_of(home / "embeddings.zarr" / "overviews"),
     )
     print(f"\n{side} x {side} cells, {found.levels} levels of {found.shards} shards")
-    print(f"  embeddings: {finest / 1e6:,.0f} MB written in {base:.2f} s")
+    print(f"  embeddings: {finest / 1e6:,.0f} MB written in {base}")
+    share = (beside.processor + above.processor) / base.processor
     print(
-        f"  overviews:  {means / 1e6:,.0f} MB ({means / finest:.1%}) in {with_blocks:.2f} s with "
-        f"the blocks and {above:.2f} s above ({(with_blocks + above) / base:.0%} of the writing)"
+        f"  overviews:  {means / 1e6:,.0f} MB ({means / finest:.1%}) in {beside} with the blocks "
+        f"and {above} above ({share:.0%} of the processors' time)"
     )
     for level in open_levels(home):
         first, again = read_screen(level), read_screen(level)
         ny, nx = (min(a, b) for a, b in zip(SCREEN, level.geobox.shape, strict=True))
-        print(
-            f"  level {level.factor:>3}: {nx} x {ny} cells in {first:.2f} s, again in {again:.2f} s"
-        )
+        print(f"  level {level.factor:>3}: {nx} x {ny} cells in {first}, again in {again}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"  peak memory of the process so far {peak:.2f} GB")
 
@@ -111,15 +109,33 @@ def some_values(shape: tuple[int, int], seed: int) -> NDArray[np.float32]:
     return values[np.newaxis]
 
 
-def read_screen(level: Level) -> float:
-    """Read the middle of a level; return the seconds."""
+class Stopwatch:
+    """Adds up what is done within, by the clock and by processors, in seconds."""
+
+    def __init__(self) -> None:
+        self.clock = self.processor = 0.0
+
+    def __enter__(self) -> Stopwatch:
+        self._began = time.monotonic(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clock += time.monotonic() - self._began[0]
+        self.processor += time.process_time() - self._began[1]
+
+    def __str__(self) -> str:
+        return f"{self.clock:.2f} s [{self.processor:.2f}]"
+
+
+def read_screen(level: Level) -> Stopwatch:
+    """Read the middle of a level; return how long that took."""
     window = []
     for most, size in zip(SCREEN, level.geobox.shape, strict=True):
         first = max(0, (size - most) // 2)
         window.append(slice(first, min(first + most, size)))
-    began = time.monotonic()
-    level.read(*window)
-    return time.monotonic() - began
+    with Stopwatch() as watch:
+        level.read(*window)
+    return watch
 
 
 def size_of(folder: Path) -> int:

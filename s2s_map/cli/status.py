@@ -75,8 +75,8 @@ def verify_command(
         bool,
         typer.Option(
             "--repair",
-            help="Forget bad blocks, so that the next run makes them anew; make bad files and "
-            "overviews anew from the embeddings.",
+            help="Forget bad blocks, so that the next run makes them again; make bad files and "
+            "overviews again from the embeddings.",
         ),
     ] = False,
     against: Annotated[

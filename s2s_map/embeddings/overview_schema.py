@@ -42,7 +42,7 @@ from s2s_map.outputs.zarr_files import COUNTS, EMBEDDING, OVERVIEWS, ROOT, SPATI
 FACTORS = "s2s_map:overviews"
 """Key of the store's attributes: the factors of its levels, finest first."""
 
-_MADE_AGAIN = "start the same run again, which writes its metadata anew"
+_MADE_AGAIN = "start the same run again, which writes its metadata again"
 _CONVENTIONS = (
     (
         "zarr-conventions/multiscales",

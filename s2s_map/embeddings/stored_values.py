@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from s2s_map.errors import OutputError, StoreError
 from s2s_map.outputs.path import OutputPath, wrapped
 
-EMBEDS_ANEW = "s2s-map verify finds what is damaged; the same run again embeds it anew"
+EMBEDS_ANEW = "s2s-map verify finds what is damaged; the same run embeds it again"
 
 
 def value_bytes(values: NDArray[Any]) -> memoryview:

@@ -19,7 +19,7 @@ _DERIVED = (".aux.xml", ".ovr", ".msk", ".ovr.aux.xml", ".msk.aux.xml", ".ovr.ms
 """Added to the name of a raster: what is made from its pixels."""
 
 _ENDINGS = (*_DERIVED, ".qmd", "-wal", "-shm", "-journal")
-# What GDAL writes into an .aux.xml when it counts, and nothing that anybody told it.
+# What GDAL writes into an .aux.xml when it counts, and nothing that anybody set.
 _COUNTED = {"Histograms", "HistItem", "HistMin", "HistMax", "BucketCount", "IncludeOutOfRange"}
 _COUNTED |= {"Approximate", "HistCounts"}
 _LARGEST = 16 << 20

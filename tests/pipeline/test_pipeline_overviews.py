@@ -21,13 +21,17 @@ from fixtures_plain_model import write_plain_job
 from s2s_map.cli.main import main
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.opening import open_embeddings, open_ledger
+from s2s_map.embeddings.overview_arrays import levels_of
+from s2s_map.embeddings.overview_schema import overviews_group
 from s2s_map.embeddings.overview_sealed import DamagedOverviewError
+from s2s_map.embeddings.overview_state import wanted_shards, with_blocks_seals
 from s2s_map.embeddings.overviews import open_levels
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import InterruptedRunError, OutputError, StoreError
 from s2s_map.outputs.output import open_output
+from s2s_map.outputs.overview_seals import checksums, read_seals
 from s2s_map.outputs.path import ObjectPath
-from s2s_map.pipeline.embed.overviews import BlockOverviewsTask
+from s2s_map.pipeline.embed.overviews import BlockOverviewsTask, ShardTask
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.verbs.compare_stores import compare
 from s2s_map.pipeline.verbs.overviews import add_overviews
@@ -279,8 +283,14 @@ def test_tasks_travel(finished: Finished, tmp_path: Path) -> None:
     store = open_embeddings(tmp_path / "out")
     task = pickle.loads(pickle.dumps(BlockOverviewsTask(store)))  # noqa: S301
     block = store.grid.block(1, 0)
-    records = open_ledger(tmp_path / "out").state().records
-    assert task(block, Event()) == records["r001-c000"].overviews
+    state = open_ledger(tmp_path / "out").state()
+    assert task(block, Event()) == state.records["r001-c000"].overviews
+    below = with_blocks_seals(2, state)
+    level = levels_of(store)[1]
+    held = checksums(below, below)
+    (shard,) = wanted_shards(level, store.grid, levels_of(store)[0], held)
+    above = pickle.loads(pickle.dumps(ShardTask(store, 1, below)))  # noqa: S301
+    assert above(shard, Event()) == read_seals(overviews_group(store))[4]["r000-c000"]
 
 
 def test_overwrite_replaces_them(finished: Finished, tmp_path: Path) -> None:

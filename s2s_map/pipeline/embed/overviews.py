@@ -2,7 +2,7 @@
 
 Levels that are written with the blocks are made here for blocks of older versions only. Each other
 level is made from the one below, shard by shard. A shard is recorded with what it was made from, so
-that one whose blocks were embedded anew is known.
+that one whose blocks were embedded again is known.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def check_folder(
     if changed:
         raise OutputMismatchError(
             f"{folder} holds embeddings of a different config: {', '.join(changed)}",
-            remedy="name another output:, or start anew with --overwrite, which keeps what is "
-            "there until the new maps are written",
+            remedy="name another output:, or start from scratch with --overwrite, which keeps "
+            "what is there until the new maps are written",
         )
 
 

@@ -34,7 +34,7 @@ def add_overviews(
 ) -> OverviewCounts:
     """Give the embeddings of an output the overviews that they lack.
 
-    What is damaged, or made from blocks that were embedded anew since, is made again. One that was
+    What is damaged, or made from blocks that were embedded again since, is made again. One that was
     stopped goes on where it was.
 
     Args:

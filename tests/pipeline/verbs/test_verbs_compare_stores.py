@@ -119,7 +119,8 @@ def test_what_is_further_apart_is_found(
     def change(block: Any, values: Any) -> None:
         with ledger:
             checksum = store.write_block(block, values)
-            ledger.record(replace(records[block.key], checksum=checksum))
+            crc = store.file_crc32(block)
+            ledger.record(replace(records[block.key], checksum=checksum, file_crc32=crc))
 
     def turned(block: Any, by: float) -> Any:
         values = store.read_block(block)

@@ -80,6 +80,7 @@ def test_writes_everything(finished: Path) -> None:
         "embed",
         "encoder_idle_share",
         "score",
+        "overviews",
         "write",
     }
 
