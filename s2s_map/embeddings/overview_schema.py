@@ -34,7 +34,7 @@ from s2s_map.embeddings.schema import CHECKSUM, FILES, chunk_cells, metadata_che
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.embeddings.stored_values import naming_damage
 from s2s_map.errors import StoreError
-from s2s_map.outputs.atomic import output_errors, put_files
+from s2s_map.outputs.atomic import output_errors, put_files, remove_partial_files
 from s2s_map.outputs.checksums import file_sha256
 from s2s_map.outputs.path import OutputPath, wrapped
 from s2s_map.outputs.zarr_files import COUNTS, EMBEDDING, OVERVIEWS, ROOT, SPATIAL_REF
@@ -91,6 +91,7 @@ def add_levels(store: EmbeddingsStore, most_cells: int) -> EmbeddingsStore:
         group = zarr.create_group(store=made, zarr_format=3)
         for level in planned:
             _create_level(group, level, store)
+        remove_partial_files(path / OVERVIEWS)
         put_files(made, path / OVERVIEWS)
         files = {
             f"{OVERVIEWS}/{file.relative_to(made).as_posix()}": file_sha256(file)

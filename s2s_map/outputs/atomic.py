@@ -158,6 +158,13 @@ def remove_partials(folder: str | os.PathLike[str]) -> int:
     return len(leftovers)
 
 
+def remove_partial_files(folder: OutputPath) -> None:
+    """Remove what killed writers of files left in a folder and all below; only for its owner."""
+    if isinstance(folder, Path):
+        for leftover in list(folder.rglob(f".*{_SUFFIX}")):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 @contextmanager
 def output_errors(path: OutputPath) -> Iterator[None]:
     """Turn the system's refusal to write into one line that says what to do.
