@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 
@@ -14,6 +15,7 @@ from s2s_map.rasters.colours import MAGMA, rgb
 from s2s_map.server.bounded_cache import BoundedCache
 from s2s_map.server.colouring import png, ramp, steps
 from s2s_map.server.find import coordinates, find
+from s2s_map.server.requests import Refused, Workers
 from s2s_map.server.security import content_policy
 
 AROUND = (-54.8, -25.6, -54.2, -25.1)
@@ -89,6 +91,31 @@ def test_an_error_is_shared_and_not_kept() -> None:
     with pytest.raises(ZeroDivisionError):
         cache.get("k", lambda: (np.array(1 // 0),))
     assert cache.get("k", lambda: (np.ones(1),))[0] == 1
+
+
+def test_more_at_work_than_is_bearable_is_refused() -> None:
+    workers, go_on = Workers(1, 1), threading.Event()
+
+    async def ask_three() -> list[object]:
+        began = threading.Event()
+
+        def slow() -> str:
+            began.set()
+            go_on.wait()
+            return "done"
+
+        first = asyncio.create_task(workers.run(slow))
+        second = asyncio.create_task(workers.run(slow))
+        while not began.is_set():
+            await asyncio.sleep(0)
+        assert workers.busy == 2
+        with pytest.raises(Refused, match="too much at work"):
+            await workers.run(slow)
+        go_on.set()
+        return [await first, await second]
+
+    assert asyncio.run(ask_three()) == ["done", "done"]
+    assert workers.busy == 0
 
 
 @pytest.mark.parametrize(
