@@ -1,7 +1,8 @@
 # make demo   sets everything up and maps the demo scene
 # make test   sets everything up and passes the checks and tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint tests site docs numerics format requirements build clean
+PAGE := tools/page
+.PHONY: help setup demo test check lint lint-page tests site docs numerics format requirements build clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,6 +27,7 @@ setup: .venv/.done  ## install everything into .venv, hashes checked
 
 demo: setup  ## map the demo scene into out/demo
 	$(BIN)/s2s-map run workflows/demo.yaml
+	@echo "Look into it: $(BIN)/s2s-map view out/demo"
 
 test: setup check  ## set up, then all checks and tests
 
@@ -39,6 +41,14 @@ lint:  ## format, lint, types, import contract, declared dependencies
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory lint-page
+
+# The page needs no build step; Node only checks its types and format, and is not asked of anybody.
+lint-page:  ## types and format of the map's page, where Node is installed
+	@if ! command -v npm >/dev/null; then echo "the page is not checked: no Node (node, npm)"; else \
+	  cd $(PAGE) && { cmp -s package-lock.json node_modules/.lock \
+	    || { npm ci --silent && cp package-lock.json node_modules/.lock; }; } \
+	  && npm run --silent check; fi
 
 # On every core, one thread each. The tests of a file stay together and share its fixtures; long
 # files come first, see tests/conftest.py.
@@ -64,9 +74,10 @@ numerics: setup  ## tests of what computes, under the kernels of other processor
 format: setup  ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@if [ -d $(PAGE)/node_modules ]; then cd $(PAGE) && npm run --silent format; fi
 
 # All extras but cuda: RAPIDS ties dask-cuda to one older version of Dask.
-EXTRAS := online recordings train evaluate dashboard prefect
+EXTRAS := online view recordings train evaluate dashboard prefect
 
 requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies, without index addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
@@ -76,4 +87,4 @@ build: setup  ## build the wheel into dist/
 	$(UV) build --quiet --wheel
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .uv dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .uv dist out .mypy_cache .ruff_cache .pytest_cache $(PAGE)/node_modules .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ _MODULES = {
     "online": ("obstore", "pystac_client", "hishel", "tenacity"),
     "recordings": ("av",),
     "train": ("lightning",),
+    "view": ("starlette", "uvicorn", "rio_tiler"),
 }
 """What shows that an extra of pyproject.toml is installed."""
 

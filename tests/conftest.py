@@ -15,7 +15,7 @@ from fixtures_processes import forked_processes as forked_processes
 from fixtures_raster import MakeRaster, RasterSpec, write_raster
 from hypothesis import settings
 
-LONG = ("e2e", "faults", "parity", "qgis", "slow")
+LONG = ("browser", "e2e", "faults", "parity", "qgis", "slow")
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("shared", deadline=None)

@@ -24,6 +24,7 @@ from s2s_map.cli import (
     status,
     train,
     validate,
+    view,
 )
 from s2s_map.cli.console import Console
 
@@ -40,6 +41,7 @@ app.command("run")(run.run_command)
 app.command("query")(query.query_command)
 # Longitudes in the west begin with a minus, which is not an option.
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain.explain_command)
+app.command("view")(view.view_command)
 app.command("status")(status.status_command)
 app.command("verify")(status.verify_command)
 app.command("overviews")(overviews.overviews_command)

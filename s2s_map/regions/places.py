@@ -70,6 +70,21 @@ def place_outline(place: Place) -> BaseGeometry:
     return outline
 
 
+def outlines_within(
+    layer: str, bounds: tuple[float, float, float, float]
+) -> Iterator[tuple[int, BaseGeometry]]:
+    """Yield row and outline of what of a shipped layer touches a box; reads no other.
+
+    Args:
+        layer: "countries" or "units".
+        bounds: (west, south, east, north) in degrees.
+    """
+    import geopandas
+
+    frame = geopandas.read_file(_layer(layer), bbox=bounds, columns=[], fid_as_index=True)
+    yield from zip((int(row) for row in frame.index), frame.geometry, strict=True)
+
+
 def _part(text: str) -> BaseGeometry:
     if text.startswith("="):
         return place_outline(_place(text[1:]))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s2s_map.config.kinded import RECORDED
 from s2s_map.config.load import parse_model
@@ -26,11 +26,14 @@ from s2s_map.outputs.holes import RunHole
 from s2s_map.outputs.manifest import read_files
 from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.pipeline.engine.cores import usable_cores
-from s2s_map.pipeline.job.job import Job
 from s2s_map.plugins.registry import used_packages
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
 from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
+
+if TYPE_CHECKING:
+    # What looks a run up again reads imagery, which takes a second to import.
+    from s2s_map.pipeline.job.job import Job
 
 SCHEMA = 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,30 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.config.making_time import making_time
-from s2s_map.embeddings.opening import open_embeddings
-from s2s_map.embeddings.store import EmbeddingsStore
-from s2s_map.encoding.code_texts import vocabulary_codes
 from s2s_map.encoding.patch_metadata import places
-from s2s_map.encoding.queries import QueryEmbedding, encode_query
-from s2s_map.encoding.satellite import patch_pixels
-from s2s_map.encoding.vector_cache import vectors_folder
-from s2s_map.errors import ImageryError, ModelError, OutputMismatchError, QueryError
-from s2s_map.models.loaded import LoadedModel
-from s2s_map.models.registry import load_model
 from s2s_map.outputs import names
 from s2s_map.outputs.atomic import replacing_file
 from s2s_map.outputs.output import open_output
 from s2s_map.outputs.path import ObjectPath, OutputPath, output_path
-from s2s_map.pipeline.job.frozen_search import thaw
-from s2s_map.pipeline.job.job import Job, resolve
-from s2s_map.pipeline.job.output_folder import differences
 from s2s_map.pipeline.job.question import make_question
-from s2s_map.pipeline.job.run_record import RunRecord, read_record
-from s2s_map.pipeline.verbs.cell_lookup import Cell, cell_at
+from s2s_map.pipeline.verbs.look_closer import Looked, look_closer
 from s2s_map.redaction import file_json
-from s2s_map.scoring.codes import CodeInUse, strongest_codes
-from s2s_map.tiling.patches import PatchSet
-from s2s_map.tiling.validity import model_valid, token_valid
+from s2s_map.scoring.codes import CodeInUse
 
 SCHEMA = 1
 
@@ -104,112 +88,47 @@ def explain(
     question = make_question(None, text, audio, texts, minus)
     open_output(folder).check_access(write=True)
     open_output(folder / names.EXPLANATIONS).check_place()
-    record = read_record(open_output(folder).finished_results() / names.RECORD)
-    home = open_output(folder).finished_home()
-    store = open_embeddings(home)
-    slot = _slot(store, time_slot)
-    cell = cell_at(store, lon, lat)
-    # Where it was opened, not where it was made: it may have been moved.
-    config = record.config.model_copy(update={"output": str(folder)})
-    job = thaw(resolve(config, catalogs, home), home)
-    _check_unchanged(store, job)
-    model = load_model(record.config.model)
-    if not isinstance(model, LoadedModel):
-        raise ModelError(f"the model {job.card.name} has no codebook that can be looked into")
-    query = encode_query(model, question, vectors_folder())
-    return _explain(folder, record, store, job, model, query, cell, slot, (lon, lat), codes)
+    looked = look_closer(folder, lon, lat, question, time_slot, codes, catalogs)
+    return _write(folder, looked)
 
 
-def _explain(
-    folder: OutputPath,
-    record: RunRecord,
-    store: EmbeddingsStore,
-    job: Job,
-    model: LoadedModel,
-    query: QueryEmbedding,
-    cell: Cell,
-    slot: int,
-    place: tuple[float, float],
-    codes: int,
-) -> Explanation:
-    from s2s_map.models.codes import codebook_vectors, patch_codes
+def _write(folder: OutputPath, looked: Looked) -> Explanation:
     from s2s_map.viewing.explanation import draw_explanation
 
-    patchset = job.layout.patch_near(cell.x, cell.y)
-    image = job.source.read(patchset.read_bounds, patchset.read_shape, job.grid.crs)
-    index = np.zeros(1, dtype=np.intp)
-    seen = token_valid(model_valid(image.valid, patchset), patchset, index)[0]
-    if not seen.any():
-        raise ImageryError(
-            f"no imagery in the patch around {place[0]:g} {place[1]:g}",
-            remedy="choose a place further from the edge of the imagery",
-        )
-    pixels = patch_pixels(image, patchset, index)[0]
-    metadata = None if job.metadata is None else job.metadata.of(patchset.centres(index))[slot]
-    mix = patch_codes(model, pixels, model.resolution_for(job.layout.patch_m), metadata)
-    vocabulary, active = vocabulary_codes(model, vectors_folder())
-    heat = (mix.tokens @ query.vector).astype(np.float32)
-    heat[~seen] = np.nan
-    side = job.layout.tokens
-    stem = f"{query.name}_{place[0]:.4f}_{place[1]:.4f}" + (
-        f"_{store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
-    )
+    query, store, (lon, lat) = looked.query, looked.store, looked.place
+    label = store.time_slots[looked.slot]
+    several = len(store.time_slots) > 1
+    stem = f"{query.name}_{lon:.4f}_{lat:.4f}" + (f"_{label}" if several else "")
     found = Explanation(
         picture=folder / names.EXPLANATIONS / f"{stem}.png",
         report=folder / names.EXPLANATIONS / f"{stem}.json",
-        similarity=float(mix.vector @ query.vector),
-        cell_similarity=float(cell.values[slot] @ query.vector),
-        heat=heat.reshape(side, side),
-        codes=tuple(
-            strongest_codes(
-                mix.weights,
-                mix.length,
-                codebook_vectors(model),
-                query.vector,
-                active,
-                vocabulary,
-                codes,
-            )
-        ),
+        similarity=looked.similarity,
+        cell_similarity=looked.cell_similarity,
+        heat=looked.heat,
+        codes=looked.codes,
     )
-    about = _report(found, record, store, job, query, patchset, cell, slot, place)
     with replacing_file(found.report) as partial:
-        partial.write_text(file_json(about), "utf-8")
-    slots = f", {store.time_slots[slot]}" if len(store.time_slots) > 1 else ""
+        partial.write_text(file_json(_report(looked)), "utf-8")
     draw_explanation(
         found.picture,
-        pixels,
+        looked.pixels,
         found.heat,
         found.codes,
-        title=f"{query.title} at {place[0]:.4f} {place[1]:.4f}{slots}",
+        title=f"{query.title} at {lon:.4f} {lat:.4f}" + (f", {label}" if several else ""),
         subtitle=(
             f"Cosine similarity: {found.similarity:.3f} for the patch of "
-            f"{job.layout.patch_m:,.0f} m, {found.cell_similarity:.3f} for the cell in the map."
+            f"{looked.job.layout.patch_m:,.0f} m, {found.cell_similarity:.3f} for the cell in the "
+            "map."
         ),
-        attribution=record.provenance().attribution,
-        mark=_mark(patchset, cell),
+        attribution=looked.record.provenance().attribution,
+        mark=looked.mark,
     )
     return found
 
 
-def _mark(patchset: PatchSet, cell: Cell) -> tuple[float, float]:
-    """Return where in the patch the place is, as shares from the west and from the north."""
-    west, _, _, north = patchset.read_bounds
-    side = patchset.layout.patch_m
-    return (cell.x - west) / side, (north - cell.y) / side
-
-
-def _report(
-    found: Explanation,
-    record: RunRecord,
-    store: EmbeddingsStore,
-    job: Job,
-    query: QueryEmbedding,
-    patchset: PatchSet,
-    cell: Cell,
-    slot: int,
-    place: tuple[float, float],
-) -> dict[str, Any]:
+def _report(looked: Looked) -> dict[str, Any]:
+    record, store, job, query = looked.record, looked.store, looked.job, looked.query
+    patchset, cell, place = looked.patchset, looked.cell, looked.place
     centre = patchset.centres([0])
     longitude, latitude = places(centre, str(job.grid.crs))
     provenance = record.provenance()
@@ -217,57 +136,31 @@ def _report(
         "schema": SCHEMA,
         "created": making_time().isoformat(timespec="seconds"),
         "place": {"lon": place[0], "lat": place[1]},
-        "time_slot": store.time_slots[slot],
+        "time_slot": store.time_slots[looked.slot],
         "query": {"name": query.name, "title": query.title, **query.describe()},
         "patch": {
             "crs": str(job.grid.crs),
             "bounds": list(patchset.read_bounds),
             "side_m": job.layout.patch_m,
             "centre": {"lon": float(longitude[0]), "lat": float(latitude[0])},
-            "similarity": found.similarity,
+            "similarity": looked.similarity,
         },
         "cell": {
             "row": cell.row,
             "column": cell.column,
             "side_m": job.grid.cell_m,
-            "similarity": found.cell_similarity,
+            "similarity": looked.cell_similarity,
         },
         "token_similarity": [
             [None if np.isnan(value) else round(float(value), 5) for value in row]
-            for row in found.heat
+            for row in looked.heat
         ],
         "codes": [
             {**asdict(code), "texts": [{"text": t, "activation": a} for t, a in code.texts]}
-            for code in found.codes
+            for code in looked.codes
         ],
         "model": {**record.model.as_dict(), "sha256": record.model_sha256},
         "imagery": record.imagery.as_dict(),
         "metadata": None if record.metadata is None else dict(record.metadata),
         "attribution": provenance.attribution,
     }
-
-
-def _slot(store: EmbeddingsStore, label: str | None) -> int:
-    if label is None:
-        return 0
-    if label not in store.time_slots:
-        raise QueryError(
-            f"no time slot {label!r}", expected=f"one of {', '.join(store.time_slots)}"
-        )
-    return store.time_slots.index(label)
-
-
-def _check_unchanged(store: EmbeddingsStore, job: Job) -> None:
-    there = dict(store.attributes.get("identity", {}))
-    here = json.loads(json.dumps(job.identity()))
-    # Explained in float32, here as anywhere: what the run multiplied in does not matter.
-    for identity in (there, here):
-        identity["model"] = {**identity.get("model", {}), "precision": None}
-        # Nor how missing pixels were filled: what is explained is mostly a whole patch.
-        identity["patches"] = {**identity.get("patches", {}), "no_data": None}
-    changed = differences(there, here)
-    if changed:
-        raise OutputMismatchError(
-            f"what the embeddings were made from has changed: {', '.join(changed)}",
-            remedy="explain a run of the imagery, catalog and model as they are now",
-        )

@@ -89,7 +89,7 @@ def query(
     # First of all: the model is not loaded for embeddings that cannot be read.
     check_store_id(open_output(folder).finished_home())
     open_embeddings(open_output(folder).finished_home())
-    model = _model_of(record)
+    model = model_of(record)
     settings = probability or record.config.probability
     questions = encode_questions(
         model, model.card, [question], settings, vectors_folder(), record.concepts
@@ -123,7 +123,7 @@ def remake(
     folder, watch = output_path(out), reporter or Reporter()
     open_output(folder).check_access(write=True)
     record = read_record(open_output(folder).finished_results() / names.RECORD)
-    model = _model_of(record)
+    model = model_of(record)
     nothing = Questions((), {}, record.config.probability, 1.0, "nothing is asked")
     with open_output(folder).locked(watch.note) as lock:
         return _answer(folder, lock.check, model, nothing, {}, watch, cluster, making_time())
@@ -189,7 +189,13 @@ def _answer(
     return open_run(folder)
 
 
-def _model_of(record: RunRecord) -> LoadedModel:
+def model_of(record: RunRecord) -> LoadedModel:
+    """Load the model that a run was made with.
+
+    Raises:
+        ModelError: If it is not there any more.
+        OutputMismatchError: If it is another one now.
+    """
     model = load_model(record.config.model)
     _check_model(model, record)
     return model

@@ -1,0 +1,72 @@
+"""Values as pictures: one ramp, whose low end is transparent, so that the ground is seen."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s_map.rasters.colours import MAGMA, rgb
+
+STEPS = 255
+_CLEAREST, _FULLEST = 0.0, 0.94
+# Where of the ramp it has become as opaque as it gets.
+_OPAQUE_AT = 0.6
+_LEAST_ABOVE = 0.7
+
+
+@lru_cache(maxsize=2)
+def ramp(*, above: bool = False) -> NDArray[np.uint8]:
+    """Return red, green, blue and opacity of the steps, (255, 4).
+
+    Args:
+        above: For a map that shows only what is above a threshold: nothing of it is faint.
+    """
+    at = np.linspace(0.0, 1.0, STEPS)
+    stops = np.array([rgb(colour) for colour in MAGMA], dtype=np.float64)
+    where = np.linspace(0.0, 1.0, len(stops))
+    colours = [np.interp(at, where, stops[:, band]) for band in range(3)]
+    rise = np.clip(at / _OPAQUE_AT, 0.0, 1.0)
+    smooth = rise * rise * (3 - 2 * rise)
+    opacity = _CLEAREST + (_FULLEST - _CLEAREST) * smooth
+    if above:
+        opacity = np.maximum(opacity, _LEAST_ABOVE)
+    return np.rint(np.stack([*colours, 255 * opacity], axis=1)).astype(np.uint8)
+
+
+def steps(
+    values: NDArray[np.floating], colour_range: tuple[float, float], above: float | None = None
+) -> NDArray[np.uint8]:
+    """Return which step of the ramp each value has, from 1; 0 for no data and what is not above.
+
+    Args:
+        values: Any shape, NaN for no data.
+        colour_range: Where the ramp begins and ends; what lies beyond has the end's colour.
+        above: Show only values of this and more.
+    """
+    low, high = colour_range
+    shown = np.isfinite(values) if above is None else values >= above
+    share = np.clip((np.where(shown, values, low) - low) / (high - low), 0.0, 1.0)
+    return np.where(shown, 1 + np.rint(share * (STEPS - 1)), 0).astype(np.uint8)
+
+
+def png(indices: NDArray[np.uint8], *, above: bool = False) -> bytes:
+    """Return steps (y, x) as a PNG with a palette, whose colour 0 is transparent."""
+    from PIL import Image
+
+    colours = ramp(above=above)
+    height, width = indices.shape
+    picture = Image.frombytes("P", (width, height), np.ascontiguousarray(indices).tobytes())
+    picture.putpalette(b"\0\0\0" + colours[:, :3].tobytes())
+    out = io.BytesIO()
+    opacity = b"\0" + colours[:, 3].tobytes()
+    picture.save(out, "PNG", transparency=opacity, compress_level=1)
+    return out.getvalue()
+
+
+@lru_cache(maxsize=1)
+def nothing() -> bytes:
+    """Return a tile that shows nothing."""
+    return png(np.zeros((1, 1), dtype=np.uint8))
