@@ -1,7 +1,7 @@
 # make demo   sets everything up and maps the demo scene
 # make test   sets everything up and passes the checks and tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint tests numerics format requirements build clean
+.PHONY: help setup demo test check lint tests site docs numerics format requirements build clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,8 +30,8 @@ demo: setup  ## map the demo scene into out/demo
 test: setup check  ## set up, then all checks and tests
 
 # Side by side: without its cache, mypy keeps one core busy for more than a minute.
-check:  ## format, lint, types, import contract, tests
-	$(MAKE) --no-print-directory --jobs=2 lint tests
+check:  ## format, lint, types, import contract, docs, tests
+	$(MAKE) --no-print-directory --jobs=2 lint site tests
 
 lint:  ## format, lint, types, import contract, declared dependencies
 	$(BIN)/ruff format --check .
@@ -47,20 +47,28 @@ PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 tests:  ## tests on every core; PARALLEL= for one process
 	$(BIN)/pytest $(PARALLEL)
 
+docs: setup site  ## build the docs site into out/docs
+
+# Whatever is wrong, a broken link for one, is an error. Nothing is fetched. Afresh, since pages that
+# are kept would not be checked.
+site:
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env \
+	  -c docs -d out/.doctrees . out/docs
+
 # How many rows of the table in tests/kernels.py; 12 hold every pair of its values.
 ROWS ?= 4
 
 numerics: setup  ## tests of what computes, under the kernels of other processors
 	$(BIN)/python tests/kernels.py --rows $(ROWS)
 
-format: setup  ## format and mend what can be mended
+format: setup  ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # All extras but cuda: RAPIDS ties dask-cuda to one older version of Dask.
 EXTRAS := online recordings train evaluate dashboard prefect
 
-requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies anew, without index addresses
+requirements: | $(filter .uv/bin/uv,$(UV))  ## lock the dependencies, without index addresses
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.12 $(EXTRAS:%=--extra %) --group dev pyproject.toml -o requirements.txt
 

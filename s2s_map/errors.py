@@ -50,7 +50,7 @@ class S2SMapError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
-        # Redacted here, so that no text of a server leaves by whatever way an error is told.
+        # Redacted here, so that no text of a server leaves by whatever way an error is reported.
         self.found = _one_line(redacted(found), _LONGEST_FOUND)
         self.expected = _one_line(redacted(expected), _LONGEST)
         self.remedy = _one_line(redacted(remedy), _LONGEST)
@@ -140,7 +140,7 @@ class OutputMismatchError(OutputError):
 
 
 class OutputUnavailableError(OutputError):
-    """Storage that does not answer for the time being: nothing in the config is to be mended."""
+    """Storage that does not answer for the time being: nothing in the config needs fixing."""
 
     exit_code: ClassVar[int] = TEMPORARY
 
@@ -150,7 +150,7 @@ class ClusterError(S2SMapError):
 
 
 class ClusterUnavailableError(ClusterError):
-    """A cluster that went away, or has no workers yet: nothing in the config is to be mended."""
+    """A cluster that went away, or has no workers yet: nothing in the config needs fixing."""
 
     exit_code: ClassVar[int] = TEMPORARY
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Reporter:
-    """Told about the stages of a run; this one keeps silent. Called from several threads."""
+    """Receives the stages of a run; this one keeps silent. Called from several threads."""
 
     def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
         """A stage begins: `total` units of work, `done` of them found finished."""

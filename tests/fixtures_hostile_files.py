@@ -131,7 +131,7 @@ RASTERS = st.builds(
 
 
 def write_hostile_raster(path: Path, spec: RasterSpec) -> None:
-    """Write a GeoTIFF; one that GDAL does not write is no example."""
+    """Write a GeoTIFF; one that GDAL does not write is not an example."""
     rows, cols = spec.shape
     large = rows * cols > 10**6
     profile = {
@@ -204,7 +204,7 @@ SOUNDS = st.builds(
 
 
 def write_hostile_sound(spec: SoundSpec) -> bytes:
-    """Return the bytes of a recording; one that libsndfile does not write is no example."""
+    """Return the bytes of a recording; one that libsndfile does not write is not an example."""
     if spec.kind[0] == "OGG" and spec.rate > 48_000:
         reject()  # Its encoder ends the process.
     wave = np.sin(np.arange(spec.samples * spec.channels) / 5.0).reshape(-1, spec.channels)

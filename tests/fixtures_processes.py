@@ -155,7 +155,7 @@ def forked() -> Iterator[None]:
     forkserver.ensure_running()
     settings = {
         "distributed.worker.multiprocessing-method": "forkserver",
-        # The environment of now, not that of the server: for what is set later, enter anew.
+        # The environment of now, not that of the server: for what is set later, enter again.
         "distributed.nanny.environ": dict(os.environ),
     }
     with pytest.MonkeyPatch.context() as patch, dask.config.set(settings):

@@ -259,7 +259,7 @@ def _axis(values: xr.DataArray, dim: str, uri: str) -> tuple[float, float]:
         raise ImageryError(
             f"{values.name} of {redacted(uri)} has no coordinates along {dim}",
             expected="centres of at least two pixels",
-            remedy="write it anew with coordinates y and x",
+            remedy="write it again with coordinates y and x",
         )
     centres = values[dim].to_numpy().astype(np.float64)
     step = (centres[-1] - centres[0]) / (len(centres) - 1)

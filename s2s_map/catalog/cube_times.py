@@ -68,7 +68,7 @@ def time_index(dataset: xr.Dataset, dim: str, uri: str) -> pd.DatetimeIndex:
     index = dataset.indexes.get(dim)
     if not isinstance(index, pd.DatetimeIndex) or not len(index):
         raise ImageryError(
-            f"{dim} of {redacted(uri)} is no time that can be read",
+            f"{dim} of {redacted(uri)} is not a time that can be read",
             expected="CF times of the standard calendar",
         )
     return index

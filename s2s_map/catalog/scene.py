@@ -169,7 +169,7 @@ def _check_transform(dataset: rasterio.DatasetReader, uri: str) -> None:
     area = t.a * t.e - t.b * t.d
     longer = max(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
     whole = longer * longer
-    # What is nearly a line has no inverse: its pixels cannot be told apart.
+    # What is nearly a line has no inverse: its pixels cannot be distinguished.
     if (
         not all(abs(end) < _FARTHEST for end in ends)
         or whole <= 0.0
@@ -192,7 +192,7 @@ def _check_on_earth(scene: Scene) -> None:
         where = (
             f"with pixels of {size:.3g} m"
             if math.isfinite(size)
-            else "which is no place on the Earth"
+            else "which is not a place on the Earth"
         )
         raise ImageryError(
             f"{scene.uri} lies at {', '.join(f'{edge:g}' for edge in scene.bounds)} in "
@@ -243,7 +243,7 @@ def _check_bands(dataset: rasterio.DatasetReader, uri: str, entry: RasterEntry) 
         raise ImageryError(
             f"{uri} has {odd[0]} values",
             expected="real ones, as of red, green and blue",
-            remedy="use another product; radar's complex numbers are no picture",
+            remedy="use another product; radar's complex numbers are not a picture",
         )
     if entry.scale is None and types != {"uint8"}:
         raise ImageryError(

@@ -119,7 +119,7 @@ class StacApi:
 
         Raises:
             PartError: If it does not answer all of it.
-            ImageryError: If it refuses, or what it answers is no item collection.
+            ImageryError: If it refuses, or what it answers is not an item collection.
         """
         try:
             return self._pages(box, interval, limit)

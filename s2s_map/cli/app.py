@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run_command)
 app.command("query")(query.query_command)
-# Longitudes in the west begin with a minus, which is no option.
+# Longitudes in the west begin with a minus, which is not an option.
 app.command("explain", context_settings={"ignore_unknown_options": True})(explain.explain_command)
 app.command("status")(status.status_command)
 app.command("verify")(status.verify_command)

@@ -44,11 +44,11 @@ def run_command(
     retry_holes: RetryHoles = False,
     log_json: LogJson = False,
 ) -> None:
-    """Do all runs of a batch that are not up to date; a failed one does not keep the others.
+    """Do all runs of a batch that are not up to date. If one fails, the others go on.
 
-    The exit code is that of the gravest run: 4 interrupted; 1 a bug, or killed, as for its memory;
-    75 storage or cluster went away; 2 failed: bad input or nothing mapped; 3 with holes; 0 all
-    complete.
+    The exit code is the first of these that any run ended with: 4 interrupted; 1 a bug, or killed,
+    as for its memory; 75 storage or cluster went away; 2 failed: bad input or nothing mapped; 3
+    with holes; 0 all complete.
     """
     from s2s_map.cli.json_log import write_event
     from s2s_map.config.batch import load_batch

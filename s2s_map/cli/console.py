@@ -33,8 +33,8 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     """Return a line of texts, each alone or with its style.
 
     Examples:
-        >>> styled(("error:", "bold red"), " [/red] is no folder").plain
-        'error: [/red] is no folder'
+        >>> styled(("error:", "bold red"), " [/red] is not a folder").plain
+        'error: [/red] is not a folder'
     """
     return Text.assemble(
         *(

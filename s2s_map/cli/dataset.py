@@ -1,4 +1,4 @@
-"""``s2s-map dataset``: data sets of one's own recordings."""
+"""``s2s-map dataset``: data sets of your own recordings."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def caption_command(
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 8,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cuda",
 ) -> None:
-    """Ask a vision-language model which sounds each image lets expect, as in the paper.
+    """Ask a vision-language model which sounds to expect from each image, as in the paper.
 
     Captions go into the data set's files; those that are there stay. Start the same command again
     to go on where it was stopped.

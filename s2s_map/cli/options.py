@@ -55,8 +55,8 @@ RetryHoles = Annotated[
     bool,
     typer.Option(
         "--retry-holes",
-        help="Embed the blocks again whose imagery had holes, and no others; files that were holes "
-        "may have been mended.",
+        help="Embed again the blocks whose imagery had holes, and no others; for when the imagery "
+        "is repaired or its server is back.",
     ),
 ]
 
@@ -65,7 +65,7 @@ Strict = Annotated[
     typer.Option(
         "--strict",
         help="Refuse questions that the model does not understand, that negate, or that repeat "
-        "another; without it that is only said.",
+        "another. Without it they are asked, and the line that says so is only printed.",
     ),
 ]
 
@@ -73,7 +73,7 @@ LogJson = Annotated[
     bool,
     typer.Option(
         "--log-json",
-        help="Log as JSON, an object a line on standard error: time, level, event, ...",
+        help="Log as JSON on standard error, one object per line: time, level, event, ...",
     ),
 ]
 
@@ -82,7 +82,7 @@ def with_cluster(config: RunConfig, use: str | None) -> RunConfig:
     """Return a config with another `cluster:`.
 
     Raises:
-        ConfigError: For something that is no cluster.
+        ConfigError: For something that is not a cluster.
     """
     if use is None:
         return config
@@ -93,7 +93,7 @@ def cluster_of(use: str, others: Mapping[str, Any] | None = None) -> ClusterConf
     """Return what `--cluster` names, with the other settings of a `cluster:`.
 
     Raises:
-        ConfigError: For something that is no cluster.
+        ConfigError: For something that is not a cluster.
     """
     from s2s_map.config.cluster import ClusterConfig
     from s2s_map.config.load import parse_model

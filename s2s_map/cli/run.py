@@ -41,7 +41,7 @@ def run_command(
         bool,
         typer.Option(
             "--overwrite",
-            help="Start anew; what is there stays until the new maps are written, then goes.",
+            help="Start from scratch; what is there stays until the new maps are written.",
         ),
     ] = False,
     retry_holes: RetryHoles = False,
@@ -110,7 +110,7 @@ def check_complete(finished: OpenRun) -> None:
 
         raise IncompleteRunError(
             say_holes(holes),
-            remedy=f"see s2s-map status {finished.folder}; when mended, add --retry-holes",
+            remedy=f"see s2s-map status {finished.folder}; when repaired, add --retry-holes",
         )
 
 

@@ -74,7 +74,7 @@ def verify_command(
         bool,
         typer.Option(
             "--repair",
-            help="Forget bad blocks, so that the next run makes them anew; make bad files anew "
+            help="Forget bad blocks, so that the next run makes them again; make bad files again "
             "from the embeddings.",
         ),
     ] = False,

@@ -34,8 +34,8 @@ NoData = Annotated[float, Field(allow_inf_nan=True)]
 class Checked(BaseModel):
     """A value: it does not change, and takes no unknown keys.
 
-    Numbers are finite, and true and false are none. Texts have no control characters, and are of
-    one line but where `several_lines` names the field.
+    Numbers are finite, and true and false are not numbers. Texts have no control characters, and
+    are of one line but where `several_lines` names the field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -99,7 +99,7 @@ def _check(value: Any, rules: _Rules, levels: int) -> None:
     if isinstance(value, bool) and not rules.truths:
         raise ValueError(
             f"YAML reads a bare {'YES or ON' if value else 'NO or OFF'} as {str(value).lower()}, "
-            "which is no number or text: put a text in quotes"
+            "which is neither a number nor a text: put a text in quotes"
         )
     if isinstance(value, int | float) and rules.free and not abs(value) <= _LARGEST:
         raise ValueError(f"takes finite numbers of up to {_LARGEST:g}")

@@ -79,7 +79,7 @@ class Entry(Checked):
     def _check_env(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if not _ENV_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of an environment variable")
+                raise ValueError(f"{name!r} is not the name of an environment variable")
         return value
 
     @field_validator("redirects_to")
@@ -87,7 +87,7 @@ class Entry(Checked):
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for host in value:
             if not _HOST.fullmatch(host):
-                raise ValueError(f"{host!r} is no HOST or HOST:PORT")
+                raise ValueError(f"{host!r} is not HOST or HOST:PORT")
         return tuple(host.lower() for host in value)
 
     @property

@@ -36,7 +36,7 @@ def open_regular(path: str | os.PathLike[str], *, pipes: bool = False) -> Iterat
         pipes: Take the shell's own pipes too, ``/dev/stdin`` and ``<(...)``.
 
     Raises:
-        OSError: For what is not there, may not be read or is no file; its text says which.
+        OSError: For what is not there, may not be read or is not a file; its text says which.
     """
     shells = pipes and Path(path).is_relative_to("/dev")
     try:

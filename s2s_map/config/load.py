@@ -55,7 +55,7 @@ def decoded(content: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{name}, line {line} holds bytes that are no UTF-8",
+            f"{name}, line {line} holds bytes that are not UTF-8",
             remedy="save it as a text file in UTF-8",
         ) from None
 
@@ -98,7 +98,7 @@ def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) 
     except ValidationError as error:
         raw = error.errors(include_url=False)
         inner = {fault["loc"][:n] for fault in raw for n in range(1, len(fault["loc"]))}
-        # What an inner fault causes further out is no fault of its own.
+        # What an inner fault causes further out is not a fault of its own.
         faults = [_fault(model, fault) for fault in raw if fault["loc"] not in inner]
         more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise ConfigError(f"{where}: {'; '.join(faults[:_MOST_FAULTS])}{more}") from None

@@ -15,7 +15,7 @@ def making_time() -> datetime:
     """Return now in UTC, or the time that the environment's SOURCE_DATE_EPOCH says.
 
     Raises:
-        ConfigError: For a SOURCE_DATE_EPOCH that is no time.
+        ConfigError: For a SOURCE_DATE_EPOCH that is not a time.
     """
     stated = os.environ.get(VARIABLE, "")
     if not stated:

@@ -1,4 +1,4 @@
-"""Schema of what a model with metadata is told beside the image: time slots, place, sources."""
+"""Schema of what a model with metadata is given beside the image: time slots, place, sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AudioSource = Literal["yfcc", "iNat", "aporee", "freesound"]
 CaptionSource = Literal["meta", "qwen", "pengi"]
 
 NO_TIME_SLOT = "any"
-"""Label of the one time slot of a model that is told neither month nor hour."""
+"""Label of the one time slot of a model that is given neither month nor hour."""
 
 
 class TimeSlot(Checked):
@@ -37,17 +37,17 @@ class TimeSlot(Checked):
 
 
 class MetadataConfig(Checked):
-    """What a model with metadata is told beside the image; what is left out is masked."""
+    """What a model with metadata is given beside the image; what is left out is masked."""
 
     time_slots: tuple[TimeSlot, ...] = Field(
         default=(),
         description="Months and hours to map, such as [{month: 5, hour: 13}]; one layer of each "
-        "concept per slot, all in one pass over the imagery. Left out: neither is told.",
+        "concept per slot, all in one pass over the imagery. Left out: neither is given.",
     )
     hour_reference: HourReference = Field(
         default="solar",
         description="What the hours of the slots are: solar, local mean solar time at each patch; "
-        "utc; or local, the clock of time_zone. The model is told the solar hour at each patch.",
+        "utc; or local, the clock of time_zone. The model is given the solar hour at each patch.",
     )
     time_zone: str | None = Field(
         default=None,
@@ -59,16 +59,16 @@ class MetadataConfig(Checked):
     audio_source: AudioSource | None = Field(
         default="yfcc",
         description="Whose recordings to expect: yfcc (the published demo's choice), iNat, aporee "
-        "or freesound; null: not told.",
+        "or freesound; null: not given.",
     )
     caption_source: CaptionSource | None = Field(
         default="meta",
         description="Who wrote the captions to expect: meta (the published demo's choice), qwen "
-        "or pengi; null: not told.",
+        "or pengi; null: not given.",
     )
     masked_tokens: MaskedTokens = Field(
         default="zero",
-        description="Output of the token of a field that is not told: zero, as in the published "
+        description="Output of the token of a field that is not given: zero, as in the published "
         "evaluation, or ordinary, as in its training.",
     )
 
@@ -80,7 +80,7 @@ class MetadataConfig(Checked):
                 ZoneInfo(value)
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 raise ValueError(
-                    "is no time zone of the IANA database, such as Europe/Zurich"
+                    "is not a time zone of the IANA database, such as Europe/Zurich"
                 ) from None
         return value
 

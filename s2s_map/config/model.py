@@ -43,9 +43,11 @@ class VitConfig(Checked):
     @model_validator(mode="after")
     def _divisible(self) -> Self:
         if self.input_px % self.patch_px:
-            raise ValueError(f"input_px {self.input_px} is no multiple of patch_px {self.patch_px}")
+            raise ValueError(
+                f"input_px {self.input_px} is not a multiple of patch_px {self.patch_px}"
+            )
         if self.dim % self.heads or self.dim % 4:
-            raise ValueError(f"dim {self.dim} is no multiple of 4 and of heads {self.heads}")
+            raise ValueError(f"dim {self.dim} is not a multiple of 4 and of heads {self.heads}")
         return self
 
     @property
@@ -170,13 +172,13 @@ class HtsatConfig(Checked):
         ):
             raise ValueError(f"dim {self.dim} does not divide into stages and heads {self.heads}")
         if self.image_px % self.mel_bins or self.image_px % self.patch_px:
-            raise ValueError(f"image_px {self.image_px} is no multiple of mel_bins and patch_px")
+            raise ValueError(f"image_px {self.image_px} is not a multiple of mel_bins and patch_px")
         if self.grids[-1] * 2 ** (stages - 1) != self.grids[0] or any(
             grid % self.window_tokens for grid in self.grids
         ):
             raise ValueError(f"stages of {self.grids} tokens do not divide into windows")
         if self.grids[-1] % self.chunks:
-            raise ValueError(f"{self.grids[-1]} rows of tokens are no multiple of {self.chunks}")
+            raise ValueError(f"{self.grids[-1]} rows of tokens are not a multiple of {self.chunks}")
         if self.frames > self.image_px * self.chunks:
             raise ValueError(f"{self.frames} spectra do not fit into {self.image_px} px")
         return self
@@ -303,7 +305,7 @@ class ModelConfig(Checked):
             )
         if self.metadata and self.embed_dim % self.fusion.heads:
             raise ValueError(
-                f"embed_dim {self.embed_dim} is no multiple of fusion.heads {self.fusion.heads}"
+                f"embed_dim {self.embed_dim} is not a multiple of fusion.heads {self.fusion.heads}"
             )
         return self
 

@@ -200,7 +200,7 @@ class RunConfig(Checked):
     )
     metadata: MetadataConfig | None = Field(
         default=None,
-        description="What a model with metadata is told beside the image: time_slots, "
+        description="What a model with metadata is given beside the image: time_slots, "
         "hour_reference, time_zone, place, audio_source, caption_source, masked_tokens. Left out: "
         "the place of each patch and the published demo's sources.",
     )
@@ -215,8 +215,8 @@ class RunConfig(Checked):
         default="auto",
         description="What the satellite branch multiplies in: fp32, or bf16 (3 to 4 times as fast "
         "where the processor or GPU has it; embeddings keep a cosine of 0.999). auto: bf16 on such "
-        "a device for models with a vision transformer, else fp32. Part of what a run is resumed "
-        "by.",
+        "a device for models with a vision transformer, else fp32. A run goes on in the precision "
+        "it began with.",
     )
     batch_size: int = Field(
         default=16, ge=1, le=4096, description="Patches per pass of the encoder."

@@ -29,7 +29,7 @@ class ValueScale(Checked):
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        # Nearer together, values could not be told apart as they are computed with, in 32 bits.
+        # Nearer together, values could not be distinguished as they are computed with, in 32 bits.
         if not self.max - self.min > _NEAREST * max(abs(self.min), abs(self.max)):
             raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
         return self

@@ -1,4 +1,4 @@
-"""What the model is told about a source's scale."""
+"""What the model is given about a source's scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SENSOR_PRESETS: dict[str, dict[str, float]] = {
 
 
 class SensorProfile(Checked):
-    """What the model is told about a source's scale."""
+    """What the model is given about a source's scale."""
 
     gsd_m: float = Field(
         ge=0.001, le=100_000, description="Ground sample distance of the imagery, metres."

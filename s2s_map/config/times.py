@@ -33,7 +33,7 @@ def _instant(text: str, is_end: bool) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no ISO 8601 date or time, such as 2020-05-18") from None
+        raise ValueError(f"{text!r} is not an ISO 8601 date or time, such as 2020-05-18") from None
     if is_end and re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", text):
         instant = datetime.combine(instant, time.max)
     return instant

@@ -208,7 +208,7 @@ class SoundTrainConfig(Checked):
 
     @property
     def network(self) -> ModelConfig:
-        """Sizes of the network, told how many imagery pixels a patch has."""
+        """Sizes of the network, for how many imagery pixels a patch has."""
         return self.model.model_copy(update={"reference_px": float(self.dataset.side_px)})
 
     @model_validator(mode="after")

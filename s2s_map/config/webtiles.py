@@ -40,7 +40,7 @@ Status = Annotated[int, Field(ge=100, le=599)]
 
 
 class BlankConfig(Checked):
-    """How a server says that it has no imagery at a place; such web tiles are no data."""
+    """How a server says that it has no imagery at a place; such web tiles count as no data."""
 
     status: tuple[Status, ...] = Field(
         default=(204, 404), description="Status codes of web tiles that do not exist."
@@ -62,7 +62,7 @@ class BlankConfig(Checked):
     def _check_colour(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for colour in value:
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
-                raise ValueError(f"{colour!r} is no colour such as #f2efe9")
+                raise ValueError(f"{colour!r} is not a colour such as #f2efe9")
         return tuple(colour.lower() for colour in value)
 
     @field_validator("sha256")
@@ -70,7 +70,7 @@ class BlankConfig(Checked):
     def _check_sha256(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for digest in value:
             if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-                raise ValueError(f"{digest!r} is no SHA-256 of 64 hexadecimal digits")
+                raise ValueError(f"{digest!r} is not a SHA-256 of 64 hexadecimal digits")
         return tuple(digest.lower() for digest in value)
 
     @field_validator("header")
@@ -147,7 +147,7 @@ class CacheConfig(Checked):
         default=30.0,
         gt=0,
         le=36_525,
-        description="Longest time a web tile is kept, days, whatever is said.",
+        description="Longest time a web tile is kept, days, whatever the server allows.",
     )
     fresh_days: float = Field(
         default=7.0,
@@ -208,7 +208,7 @@ class XyzEntry(Entry):
     def _check_headers(cls, value: dict[str, str]) -> dict[str, str]:
         for name, content in value.items():
             if not _TOKEN.fullmatch(name) or not content.isprintable() or not content.isascii():
-                raise ValueError(f"{name!r} is no header of one line of ASCII")
+                raise ValueError(f"{name!r} is not a header of one line of ASCII")
         return value
 
     @model_validator(mode="after")
@@ -240,7 +240,7 @@ class XyzEntry(Entry):
 def _check_template(entry: XyzEntry) -> None:
     address = urlsplit(_PLACE.sub("x", entry.url))
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError("url: is no http or https address")
+        raise ValueError("url: is not an http or https address")
     for dollar, name in _PLACE.findall(urlsplit(entry.url).netloc.rpartition("@")[2]):
         if dollar:
             raise ValueError("url: takes no variable in the name of the host")

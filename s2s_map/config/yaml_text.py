@@ -53,7 +53,7 @@ class _Loader(yaml.SafeLoader):
             # Dates and numbers that there are not, and tags that do not fit what follows them.
             kind = node.tag.rpartition(":")[2]
             given = shown(node.value) if isinstance(node, ScalarNode) else "a list or mapping"
-            _refuse(node, f"{given} is no {kind}; a text is written in quotes")
+            _refuse(node, f"{given} is not a valid {kind}; a text is written in quotes")
 
 
 def load_yaml(text: str, name: str) -> Any:

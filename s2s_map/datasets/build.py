@@ -1,4 +1,4 @@
-"""From a table of one's own recordings and a source of imagery to a data set."""
+"""From a table of your own recordings and a source of imagery to a data set."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def read_mel(value: Any) -> NDArray[np.float32]:
     try:
         stack = np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError):
-        raise BrokenRowError("its spectrograms are no array of numbers") from None
+        raise BrokenRowError("its spectrograms are not an array of numbers") from None
     if stack.ndim == 4 and stack.shape[1] == 1:
         stack = stack[:, 0]
     if stack.ndim != 3 or 0 in stack.shape:

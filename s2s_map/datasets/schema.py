@@ -88,7 +88,7 @@ SCHEMAS = (GEOSOUND, SOUNDING_EARTH)
 
 
 def schema_of(columns: Collection[str]) -> Schema:
-    """The schema that a set with these columns follows: told by its imagery and captions.
+    """The schema that a set with these columns follows: recognised by its imagery and captions.
 
     Raises:
         DataError: If it is neither.

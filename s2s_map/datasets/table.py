@@ -1,4 +1,4 @@
-"""One's own recordings: a table of place, time, file and caption."""
+"""Your own recordings: a table of place, time, file and caption."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def create_group(
         chunks=(1, chunk, chunk, dim),
         shards=(len(slots), block, block, dim),
         # Measured on embeddings: byte shuffling and a low level give most of the gain.
-        # Each chunk ends in its checksum: who reads it, with whatever library, checks it.
+        # Each chunk ends in its checksum, which any library checks that reads it.
         compressors=(BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()),
         fill_value=np.nan,
         dimension_names=_DIMENSIONS,
@@ -165,7 +165,7 @@ def metadata_checksum(where: OutputPath, attributes: Mapping[str, Any]) -> str:
 
     Raises:
         OSError: If the metadata of the embeddings cannot be read.
-        ValueError: If they are no JSON.
+        ValueError: If they are not JSON.
     """
     array = json.loads((where / EMBEDDING / ROOT).read_text(encoding="utf-8"))
     counted = {key: value for key, value in attributes.items() if key != CHECKSUM}
@@ -204,7 +204,7 @@ def damaged_metadata(where: OutputPath) -> DamagedMetadataError:
     """Return the error that the metadata of a store are damaged."""
     return DamagedMetadataError(
         f"the metadata of {where} are damaged",
-        remedy="start the same run again (s2s-map run CONFIG), which writes them anew",
+        remedy="start the same run again (s2s-map run CONFIG), which writes them again",
     )
 
 

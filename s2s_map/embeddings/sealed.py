@@ -36,7 +36,7 @@ class DamagedBlocksError(StoreError):
         more = f" and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
         super().__init__(
             f"block {first}{more} of {store} is damaged: {reasons[first]}",
-            remedy="start the same run again (s2s-map run CONFIG), which embeds it anew",
+            remedy="start the same run again (s2s-map run CONFIG), which embeds it again",
         )
         self.store, self.reasons = store, dict(reasons)
 

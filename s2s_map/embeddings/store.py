@@ -49,7 +49,7 @@ class EmbeddingsStore:
     not mean unfinished, nor a present one finished: keep the checksums that `write_block` returns
     and compare them with `checksum`.
 
-    Make one with `create` or `open`. It pickles as its path and is opened anew where it arrives.
+    Make one with `create` or `open`. It pickles as its path and is opened again where it arrives.
     """
 
     def __init__(self, path: OutputPath, group: zarr.Group) -> None:
@@ -80,7 +80,7 @@ class EmbeddingsStore:
         """Make an empty store and open it; it appears at `path` complete or not at all.
 
         Args:
-            path: Folder to make, by custom ``embeddings.zarr``.
+            path: Folder to make, usually ``embeddings.zarr``.
             grid: Cells and blocks.
             dim: Length of an embedding.
             time_slots: Labels of the time slots, at least one.
@@ -378,5 +378,5 @@ def _damage(path: OutputPath, part: str) -> Iterator[None]:
     except Exception as error:
         raise StoreError(
             f"cannot read {part} of {path} ({type(error).__name__}: {error})",
-            remedy="s2s-map verify finds what is damaged; the same run again embeds it anew",
+            remedy="s2s-map verify finds what is damaged; the same run embeds it again",
         ) from error

@@ -25,7 +25,7 @@ class PatchMetadata:
     """Metadata of the patches of a grid; pickles, and opens nothing until it is asked.
 
     Attributes:
-        settings: What the model is told.
+        settings: What the model is given.
         crs: CRS of the patch centres, as WKT or authority code.
     """
 
@@ -88,7 +88,7 @@ def metadata_for(
         crs: CRS of the patch centres.
 
     Raises:
-        ConfigError: For settings that the model cannot be told.
+        ConfigError: For settings that the model cannot be given.
     """
     if not fields:
         if settings is not None:
@@ -140,7 +140,7 @@ def places(
     if lost.any():
         x, y = centres[np.argmax(lost)]
         raise RegionError(
-            f"a patch centred on ({x:g}, {y:g}), which is no place on Earth in the map's CRS",
+            f"a patch centred on ({x:g}, {y:g}), which is not a place on Earth in the map's CRS",
             remedy="name another grid.crs that covers the region and a patch around it",
         )
     return np.asarray(longitude), np.asarray(latitude)

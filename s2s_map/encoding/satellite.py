@@ -90,8 +90,8 @@ def embed_block(
         encoder: The model.
         level: What is blended onto the cells, see `PatchConfig.level`.
         batch_size: Patches per pass; halved when the device's memory runs out.
-        on_patches: Told how many patches were done since the last call.
-        metadata: Place and time slots; None: one time slot, nothing told.
+        on_patches: Called with the number of patches done since the last call.
+        metadata: Place and time slots; None: one time slot, nothing given.
         inside: Which cells of the block are in the region, shape (ny, nx); None: all.
 
     Returns:

@@ -153,7 +153,7 @@ def judge_texts(
     """Return how well a model understands texts.
 
     Args:
-        model: What reads them; in its own embedding space if it is no `SentenceReader`.
+        model: What reads them; in its own embedding space if it is not a `SentenceReader`.
         texts: The texts, as they are embedded.
         cache_dir: Where vectors are kept for the next time; None: nowhere.
 

@@ -61,7 +61,7 @@ def load_cached(folder: Path | None, key: str, dim: int | None = None) -> Cached
 def store_cached(
     folder: Path | None, key: str, vectors: NDArray[np.float32], details: dict[str, Any]
 ) -> None:
-    """Store vectors, at once or not at all; a folder that cannot be written to is no error."""
+    """Store vectors, at once or not at all; a folder that cannot be written to is not an error."""
     if folder is None:
         return
     partial = folder / f".{key}.{os.getpid()}.npz"

@@ -16,7 +16,7 @@ LANGUAGES = {
     "pl": "Polish", "cs": "Czech", "hu": "Hungarian", "ro": "Romanian", "tr": "Turkish",
     "id": "Indonesian", "vi": "Vietnamese", "sw": "Swahili",
 }  # fmt: skip
-"""Languages in Latin letters that are told apart, by ISO 639-1 code."""
+"""Languages in Latin letters that are distinguished, by ISO 639-1 code."""
 
 SURE = 0.5
 """A language is named from this probability on."""

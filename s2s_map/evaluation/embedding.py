@@ -102,7 +102,7 @@ class EmbeddedSet:
     Attributes:
         rows: Their rows in the data set, (n,).
         keys: Their names.
-        images: By zoom and name of what the model was told, (n, dim) each.
+        images: By zoom and name of what the model was given, (n, dim) each.
         audio: Recordings (n, dim); None: the model cannot hear.
         captions: Of the recordings.
         image_captions: Of the imagery, by zoom; only of zooms for which the set has them.
@@ -153,9 +153,9 @@ def embed_set(
         model: The model.
         dataset: From `open_set`.
         settings: What of it.
-        told: Names of what the model is told beside the image, with the metadata fields.
+        told: Names of what the model is given beside the image, with the metadata fields.
         folder: Where the files are kept while they are used.
-        on_samples: Told how many rows were done since the last call.
+        on_samples: Called with the number of rows done since the last call.
 
     Raises:
         DataError: If no row can be used.

@@ -18,7 +18,7 @@ _LENGTH_TOLERANCE = 0.01
 
 
 class EvaluatedModel(Protocol):
-    """What evaluations ask of a model: a `LoadedModel`, or one of one's own.
+    """What evaluations ask of a model: a `LoadedModel`, or one of your own.
 
     One with an attribute ``takes_arrays = True`` is given numpy arrays and returns them.
     """
@@ -40,7 +40,7 @@ class EvaluatedModel(Protocol):
     def embed_slots(
         self, pixels: Any, resolution_m: float, level: Literal["patch"], slots: Sequence[Any]
     ) -> Sequence[Any]:
-        """Embed uint8 patches (B, 3, px, px) per told metadata: (B, dim) each."""
+        """Embed uint8 patches (B, 3, px, px) per given metadata: (B, dim) each."""
         ...
 
     def embed_text(self, text: str) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def heard_form(model: EvaluatedModel, asked: AudioForm) -> str:
 def embed_pixels(
     model: EvaluatedModel, pixels: NDArray[np.uint8], patch_m: float, slots: Sequence[Any]
 ) -> list[NDArray[np.float32]]:
-    """Embed patches (B, 3, px, px) of a side in metres, once for all that is told.
+    """Embed patches (B, 3, px, px) of a side in metres, once for all metadata that is given.
 
     Raises:
         ModelError: If the model gives anything else than finite unit vectors.
@@ -106,7 +106,7 @@ def checked_vector(model: EvaluatedModel, vector: Any) -> NDArray[np.float32]:
     """Return a vector that a model gave.
 
     Raises:
-        ModelError: If it is no finite unit vector of the model's dimension.
+        ModelError: If it is not a finite unit vector of the model's dimension.
     """
     return _checked(model, np.asarray(vector), (model.dim,), "a vector")
 

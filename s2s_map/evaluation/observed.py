@@ -36,7 +36,7 @@ class ObservedMap:
         squares: Squares that the intervals are drawn from.
         background: Where the background was drawn from; None: there are absences.
         curve: Of the Boyce index; None: there are absences.
-        diagram: Reliability; None: presences only, or values that are no probability.
+        diagram: Reliability; None: presences only, or values that are not probabilities.
         notes: What a reader should know.
     """
 
@@ -85,7 +85,7 @@ def evaluate_observed(
         used: The observations, see `use_points`.
         values_at: Values of the map.
         effort: All places where one looked, whatever was found; None: the presences themselves,
-            which is told in the notes.
+            which the notes say.
         settings: How.
         probability: Whether the values are probabilities, and may be drawn as reliability.
         training: Places of what the model was trained on: no background is drawn near them.

@@ -21,7 +21,7 @@ PRESENT = ("present", "presence", "occurrencestatus", "heard", "detected", "obse
 
 UNCERTAINTY = ("coordinateuncertaintyinmeters", "positional_accuracy", "public_positional_accuracy")
 MOST_UNCERTAIN_M = 1000.0
-"""Places that are known less well than this, metres, are no points on a map, by default."""
+"""Places that are known less well than this, metres, are not points on a map, by default."""
 _OBSCURED = ("coordinates_obscured", "obscured")
 _SPECIES = ("species", "scientificname", "scientific_name", "taxon_name")
 
@@ -100,7 +100,7 @@ def read_points(path: Path, most_uncertain_m: float = MOST_UNCERTAIN_M) -> Point
     longitude = pd.to_numeric(frame[lon_name], errors="coerce").to_numpy(np.float64)
     latitude = pd.to_numeric(frame[lat_name], errors="coerce").to_numpy(np.float64)
     reasons = np.full(len(frame), "", dtype=object)
-    reasons[~(np.isfinite(longitude) & np.isfinite(latitude))] = "lon and lat are no numbers"
+    reasons[~(np.isfinite(longitude) & np.isfinite(latitude))] = "lon and lat are not numbers"
     with np.errstate(invalid="ignore"):
         off = (np.abs(latitude) > 90) | (np.abs(longitude) > 360)
     reasons[off] = "lon and lat are not on Earth"

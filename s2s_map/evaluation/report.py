@@ -88,7 +88,7 @@ class Report:
 
 
 def check_report_folder(folder: Path) -> None:
-    """Refuse a folder that is no earlier report, before anything is computed.
+    """Refuse a folder that is not an earlier report, before anything is computed.
 
     Raises:
         OutputError: It names what is there.

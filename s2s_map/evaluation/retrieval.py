@@ -49,7 +49,7 @@ class Task:
     Attributes:
         name: ``image -> audio``.
         zoom: Zoom level of the imagery.
-        told: What the model was told beside the image.
+        told: What the model was given beside the image.
         kind: "plain": between imagery, recordings and their captions. "image caption": between
             imagery and its own caption. "leaking": the ground-truth caption is added to query or
             gallery.
@@ -96,7 +96,7 @@ def rank_tasks(
 
     Per zoom and metadata: image and recording both ways; image and the recording's caption both
     ways, of samples that have one; image and its own caption of that zoom both ways, of samples
-    that have one; and, told apart as leaking, the published settings with the recording's caption
+    that have one; and, marked as leaking, the published settings with the recording's caption
     added: to the recording, ``unit(audio + caption)``, both ways, and to the image as a query for
     recordings.
 
@@ -292,7 +292,7 @@ def _table(title: str, found: Sequence[tuple[TaskRanks, Mapping[str, Estimate]]]
 
 
 def _draw_curves(path: Path, found: Sequence[TaskRanks]) -> None:
-    """Draw a panel for each zoom, of what the model was told last: all it can be told."""
+    """Draw a panel for each zoom, of what the model was given last: all it can be given."""
     from s2s_map.evaluation.figures import draw_recall_curves
 
     told = found[-1].task.told

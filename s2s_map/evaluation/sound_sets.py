@@ -31,7 +31,7 @@ from s2s_map.scoring.nearest import nearest
 from s2s_map.scoring.retrieval import FEWEST, MEDIAN_RANK, TOP_SHARE_NAME, retrieval_metrics
 
 type Start = Callable[[str, int], Callable[[int], None]]
-"""Begins a stage of some rows; what it returns is told how many are done."""
+"""Begins a stage of some rows; what it returns is called with how many are done."""
 
 _EXAMPLES, _FOUND = 5, 4
 _OF_RECORDINGS = frozenset({"asource", "tsource"})
@@ -54,10 +54,10 @@ def evaluate_retrieval(
         model: The model.
         settings: Which data, and how.
         output: Folder of the report.
-        which: What a model with metadata is told beside the image.
+        which: What a model with metadata is given beside the image.
         samples: Bootstrap samples.
         seed: Of the bootstrap.
-        start: Told of progress.
+        start: Receives progress.
 
     Raises:
         DataError: For a set that cannot be used, or too few samples.
@@ -168,7 +168,7 @@ def compare_models(
         f"{len(subsets[0]):,} samples that both models can use. Differences are first less second; "
         "a higher recall and a lower median rank are better.",
         f"Intervals: 95 %, paired bootstrap of {samples} samples of the queries.",
-        "Each is told all the metadata it knows of." if which == "all" else "Told no metadata.",
+        "Each is given all the metadata it knows." if which == "all" else "Given no metadata.",
     ]
     columns = ("task", "zoom", "metric", first.name, second.name, "difference")
     content = {
@@ -257,7 +257,7 @@ def _in_common(one: EmbeddedSet, other: EmbeddedSet) -> tuple[Any, Any]:
 
 
 def _paired(task: Task) -> tuple[str, int]:
-    # Not by what was told: models that know of different metadata are told what each knows.
+    # Not by what was given: models that know of different metadata are given what each knows.
     return task.name, task.zoom
 
 

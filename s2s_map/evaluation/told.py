@@ -1,4 +1,4 @@
-"""What a model with metadata is told beside the image: nothing, single kinds, or several."""
+"""What a model with metadata is given beside the image: nothing, single kinds, or several."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NOTHING, EVERYTHING = "none", "all"
 def tellings(
     fields: Sequence[MetadataField], which: Telling = "on-off"
 ) -> dict[str, tuple[MetadataField, ...]]:
-    """Names of what a model is told, with its metadata fields.
+    """Names of what a model is given, with its metadata fields.
 
     Args:
-        fields: What the model knows of; without any it is told nothing.
+        fields: What the model knows of; without any it is given nothing.
         which: "none", "all", both ("on-off"), or both with every single kind and with kinds added
             one by one ("each").
 

@@ -132,14 +132,14 @@ def embed_labelled(
     """Embed a labelled set that lies on this machine.
 
     Args:
-        model: The model; one with metadata is told none.
+        model: The model; one with metadata is given none.
         name: Which set.
         root: Its folder, laid out as torchgeo (or, for BirdCLEF, the competition) has it.
         gsd_m: Metres of a pixel; None: the set's.
         limit: Samples of each split (of BirdCLEF: of the whole), drawn at random; None: all.
         batch: Pictures in one pass.
         seed: Of what is drawn, and of BirdCLEF's splits.
-        start: Told of progress.
+        start: Receives progress.
 
     Raises:
         DataError: If the set is not there, or nothing of it can be used.
@@ -178,7 +178,7 @@ def evaluate_transfer(
         batch: Pictures in one pass.
         samples: Bootstrap samples.
         seed: Of all that is drawn.
-        start: Told of progress.
+        start: Receives progress.
 
     Raises:
         DataError: For a set that is not there or cannot be used, or a prompt without {}.
@@ -244,7 +244,7 @@ def _unseen(data: LabelledVectors, methods: Sequence[Method]) -> list[str]:
     """Classes of the test split that the training split has nothing of.
 
     Raises:
-        DataError: If there is nothing to be told apart.
+        DataError: If there is nothing to be distinguished.
     """
     seen = np.unique(data.labels["train"])
     if len(seen) < 2 and set(methods) != {"zero-shot"}:

@@ -120,7 +120,7 @@ def _parts(window: PixelWindow, down: float, across: float) -> Iterator[PixelWin
     Args:
         window: What is parted.
         down: Source pixels to one of the lattice, along its columns.
-        across: The same along its rows: pixels that are no squares are parted to no squares.
+        across: The same along its rows: pixels that are not square are parted to no squares.
     """
     count_y = -(-window.height // max(1, int(PART_PX / down)))
     count_x = -(-window.width // max(1, int(PART_PX / across)))

@@ -18,7 +18,7 @@ from s2s_map.config.catalog import RasterEntry
 from s2s_map.opening.handles import Version, lent_raster, version_of
 
 LEAST_SHARE = 0.001
-"""Of a file's pixels; less is no collar."""
+"""Of a file's pixels; less is not a collar."""
 
 # Rows that are looked at, and how long a run of zeros at their ends must be, in pixels.
 _ROWS, _RUN_PX = 48, 8

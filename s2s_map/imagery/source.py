@@ -83,7 +83,7 @@ class Source(ABC):
             more = f" and {len(block.holes) - 1} more" if len(block.holes) > 1 else ""
             raise ImageryError(
                 f"{first.uri}{more}: {first.reason}",
-                remedy="mend it, or set on_missing: nodata to go on with holes",
+                remedy="fix it, or set on_missing: nodata to go on with holes",
             )
         return block
 
@@ -201,7 +201,7 @@ class Source(ABC):
         Args:
             area: (west, south, east, north) in degrees; west > east across the antimeridian.
             outline: The region's own outline in degrees, where that is less than the area.
-            watch: Told how far a search is.
+            watch: Receives how far a search is.
 
         Raises:
             ImageryError: If nothing is found, or the search cannot be made.

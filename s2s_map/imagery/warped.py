@@ -39,7 +39,7 @@ from s2s_map.imagery.source_windows import (
 _OPAQUE = 128
 # Wider scenes may reach around what another CRS can show.
 _WIDE_DEG = 60.0
-# Pixels are no squares where one side is so many times the other; in degrees most are so by less.
+# Pixels are not square where one side is so many times the other; in degrees most are so by less.
 _LONG = 4.0
 # Largest error of GDAL's interpolated coordinates, in source pixels.
 _TOLERANCE_PX = 0.01

@@ -1,4 +1,4 @@
-"""Who is told how far a search is."""
+"""Receives how far a search is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Watch(Protocol):
-    """Who is told how far a search is; parts are its units."""
+    """Receives how far a search is; parts are its units."""
 
     def start(self, stage: str, total: int, unit: str, done: int = 0) -> None:
         """It begins."""

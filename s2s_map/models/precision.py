@@ -19,7 +19,7 @@ from s2s_map.config.model import ModelConfig, Precision, VitConfig
 
 @runtime_checkable
 class Halvable(Protocol):
-    """A module that keeps some of its own weights in bfloat16 when told to."""
+    """A module that keeps some of its own weights in bfloat16 when asked to."""
 
     def halve(self) -> None:
         """Convert the weights of its matrix products, those of its children excepted."""

@@ -1,4 +1,4 @@
-"""Models of one's own: ``python:MODULE:NAME`` names an object that gives a card and a model.
+"""Models of your own: ``python:MODULE:NAME`` names an object that gives a card and a model.
 
 What the model embeds patches with need not be torch: with ``takes_arrays = True`` it is given numpy
 arrays and returns them, and torch is not even imported.

@@ -56,7 +56,7 @@ async def refuse(here: Streams, status: str, why: str) -> None:
 async def pump_both(here: Streams, there: Streams, hear: Callable[[int], None]) -> None:
     """Carry bytes both ways until a side ends: who has enough closes, and no more is fetched.
 
-    `hear` is told how many have come from there.
+    `hear` is called with how many have come from there.
     """
     ways = [
         asyncio.create_task(_pump(here[0], there[1])),

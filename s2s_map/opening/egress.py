@@ -1,6 +1,6 @@
 """The way out for libraries that follow redirects by themselves: a proxy of this process.
 
-GDAL and obstore have no setting that forbids redirects. They are told to connect through this
+GDAL and obstore have no setting that forbids redirects. They are set to connect through this
 proxy, which opens a connection for a `Route` only to the hosts that it names, and to none of a
 local network if the origin is of the Internet. It tunnels HTTPS as it is, without looking inside.
 A proxy that the environment names is asked in turn.

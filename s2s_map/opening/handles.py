@@ -43,7 +43,7 @@ def version_of(uri: str) -> Version:
 
 
 def forget(uri: str) -> None:
-    """Read a remote file anew from now on: it may be another one."""
+    """Read a remote file again from now on: it may be another one."""
     if is_remote(uri):
         with _lock:
             _fetched[uri] += 1
@@ -67,7 +67,7 @@ def lent_raster(uri: str) -> Iterator[DatasetReader]:
             with reading(settings):
                 yield dataset
         except BaseException:
-            # What failed once is opened anew.
+            # What failed once is opened again.
             dataset.close()
             raise
     _give(uri, version, dataset)

@@ -20,7 +20,7 @@ _OPEN = Route(Host("", 0), is_open=True)
 def take_over_no_proxy(proxy_of: Callable[[Route], str]) -> None:
     """Have nothing of this process bypass the proxy.
 
-    libcurl connects directly to what NO_PROXY names, whatever proxy it was told, and hosts of a
+    libcurl connects directly to what NO_PROXY names, whatever proxy it was given, and hosts of a
     local network stand there. So it is taken out of the environment and minded here. Where the
     environment names proxies, too, libraries are sent this way instead, so that what was to be
     direct is.

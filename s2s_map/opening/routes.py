@@ -62,7 +62,7 @@ def route_to(uri: str, named_by: str | None = None, others: tuple[str, ...] = ()
     Args:
         uri: http(s)://, s3://, gs:// or az://.
         named_by: Address of the server that named it, if that was not the user.
-        others: Hosts it may redirect to, besides those that `permit` was told.
+        others: Hosts it may redirect to, besides those that `permit` was given.
     """
     others = (*_permitted.get(uri, ()), *others)
     naming = None if named_by is None else Host.of(named_by)
@@ -85,7 +85,7 @@ def route_to(uri: str, named_by: str | None = None, others: tuple[str, ...] = ()
 
 
 def host_of(uri: str) -> str:
-    """Return what is told apart as a host that may be away: a web server, or a bucket.
+    """Return what is distinguished as a host that may be away: a web server, or a bucket.
 
     Args:
         uri: http(s)://, s3://, gs:// or az://.

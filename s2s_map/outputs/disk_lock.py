@@ -38,7 +38,7 @@ class FolderLock(OutputLock):
 
     Args:
         folder: An existing folder.
-        note: Told what is worth a line.
+        note: Called with what is worth a line.
         beat_s: How often to say that the holder lives, seconds.
     """
 

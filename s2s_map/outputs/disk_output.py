@@ -53,7 +53,7 @@ class DiskOutput:
         folder = self.path
         try:
             if os.path.lexists(folder) and not folder.is_dir():
-                what = "a file" if folder.is_file() else "no folder"
+                what = "a file" if folder.is_file() else "not a folder"
                 raise OutputError(
                     f"{folder} is {what}", expected="a folder", remedy="name another one"
                 )
@@ -65,7 +65,7 @@ class DiskOutput:
         if longest > LONGEST_NAME:
             raise OutputError(f"a name in {folder} has {longest} bytes", expected=f"{LONGEST_NAME}")
         if not usable:
-            what = "may not be written to" if there.is_dir() else "is no folder"
+            what = "may not be written to" if there.is_dir() else "is not a folder"
             raise OutputError(f"cannot make {folder}: {there} {what}", remedy=_REMEDY)
 
     def check_access(self, *, write: bool = False) -> None:
@@ -125,7 +125,7 @@ class DiskOutput:
         if owner.host != socket.gethostname():
             # Its process cannot be looked up: its owner file stands until it ends or is missed.
             return True
-        # This machine before it was started anew, or another of its name.
+        # This machine before it was started again, or another of its name.
         with suppress(OSError):
             return time.time() - (self.path / OWNER).stat().st_mtime < SILENT_BEATS * BEAT_S
         return False

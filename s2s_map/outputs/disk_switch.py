@@ -89,7 +89,7 @@ def switch(
         out: The folder, held by this process.
         results: The new results, whole.
         home: Where new embeddings and their ledger lie, if they are to be replaced as well.
-        note: Told what was set aside.
+        note: Called with what was set aside.
 
     Raises:
         OutputError: If a file that no run wrote is in the way; nothing was changed.

@@ -47,7 +47,7 @@ class Blocks:
 
 
 class _Line(BaseModel):
-    # Fields of later versions are no fault.
+    # Fields of later versions are not a fault.
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     at: Seconds = 0.0
@@ -171,4 +171,4 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")

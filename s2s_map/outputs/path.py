@@ -231,7 +231,7 @@ class ObjectPath:
             obstore.copy(object_client(self.bucket), self.key, target.key)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Remove the object; one that is missing is no error, as the stores have it."""
+        """Remove the object; one that is missing is not an error, as the stores have it."""
         import obstore
 
         with object_errors(self):
@@ -339,7 +339,7 @@ def copy_objects(pairs: Sequence[tuple[ObjectPath, ObjectPath]]) -> None:
 
 
 def remove_objects(paths: Sequence[ObjectPath]) -> None:
-    """Remove objects of one bucket; those that are missing are no error.
+    """Remove objects of one bucket; those that are missing are not an error.
 
     Raises:
         OutputError: If they cannot be removed.

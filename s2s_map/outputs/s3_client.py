@@ -128,7 +128,7 @@ def _answered(status: str, code: str) -> tuple[type[OutputError], str, str]:
         busy = f"the server refuses for the time being ({answer}), tried repeatedly"
         return OutputUnavailableError, busy, _KEPT
     if code == "NoSuchBucket":
-        return OutputError, "there is no such bucket", "make it, or mend output:"
+        return OutputError, "there is no such bucket", "make it, or correct output:"
     if status == "401" or code in _NOT_ACCEPTED:
         return OutputError, f"the credentials are not accepted ({answer})", _CREDENTIALS
     if status == "403":

@@ -76,7 +76,7 @@ def read_latest(out: ObjectPath) -> Latest:
         return Latest()
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{out / LATEST} is damaged ({error!r})", remedy="start anew with --overwrite"
+            f"{out / LATEST} is damaged ({error!r})", remedy="start from scratch with --overwrite"
         ) from None
 
 

@@ -4,7 +4,7 @@
 put again every few seconds only over its holder's own (``If-Match``), with a number that goes up. A
 lease that was not renewed for its length may be taken over, by a put over exactly the one that was
 seen, so of two who try one gets it. Its age is the difference of two times of the server's clock;
-who cannot wait for that watches by their own. No two machines' clocks are compared.
+a run that cannot wait for that measures by its own clock. No two machines' clocks are compared.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ObjectLock(OutputLock):
 
     Args:
         folder: The prefix.
-        note: Told what is worth a line.
+        note: Called with what is worth a line.
         beat_s: How often to renew, seconds.
         lease_s: How long a renewal holds, seconds.
     """

@@ -20,7 +20,7 @@ _DERIVED = (".aux.xml", ".ovr", ".msk", ".ovr.aux.xml", ".msk.aux.xml", ".ovr.ms
 
 # The last is the copy that QGIS keeps of a project that it saves.
 _ENDINGS = (*_DERIVED, ".qmd", "-wal", "-shm", "-journal", ".qgz~")
-# What GDAL writes into an .aux.xml when it counts, and nothing that anybody told it.
+# What GDAL writes into an .aux.xml when it counts, and nothing that anybody set.
 _COUNTED = {"Histograms", "HistItem", "HistMin", "HistMax", "BucketCount", "IncludeOutOfRange"}
 _COUNTED |= {"Approximate", "HistCounts"}
 _LARGEST = 16 << 20

@@ -37,7 +37,7 @@ class MapsBuilding:
     It holds paths only and pickles, so that tasks elsewhere can write regions and mark them.
 
     Attributes:
-        target: Where the maps will lie, by custom ``maps.zarr``.
+        target: Where the maps will lie, usually ``maps.zarr``.
         names: Names of the layers, in order.
         grid: The cells.
         time_slots: Labels of the time slots.
@@ -64,7 +64,7 @@ class MapsBuilding:
         zarr_format: Literal[2, 3],
         unfinished: Sequence[ObjectPath] = (),
     ) -> bool:
-        """Go on with what is there if it was to become the same maps, else begin anew.
+        """Go on with what is there if it was to become the same maps, else begin from scratch.
 
         Args:
             identity: What decides the cells of the maps, anything JSON can hold.
@@ -116,7 +116,7 @@ class MapsBuilding:
             done.touch()
 
     def check_there(self) -> None:
-        """Check that the folder is where it was: what writes a part would make it anew.
+        """Check that the folder is where it was: what writes a part would make it again.
 
         Raises:
             OutputError: If it was renamed or removed; in an object store nothing can be.

@@ -83,7 +83,7 @@ def write_maps(
     written region by region.
 
     Args:
-        path: Folder to write, by custom ``maps.zarr``.
+        path: Folder to write, usually ``maps.zarr``.
         concepts: Layers of different names, at least one.
         grid: The cells.
         time_slots: Labels of the time slots.

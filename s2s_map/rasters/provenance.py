@@ -65,7 +65,7 @@ class Provenance:
         model: Whose model.
         model_sha256: Hash of the model's weights.
         imagery_time: First and last moment of the imagery, with time zones, if known.
-        metadata: What the model was told beside the image, such as the time slots and what their
+        metadata: What the model was given beside the image, such as the time slots and what their
             hours mean; None for a model without metadata.
         config: What of the run config decides the maps, as JSON can hold it.
         software: Versions, see `software_versions`.

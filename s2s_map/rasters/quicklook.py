@@ -103,7 +103,7 @@ def write_imagery(
     """Write imagery that was averaged onto the cells, as a COG with an internal mask.
 
     Args:
-        path: File to make or replace, by custom ``imagery.tif``.
+        path: File to make or replace, usually ``imagery.tif``.
         rgb: Red, green, blue, shape (3, y, x).
         valid: Cells with imagery, shape (y, x).
         geobox: Shape, transform and CRS.

@@ -49,7 +49,7 @@ def write_item(
     ``preview.png`` those that lie beside the item. Write it after them.
 
     Args:
-        path: File to make or replace, by custom ``item.json``.
+        path: File to make or replace, usually ``item.json``.
         provenance: Whose imagery, which model, when.
         layers: The layers.
         grid: The cells.

@@ -19,7 +19,7 @@ def write_collection(path: OutputPath, title: str, items: Sequence[OutputPath]) 
     """Write a collection that links to the items of runs, with the extent of all.
 
     Args:
-        path: File to make or replace, by custom ``collection.json``.
+        path: File to make or replace, usually ``collection.json``.
         title: Its title.
         items: The ``item.json`` of each run, at least one, in folders below that of `path`.
 

@@ -42,7 +42,7 @@ def remember(name: str, value: str, *, sent: bool = True) -> None:
     Args:
         name: What is put in its place, ``${NAME}``.
         value: The secret; one of less than `forms.SHORTEST` characters is not taken out.
-        sent: Whether processes that work for us are told, as they must for what stands in the
+        sent: Whether processes that work for us are given it, as they must for what stands in the
             addresses that they are given; not for what each finds in its own environment.
     """
     value = value.strip()
@@ -75,7 +75,7 @@ def remember_address(address: str) -> None:
         if _PLACE.search(value) or not value:
             continue
         value = unquote(value)
-        # What a template asks for, such as layers, is no secret; what else a query says may be.
+        # What a template asks for, such as layers, is not a secret; what else a query says may be.
         is_key = looks_like_key(value) if is_template else not _OPEN.fullmatch(value)
         if is_secret_name(name) or is_key:
             remember(name, value)

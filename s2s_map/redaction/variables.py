@@ -27,7 +27,7 @@ _CREDENTIAL = re.compile(
 )
 _PROXY = re.compile(r"(?i)(https?|all|ftp|gdal_https?)_proxy")
 _WORD = re.compile(r"[A-Za-z-]+")
-# Settings that an entry may list in `env:` and that are no secrets.
+# Settings that an entry may list in `env:` and that are not secrets.
 _SETTING = re.compile(
     r".*_(REGION|ENDPOINT|ENDPOINT_URL|ENDPOINT_URL_S3|PROFILE|BUCKET|ACCOUNT|ACCOUNT_NAME|FILE"
     r"|PATH|DIR|HOST|PORT|URL|VERSION|SIGN_REQUEST|HTTPS|VIRTUAL_HOSTING|ALLOW_HTTP|PROJECT)"
@@ -94,7 +94,7 @@ def login(address: str) -> Iterator[Secret]:
 
 def _parts(name: str, value: str) -> Iterator[Secret]:
     if "HEADER" in name or name.endswith("COOKIE"):
-        # Their names and schemes are no secrets.
+        # Their names and schemes are not secrets.
         for line in re.split(r"[\r\n,]+", value):
             yield name, line.partition(":")[2] or line
             for part in re.split(r"[;:\s]+", line):

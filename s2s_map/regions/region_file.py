@@ -205,7 +205,7 @@ def _from_wkt(text: str) -> BaseGeometry:
 
 
 def polygons(geometry: BaseGeometry) -> BaseGeometry:
-    """Return what has an area of a geometry: mending leaves lines and points beside it."""
+    """Return what has an area of a geometry: repairing leaves lines and points beside it."""
     parts = shapely.get_parts(shapely.get_parts(geometry))
     kept = [part for part in parts if part.geom_type == "Polygon"]
     return kept[0] if len(kept) == 1 else shapely.MultiPolygon(kept)

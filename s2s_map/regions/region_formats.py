@@ -45,7 +45,7 @@ def read_polygons(path: Path, layer: str | None = None) -> tuple[BaseGeometry, C
 
     Raises:
         RegionError: For a file that is not of its format, holds no polygon, has several layers
-            and none is named, has no CRS, or coordinates that are no degrees where they should be.
+            and none is named, has no CRS, or coordinates that are not degrees where they should be.
     """
     if not path.is_file():
         raise RegionError(f"no region file {path}", expected=EXPECTED)
@@ -85,7 +85,7 @@ def _check_content(path: Path, kind: str) -> None:
     else:
         fits = start.startswith(_MAGIC[kind])
     if not fits:
-        what = "is empty" if not start else f"is no {kind[1:]} file, whatever its name says"
+        what = "is empty" if not start else f"is not a {kind[1:]} file, whatever its name says"
         raise RegionError(f"{path} {what}", expected=EXPECTED)
 
 
@@ -125,7 +125,7 @@ def _kml(path: Path, raw: bytes) -> str:
             remedy="save it again without",
         )
     if "<kml" not in text and ":kml" not in text:
-        raise RegionError(f"{path} is no KML", expected=EXPECTED)
+        raise RegionError(f"{path} is not KML", expected=EXPECTED)
     if "<?xml" in text[:100]:
         # Its encoding is ours now.
         text = text.partition("?>")[2]
@@ -133,13 +133,13 @@ def _kml(path: Path, raw: bytes) -> str:
 
 
 def _read(path: Path, file: Path, layer: str | None, together: bool) -> tuple[BaseGeometry, CRS]:
-    # geopandas takes half a second to import, and most regions are no files.
+    # geopandas takes half a second to import, and most regions are not files.
     import geopandas
     import pandas as pd
 
     try:
         with warnings.catch_warnings():
-            # Rings are closed and mended below; versions of formats are GDAL's business.
+            # Rings are closed and repaired below; versions of formats are GDAL's business.
             warnings.simplefilter("ignore")
             found = dict(geopandas.list_layers(file).to_numpy())
             names = _layers(path, found, layer, together)
@@ -212,7 +212,7 @@ def _polygons(path: Path, frame: GeoDataFrame) -> tuple[BaseGeometry, CRS]:
 
 
 def _looks_like(region: BaseGeometry) -> str:
-    """Return what coordinates look like that are no degrees; empty for what may be."""
+    """Return what coordinates look like that are not degrees; empty for what may be."""
     west, south, east, north = region.bounds
     span = f"({west:.10g} {south:.10g} to {east:.10g} {north:.10g})"
     far_x, far_y = max(abs(west), abs(east)), max(abs(south), abs(north))

@@ -1,4 +1,4 @@
-"""How well classes are told apart."""
+"""How well classes are distinguished."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class ConceptLayer:
         known: Its summary, if it was made before.
 
     Raises:
-        ValueError: For a name that is no file name, or arrays of other shapes.
+        ValueError: For a name that is not a file name, or arrays of other shapes.
     """
 
     name: str

@@ -50,7 +50,7 @@ def token_valid(
 
     Returns:
         Shape (B, tokens * tokens), tokens row by row from the north-west. The sums behind it are
-        made anew on every call: ask for all patches of a block at once.
+        made again on every call: ask for all patches of a block at once.
     """
     layout = patchset.layout
     side = layout.input_px // layout.tokens

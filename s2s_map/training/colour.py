@@ -1,4 +1,4 @@
-"""Colour jitter, as torchvision's, out of a generator of one's own."""
+"""Colour jitter, as torchvision's, out of a generator of its own."""
 
 from __future__ import annotations
 

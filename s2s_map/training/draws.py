@@ -41,7 +41,7 @@ def draws_of(rows: Sequence[int], seed: int, number: int, share: slice) -> list[
 
 
 class Draws(Sampler[list[Draw]]):
-    """Endless batches, shuffled anew each time through the set, from any batch on.
+    """Endless batches, shuffled again each time through the set, from any batch on.
 
     Args:
         rows: Rows of the set.

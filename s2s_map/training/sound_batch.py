@@ -38,9 +38,9 @@ class SoundBatch:
         metadata: Place, time and sources; None for a model without.
         mel: Spectrograms (n, 1, frames, bins).
         audio_text: Token features of the recordings' captions (n, T, dim).
-        audio_mask: Which of them are no padding (n, T).
+        audio_mask: Which of them are not padding (n, T).
         image_text: Token features of the images' captions (n, T, dim).
-        image_mask: Which of them are no padding (n, T).
+        image_mask: Which of them are not padding (n, T).
         keys: Names of the rows.
         number: Of the batch, from the start of training.
         skipped: Broken rows met on the way to these.

@@ -109,7 +109,7 @@ class SoundModule(lightning.LightningModule):
         for start in range(0, len(batch), at_once):
             rows = slice(start, start + at_once)
             part = batch.part(rows)
-            # Pixels are told apart: of them torch takes which device's random state to keep.
+            # Pixels are distinguished: of them torch takes which device's random state to keep.
             parts.append(
                 checkpoint(
                     self._embed,
@@ -122,7 +122,7 @@ class SoundModule(lightning.LightningModule):
         return join_embeddings(parts)
 
     def _known(self, batch: SoundBatch) -> Tensor | None:
-        """Which metadata the network is told, (n, fields): in training not all that are known."""
+        """Which metadata the network is given, (n, fields): in training not all that are known."""
         if batch.metadata is None:
             return None
         known: Tensor = self.network.sat_encoder.meta_fuser.known(batch.metadata, len(batch))

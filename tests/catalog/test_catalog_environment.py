@@ -48,5 +48,5 @@ def test_a_value_put_in_is_not_expanded_again() -> None:
 
 
 def test_names_are_names() -> None:
-    with pytest.raises(ValueError, match="no name of an environment variable"):
+    with pytest.raises(ValueError, match="not the name of an environment variable"):
         entry("A B")

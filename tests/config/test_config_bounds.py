@@ -122,13 +122,13 @@ def test_a_codebook_no_machine_holds_is_refused() -> None:
         ("a: 1\nb: 2\na: 3\n", "line 3 is not valid YAML: the key 'a' stands in line 1 already"),
         ("x: {a: 1, a: 2}", "stands in line 1 already"),
         ("[" * 3000, "nested deeper than 64 levels"),
-        ("a: 2020-13-45", "'2020-13-45' is no timestamp"),
-        ("a: !!int abc", "'abc' is no int"),
-        ("a: !!bool maybe", "is no bool"),
-        ("a: !!timestamp x", "is no timestamp"),
+        ("a: 2020-13-45", "'2020-13-45' is not a valid timestamp"),
+        ("a: !!int abc", "'abc' is not a valid int"),
+        ("a: !!bool maybe", "is not a valid bool"),
+        ("a: !!timestamp x", "is not a valid timestamp"),
         ("a: !!python/object:os.system x", "line 1"),
-        ("a: 0x" + "f" * 500, "is no int"),
-        ("a: " + "9" * 5000, "is no int"),
+        ("a: 0x" + "f" * 500, "is not a valid int"),
+        ("a: " + "9" * 5000, "is not a valid int"),
         ("a: &a [*a]", "alias"),
         ("\n\ta: 1", "indent with spaces"),
         ("a: 1\nb: x\0y", "line 2 holds the character U+0000"),
@@ -157,7 +157,7 @@ def test_files_of_yaml(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert read_yaml(path) == {"a": 1}
     path.write_bytes(b"a: 1\nb: \xff\n")
-    with pytest.raises(ConfigError, match="line 2 holds bytes that are no UTF-8"):
+    with pytest.raises(ConfigError, match="line 2 holds bytes that are not UTF-8"):
         read_yaml(path)
     path.write_bytes(b"#" * (MOST_BYTES + 1))
     with pytest.raises(ConfigError, match="larger than 4 MB"):

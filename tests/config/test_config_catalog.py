@@ -65,7 +65,7 @@ def test_a_sensor_of_ones_own() -> None:
         ({"uri": ["a.tif", " "]}, "empty"),
         ({"scale": {"min": 5, "max": 5}}, "not below max"),
         ({"scale": {"min": 0, "max": 5, "gamma": 0}}, "greater than or equal"),
-        ({"time": "last May"}, "no ISO 8601"),
+        ({"time": "last May"}, "not an ISO 8601"),
         ({"time": "2021-01-01/2020-01-01"}, "ends before it starts"),
         ({"licence": ""}, "at least 1 character"),
         ({"colour": "blue"}, "Extra inputs"),

@@ -29,7 +29,7 @@ def test_cards_survive_json() -> None:
     [
         ({"metadata": ["month", "latlong"]}, "must follow the order"),
         ({"metadata": ["weather"]}, "Input should be 'asource'"),
-        ({"embed_dim": 30, "metadata": ["month"]}, "no multiple of fusion.heads 8"),
+        ({"embed_dim": 30, "metadata": ["month"]}, "not a multiple of fusion.heads 8"),
         ({"codebok": {}}, "Extra inputs are not permitted"),
         ({"image": {"kind": "vgg"}}, "does not match any of the expected tags"),
     ],

@@ -28,10 +28,10 @@ XYZ = "https://tiles.test/{z}/{x}/{y}.png"
 @pytest.mark.parametrize(
     ("url", "fields", "said"),
     [
-        ("file:///etc/{z}/{x}/{y}", {}, "no http or https address"),
-        ("/vsicurl/http://a.test/{z}/{x}/{y}", {}, "no http or https address"),
-        ("ftp://a.test/{z}/{x}/{y}", {}, "no http or https address"),
-        ("https:///{z}/{x}/{y}", {}, "no http or https address"),
+        ("file:///etc/{z}/{x}/{y}", {}, "not an http or https address"),
+        ("/vsicurl/http://a.test/{z}/{x}/{y}", {}, "not an http or https address"),
+        ("ftp://a.test/{z}/{x}/{y}", {}, "not an http or https address"),
+        ("https:///{z}/{x}/{y}", {}, "not an http or https address"),
         ("https://a.test/{z}/{x}", {}, "needs {z}, {x} and {y}"),
         ("https://a.test/{z}/{x}/{y}/{quadkey}", {}, "needs {z}, {x} and {y}"),
         ("https://a.test/{z}/{x}/{y}?k=${HOME}", {}, "which env: does not list"),
@@ -47,8 +47,8 @@ XYZ = "https://tiles.test/{z}/{x}/{y}.png"
         (XYZ, {"zoom": 3, "min_zoom": 4}, "below min_zoom"),
         (XYZ, {"zoom": 20}, "max_zoom: 19 is below"),
         (XYZ, {"bounds": [10, 0, 5, 1]}, "west, south, east, north"),
-        (XYZ, {"blank": {"colour": ["grey"]}}, "no colour such as"),
-        (XYZ, {"blank": {"sha256": ["12"]}}, "no SHA-256"),
+        (XYZ, {"blank": {"colour": ["grey"]}}, "not a colour such as"),
+        (XYZ, {"blank": {"sha256": ["12"]}}, "not a SHA-256"),
         (XYZ, {"blank": {"header": "X-VE-Tile-Info"}}, "give NAME: VALUE"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A data set from one's own recordings, cut from a real scene."""
+"""A data set from your own recordings, cut from a real scene."""
 
 from __future__ import annotations
 

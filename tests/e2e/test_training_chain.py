@@ -1,4 +1,4 @@
-"""From one's own recordings to a map by a model of one's own, by the command line alone."""
+"""From your own recordings to a map by a model of your own, by the command line alone."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_places_are_longitude_and_latitude() -> None:
 
 
 def test_a_centre_off_the_earth_is_refused() -> None:
-    with pytest.raises(RegionError, match="no place on Earth"):
+    with pytest.raises(RegionError, match="not a place on Earth"):
         places(np.array([[0.0, 0.0], [1e9, 1e9]]), "EPSG:6933")
 
 

@@ -23,7 +23,7 @@ def test_presences_and_bad_rows(tmp_path: Path) -> None:
     assert points.longitude.tolist() == [8.5, 170.0]
     assert points.present is None
     assert points.bad == (
-        BadRow(2, "lon and lat are no numbers"),
+        BadRow(2, "lon and lat are not numbers"),
         BadRow(3, "lon and lat are not on Earth"),
     )
 
@@ -69,7 +69,7 @@ def test_files_with_geometries(tmp_path: Path, name: str) -> None:
         ("p.csv", "x,y\n1,2\n", "lacks the columns lon and lat"),
         ("p.csv", "lon,y\n1,2\n", "lacks the column lat; expected"),
         ("p.csv", "", "does not open as a table"),
-        ("p.csv", "lon,lat\nx,y\n", r"no usable row in .* \(row 1: lon and lat are no numbers\)"),
+        ("p.csv", "lon,lat\nx,y\n", r"no usable row in .* \(row 1: lon and lat are not numbers\)"),
         ("p.csv", "lon,lat\n", "no usable row"),
         ("p.gpkg", "nothing", "does not open as points"),
     ],

@@ -139,7 +139,7 @@ def test_the_client_of_a_cluster_killed(
         shards = {path: path.stat().st_mtime_ns for path in out.rglob("embedding/c/**/*")}
         assert begun <= at_kill + 2
         assert begun < BLOCKS
-        # That nothing comes is no event to wait for.
+        # That nothing comes is not an event to wait for.
         time.sleep(2.0)
         assert size(read) == begun
         assert {p: p.stat().st_mtime_ns for p in out.rglob("embedding/c/**/*")} == shards
@@ -157,7 +157,7 @@ def test_the_client_of_a_cluster_killed(
 def test_the_scheduler_alone_killed(
     job: dict[str, Any], undisturbed: dict[str, bytes], tmp_path: Path, again: int
 ) -> None:
-    """Workers outlive it, end when they see that it is gone, and are started anew as by systemd."""
+    """Workers outlive it, end when they see it gone, and are started again as by systemd."""
     read, over = tmp_path / "read", Event()
     nth = strike("scheduler", again)
     with running() as cluster:

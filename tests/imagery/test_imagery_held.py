@@ -1,4 +1,4 @@
-"""Sparse files and pixels that are no squares: what is there is read, once, and no more."""
+"""Sparse files and pixels that are not square: what is there is read, once, and no more."""
 
 from __future__ import annotations
 

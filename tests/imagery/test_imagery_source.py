@@ -83,8 +83,6 @@ class Holey(Source):
 def test_the_policy_decides_over_holes() -> None:
     block = Holey(make_entry(on_missing="nodata")).read(BOUNDS, (9, 9), "EPSG:32621")
     assert [hole.uri for hole in block.holes] == ["a.tif", "b.tif"]
-    with pytest.raises(
-        ImageryError, match=r"a\.tif and 1 more: broken; mend it, or set on_missing"
-    ):
+    with pytest.raises(ImageryError, match=r"a\.tif and 1 more: broken; fix it, or set on_missing"):
         Holey(make_entry(on_missing="fail")).read(BOUNDS, (9, 9), "EPSG:32621")
     assert Holey(make_entry()).crs is None

@@ -323,7 +323,7 @@ def test_a_public_name_that_becomes_one_of_ours(
     ports = {"8.8.8.8": here.port, "10.0.0.7": here.port}
     with named(monkeypatch, addresses, ports):
         assert scenes(raster_at("http://maps.test/a.tif"))
-        # Named by the user: that is no redirect.
+        # Named by the user: that is not a redirect.
         assert scenes(raster_at("http://ours.test/a.tif"))
         addresses["maps.test"] = ["10.0.0.7"]
         with pytest.raises(ImageryError, match="on this machine or a local network"):

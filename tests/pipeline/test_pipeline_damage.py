@@ -1,4 +1,4 @@
-"""Damage at rest: a run mends it or refuses, a query refuses, and neither draws a wrong map."""
+"""Damage at rest: a run repairs it or refuses, a query refuses, and neither draws a wrong map."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_metadata_of_another_config_are_not_written_anew(
         run(other)
     flipped(out / "embeddings.zarr/zarr.json")
     with pytest.raises(
-        StoreError, match=r"metadata of .* are damaged; start anew with --overwrite"
+        StoreError, match=r"metadata of .* are damaged; start from scratch with --overwrite"
     ):
         run(other)
     run(config)

@@ -1,4 +1,4 @@
-"""An output that is begun anew, cut short, and what says that it is finished."""
+"""An output that is begun from scratch, cut short, and what says that it is finished."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def compare_command(
     imagery: Imagery = "sentinel",
     zoom: Zooms = "1",
     metadata: Annotated[
-        Literal["none", "all"], typer.Option(help="What models with metadata are told.")
+        Literal["none", "all"], typer.Option(help="What models with metadata are given.")
     ] = "all",
     audio: Audio = "auto",
     image_captions: ImageCaptions = True,

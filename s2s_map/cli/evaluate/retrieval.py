@@ -21,7 +21,7 @@ from s2s_map.cli.evaluate.options import (
 )
 
 Model = Annotated[
-    str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for one's own.")
+    str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for your own.")
 ]
 Data = Annotated[
     str,
@@ -68,7 +68,7 @@ def retrieval_command(
     metadata: Annotated[
         Literal["on-off", "none", "all", "each"],
         typer.Option(
-            help="What a model with metadata is told: all and nothing (on-off), one of these, "
+            help="What a model with metadata is given: all and nothing (on-off), one of these, "
             "or also every single kind, and kinds added one by one (each)."
         ),
     ] = "on-off",

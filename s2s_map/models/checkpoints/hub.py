@@ -234,7 +234,7 @@ def how_to_carry(name: str) -> str:
 
 
 def _answered(where: str, status: int) -> ModelError:
-    """Say what to do about an answer that is no file; plain mirrors give no more than a number."""
+    """Say what to do about an answer that is not a file; plain mirrors give just a number."""
     remedies = {
         401: "set HF_TOKEN to a token that may read it",
         403: "set HF_TOKEN to a token that may read it",

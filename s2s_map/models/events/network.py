@@ -1,7 +1,7 @@
 """The network that tags sound events: the event branch of SoundAQnet, for inference only.
 
-Written anew after Hou et al., "Soundscape captioning using sound affective quality network and
-large language model" (IEEE Transactions on Multimedia, 2026), whose scene and affect heads are
+Written from scratch after Hou et al., "Soundscape captioning using sound affective quality network
+and large language model" (IEEE Transactions on Multimedia, 2026), whose scene and affect heads are
 left out. Batch normalisation is folded into the weights, and the embedding of the graph's edges,
 which are all alike, is a constant.
 """

@@ -36,7 +36,7 @@ class BatchFolder:
         path: The folder, or the prefix.
         work: Local folder for configs and logs while the runs are at work.
         check: Raises if another start has taken the folder.
-        note: Told what is worth a line.
+        note: Called with what is worth a line.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ def locked_batch(
 
     Args:
         output: The batch's output, a folder or ``s3://bucket/prefix``.
-        note: Told what is worth a line, such as waiting for a holder that may be gone.
+        note: Called with what is worth a line, such as waiting for a holder that may be gone.
 
     Raises:
         OutputError: If another start is at work, or the folder cannot be written.

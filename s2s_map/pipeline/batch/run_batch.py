@@ -1,4 +1,4 @@
-"""Many runs, one after the other or side by side; what fails does not keep the others."""
+"""Many runs, one after the other or side by side; if one fails, the others go on."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def plan_batch(
                     outcome.state, outcome.exit_code = "holes", IncompleteRunError.exit_code
                     outcome.reason = say_holes(holes)
         except S2SMapError as error:
-            # The run itself finds out whether what differs is what was mended.
+            # The run itself finds out whether what differs is what was repaired.
             if not (retry_holes and isinstance(error, OutputMismatchError)):
                 outcome.state, outcome.exit_code = "failed", error.exit_code
                 outcome.reason = str(error)
@@ -173,7 +173,7 @@ def run_batch(
         runs: Its runs.
         catalogs: Catalog files that come before the usual ones.
         told: Called with every outcome.
-        note: Told what is worth a line, such as a holder of the folder that may be gone.
+        note: Called with what is worth a line, such as a holder of the folder that may be gone.
         log_json: Have the runs log as JSON lines.
         retry_holes: Have them embed blocks again whose imagery had holes.
 

@@ -21,7 +21,7 @@ def check_shared_crs(runs: Sequence[BatchRun]) -> None:
     Regions that cannot be read are left to their own runs, and so is the whole of the imagery.
 
     Raises:
-        RegionError: With all regions that do not fit, or for a CRS that is none.
+        RegionError: With all regions that do not fit, or for what is not a CRS.
     """
     misfits: dict[str, str] = {}
     seen: set[str] = set()

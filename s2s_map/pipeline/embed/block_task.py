@@ -45,8 +45,8 @@ class EmbedTask:
     Attributes:
         job: The job.
         store: Where embeddings go.
-        on_stage: Told when a block enters a stage.
-        on_patches: Told of patches as they are done; in this process only.
+        on_stage: Called when a block enters a stage.
+        on_patches: Called with the number of patches as they are done; in this process only.
     """
 
     job: Job

@@ -97,7 +97,7 @@ def embed_missing(
         job: The job.
         store: Where embeddings go.
         ledger: Where blocks are recorded; this process is its only writer.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         executor: Where blocks are computed; threads of this process if None.
         on_stage: Called where a block is computed, as it enters each stage.
         anew: Whether the run began by removing what was there.
@@ -140,7 +140,7 @@ def embed_missing(
                     raise FailedRunError(
                         f"the first {len(counts.failed)} blocks all failed, the last with: "
                         f"{counts.failed[outcome.item.key]}",
-                        remedy="mend that and run again",
+                        remedy="fix that and run again",
                     )
                 counts.seconds = time.monotonic() - began
                 if outcome.result is not None and advance is None:

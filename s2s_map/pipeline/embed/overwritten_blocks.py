@@ -3,7 +3,7 @@
 A run that was paused until it lost its prefix may still put the data of a block, and no condition
 keeps such a put from replacing what the next run has put there. Each marker therefore holds the
 e_tag of its data, and listings, a request per 1,000 blocks, say whether it still stands. Data of
-the same bytes has the same e_tag on most servers, and is no matter anyway.
+the same bytes has the same e_tag on most servers, and does not matter anyway.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def check_not_replaced(store: EmbeddingsStore, records: Mapping[str, BlockRecord
     """Check that the data of finished blocks is what was recorded.
 
     Raises:
-        OutputUnavailableError: If it is not; the same run mends it.
+        OutputUnavailableError: If it is not; the same run repairs it.
     """
     replaced = replaced_blocks(store, records)
     if replaced:
         raise OutputUnavailableError(
             f"{len(replaced):,} blocks of {store.path}, such as {replaced[0]}, hold data that "
             "another run put late",
-            remedy="start the same run again, which embeds them anew",
+            remedy="start the same run again, which embeds them again",
         )

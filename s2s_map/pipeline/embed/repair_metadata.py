@@ -1,4 +1,4 @@
-"""Mending the metadata of embeddings, which follow from the job that made them."""
+"""Repairing the metadata of embeddings, which follow from the job that made them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def is_mendable(job: Job, home: OutputPath) -> bool:
 
 
 def mend_metadata(job: Job, home: OutputPath, watch: Reporter) -> None:
-    """Write damaged metadata of embeddings anew, if the ledger says that they are this job's.
+    """Write damaged metadata of embeddings again, if the ledger says that they are this job's.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
@@ -61,7 +61,7 @@ def mend_metadata(job: Job, home: OutputPath, watch: Reporter) -> None:
         sound = not EmbeddingsStore.open(path).damaged_files()
     if sound or start is None:
         return
-    watch.note(f"the metadata of {path} are damaged and are written anew")
+    watch.note(f"the metadata of {path} are damaged and are written again")
     attributes = store_attributes(job, start.store)
     dim = job.card.config.dim
     EmbeddingsStore.restore(path, job.grid, dim, job.time_slots, attributes)
@@ -74,11 +74,11 @@ def _start_of(job: Job, home: OutputPath) -> RunStart | None:
 
 
 def mended_check(check: Callable[[], None], job: Job, home: OutputPath) -> None:
-    """Check an output before it is locked: metadata that will be mended are no objection."""
+    """Check an output before it is locked: metadata that will be repaired are not an objection."""
     try:
         check()
     except DamagedMetadataError as error:
         if not is_mendable(job, home):
             raise DamagedMetadataError(
-                error.found, remedy="start anew with --overwrite, which embeds all of it"
+                error.found, remedy="start from scratch with --overwrite, which embeds all of it"
             ) from None

@@ -33,7 +33,7 @@ def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
 
     A file that did not open, or broke while it was read, may be another now, and part of the
     imagery. Of every other file name, size and shape must be as they were; its pixels, of which the
-    identity has one hash together with those of the mended, cannot be compared.
+    identity has one hash together with those of the repaired ones, cannot be compared.
 
     Args:
         out: The output.
@@ -76,17 +76,17 @@ def take_back(job: Job, store: EmbeddingsStore, ledger: Ledger, watch: Reporter)
     """Forget the blocks whose imagery had holes, so that they are embedded again.
 
     Args:
-        job: The job; its imagery may be mended, see `check_mended`.
-        store: Its embeddings, which become those of the mended imagery.
+        job: The job; its imagery may be repaired, see `check_mended`.
+        store: Its embeddings, which become those of the repaired imagery.
         ledger: Its ledger.
-        watch: Told how many blocks there are.
+        watch: Receives how many blocks there are.
 
     Returns:
         The records of those blocks: where one fails, what is there is worth keeping.
     """
     holed = holed_blocks(ledger.state())
     watch.note(f"{len(holed):,} blocks with holes in their imagery are tried again")
-    # First: who is stopped in between finds holes and the imagery that mends them.
+    # First: a run that is stopped in between finds holes and the imagery that repairs them.
     if store.attributes.get("identity") != job.identity():
         store.amend({"identity": job.identity()})
     if holed:

@@ -42,7 +42,7 @@ def open_executor(
     Args:
         cluster: Where to compute.
         name: What the run is called on the cluster, one at a time of each name.
-        reporter: Told the address of the status page.
+        reporter: Receives the address of the status page.
         performance_report: HTML file for Dask's report of what the cluster did.
         known: Whether a scheduler has answered this run before: one that does not now is away, not
             misspelt.

@@ -56,7 +56,7 @@ class DaskExecutor:
         name: What runs are called on the cluster; one run per name at a time, such as the output.
         in_flight: Items at work at a time per worker.
         wait_s: How long to wait for a lost scheduler or for workers, seconds.
-        note: Told of workers that were sent away.
+        note: Called with a line for each worker that is removed from the run.
     """
 
     local = False
@@ -115,7 +115,7 @@ class DaskExecutor:
 
         Args:
             task: The task.
-            late: Whether work has begun: who cannot then is sent away, if others can.
+            late: Whether work has begun: a worker that cannot then is removed, if others can.
 
         Raises:
             ClusterError: If one of them cannot.
@@ -129,8 +129,8 @@ class DaskExecutor:
                 self.client.register_plugin(plugin, name=self._name)
                 break
             except OSError:
-                # A worker died while it was told, and the scheduler does not wait for the others.
-                # It has kept the task for those that join; tell the others again.
+                # A worker died meanwhile, and the scheduler does not wait for the others. It has
+                # kept the task for those that join; ask the others again.
                 if attempt == _INSTALL_ATTEMPTS - 1:
                     raise
                 time.sleep(_PAUSE_S)
@@ -146,7 +146,7 @@ class DaskExecutor:
                 break
         answers = self.client.run(prepare_task, self._token, on_error="return")
         for worker, error in answers.items():
-            # A worker that has just died, or joins at this moment, is none that cannot.
+            # A worker that has just died, or joins at this moment, does not count as unfit.
             if isinstance(error, S2SMapError | ImportError):
                 unfit[worker] = error
             elif refused is not None and isinstance(error, KeyError):
@@ -170,7 +170,8 @@ class DaskExecutor:
         alone = self.kind in _STARTED_HERE or not set(self.client.nthreads()) - set(self._refused)
         if alone or len(self._refused) > 1:
             raise refusal.error
-        # Storage that is away for one is so for all, mostly: only who says so again is sent away.
+        # Storage that is away for one worker is mostly away for all: only one that says so twice
+        # is removed.
         if known is not None or not isinstance(refusal.error, OutputUnavailableError):
             self._send_away(refusal.worker, refusal.error)
 
@@ -178,7 +179,7 @@ class DaskExecutor:
         if worker in self._sent_away:
             return
         self._sent_away.add(worker)
-        self._note(f"worker {worker} is sent away: {reason_of(error)}; {_SAME}")
+        self._note(f"worker {worker} is removed from the run: {reason_of(error)}; {_SAME}")
         with suppress(Exception):
             self.client.retire_workers([worker])
 
@@ -207,7 +208,7 @@ class DaskExecutor:
                 try:
                     result = _result(future)
                 except (OSError, CancelledError):
-                    # What it returned went with its worker or the scheduler, and is computed anew.
+                    # What it returned went with its worker or the scheduler, and is computed again.
                     flight.done.put(future)
                     time.sleep(_PAUSE_S)
                     continue
@@ -293,7 +294,7 @@ class _Flight[Item]:
     done: SimpleQueue[Future[Any]] = field(default_factory=SimpleQueue)
 
     def lose(self) -> None:
-        """Take back everything, to be given out anew."""
+        """Take back everything, to be given out again."""
         for future, item in self.running.values():
             with suppress(Exception):
                 future.cancel()

@@ -26,7 +26,7 @@ class WorkerWatch:
 
     Dask's nannies restart a worker that dies, but not one that dies while it starts: they stay in
     the cluster without one. And a cluster drops a nanny whose worker takes long to come back, as on
-    a busy machine. Clusters that this process started are made to start both anew.
+    a busy machine. Clusters that this process started are made to start both again.
 
     Args:
         wait_s: How long there may be none, seconds.

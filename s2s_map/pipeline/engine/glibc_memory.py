@@ -14,7 +14,7 @@ def reuse_freed_memory() -> bool:
     """Let the C library reuse the memory of freed arrays, as it does where nothing is set.
 
     Dask's nannies start workers with MALLOC_TRIM_THRESHOLD_=65536: each array of more than 128 kB
-    is then mapped anew and its pages are zeroed again, which took four fifths of the time to read
+    is then mapped again and its pages are zeroed again, which took four fifths of the time to read
     and resample a block. These are the values that glibc arrives at by itself (mallopt(3)).
 
     Returns:

@@ -18,7 +18,7 @@ def check_settings(config: RunConfig) -> None:
     """Check what needs no imagery: the output, the device, the model's files, the questions.
 
     Raises:
-        OutputError: For an output that is no folder, or that this process may not write to.
+        OutputError: For an output that is not a folder, or that this process may not write to.
         ModelError: For a device that is not there, or weights that are missing or damaged.
         QueryError: For questions that cannot be asked, or two of one name.
     """

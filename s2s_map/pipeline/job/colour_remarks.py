@@ -20,7 +20,7 @@ _AMONG, _EVERY, _SQUARE_PX = 64, 16, 128
 
 
 def colour_remarks(job: Job, *, network: bool = False) -> tuple[str, ...]:
-    """Return a line for each thing that is off, from a small sample; it is no error ever.
+    """Return a line for each thing that is off, from a small sample; it is never an error.
 
     Args:
         job: The job.

@@ -35,8 +35,8 @@ def freeze(
 
     Args:
         job: The job.
-        home: Where the embeddings lie; None: search and measure anew.
-        watch: Told how far the search is.
+        home: Where the embeddings lie; None: search and measure again.
+        watch: Receives how far the search is.
         retry_holes: Ask again for the parts of a kept search that were not answered.
 
     Raises:
@@ -135,6 +135,6 @@ def _kept(home: OutputPath) -> dict[str, Any] | None:
         return None
     except (ValueError, OSError) as error:
         raise StoreError(
-            f"{path} cannot be read ({error})", remedy="start anew with --overwrite"
+            f"{path} cannot be read ({error})", remedy="start from scratch with --overwrite"
         ) from None
     return record if isinstance(record, dict) else None

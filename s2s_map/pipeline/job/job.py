@@ -52,7 +52,7 @@ class Job:
         grid: The cells.
         layout: Size and spacing of the patches.
         card: The model's card.
-        metadata: What the model is told beside the image; None for a model without metadata.
+        metadata: What the model is given beside the image; None for a model without metadata.
         precision: What the model multiplies in, "fp32" or "bf16".
     """
 
@@ -126,7 +126,7 @@ def resolve(
         config: The run config.
         catalogs: Catalog files that come before the usual ones.
         home: Where the embeddings lie, or will, that the job may go on with: in their CRS, unless
-            the config names one. None: anew.
+            the config names one. None: a new one is chosen.
 
     Raises:
         S2SMapError: Whatever is missing, unknown or does not fit together.

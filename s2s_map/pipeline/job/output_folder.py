@@ -47,7 +47,7 @@ def check_store_id(folder: OutputPath) -> None:
 
 
 def open_embeddings(home: OutputPath, state: LedgerState | None = None) -> SealedEmbeddings:
-    """Open embeddings for who reads them: blocks are compared with the ledger.
+    """Open embeddings to read them: blocks are compared with the ledger.
 
     Args:
         home: Where they lie, see `Output.finished_home`.
@@ -84,8 +84,8 @@ def check_folder(
     if changed:
         raise OutputMismatchError(
             f"{folder} holds embeddings of a different config: {', '.join(changed)}",
-            remedy="name another output:, or start anew with --overwrite, which keeps what is "
-            "there until the new maps are written",
+            remedy="name another output:, or start from scratch with --overwrite, which keeps "
+            "what is there until the new maps are written",
         )
 
 

@@ -26,7 +26,7 @@ from s2s_map.regions.region_file import project_outline
 def recorded_identity(home: OutputPath | None) -> Mapping[str, Any] | None:
     """Return what embeddings say that they are of; None where there are none that can be read.
 
-    Damaged ones are refused, or mended, by those who read them.
+    Damaged ones are refused, or repaired, by those who read them.
 
     Args:
         home: Where they lie, see `Output.finished_home`.

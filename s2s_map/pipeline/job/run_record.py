@@ -64,7 +64,7 @@ class RunRecord:
         model: Whose model.
         model_sha256: Hash of its weights.
         imagery_time: Start and end of the imagery, if known.
-        metadata: What the model was told beside the image; None for a model without metadata.
+        metadata: What the model was given beside the image; None for a model without metadata.
         software: Versions.
         machine: Processor and system.
         timings: Seconds by stage.

@@ -61,7 +61,7 @@ def hurt_layers(bad: Iterable[str], order: list[str]) -> set[str]:
 
     Args:
         bad: Names of the files.
-        order: The layers as they lie there. What is no chunk of a layer concerns all.
+        order: The layers as they lie there. What is not a chunk of a layer concerns all.
     """
     hurt: set[str] = set()
     for name in bad:
@@ -126,7 +126,7 @@ def asked_of(record: RunRecord, name: str) -> Asked:
     """Return how a layer was asked: as it was kept, or as version 0.1.0 described it.
 
     Raises:
-        QueryError: If that cannot be told.
+        QueryError: If that cannot be known.
     """
     if name in record.asked:
         return record.asked[name]
@@ -161,7 +161,7 @@ def say_again(reporter: Reporter, again: AskedAgain, why: str) -> None:
     """Note which layers are asked again, and which are gone.
 
     Args:
-        reporter: Told.
+        reporter: Receives what is said.
         again: The layers.
         why: What made it necessary.
     """

@@ -128,7 +128,7 @@ class Questions:
         """Say how well each query is understood.
 
         Args:
-            note: Told every line.
+            note: Called with every line.
             strict: Whether what speaks against a map is an error.
 
         Raises:

@@ -166,7 +166,7 @@ def score_maps(
         questions: What is asked.
         identity: What the embeddings are, so that unfinished maps of others are not gone on with.
         zarr_format: Version of the Zarr format.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         executor: Where regions are scored; threads of this process if None.
         before: What of the finished results is taken over; all layers if None.
 
@@ -246,7 +246,7 @@ def write_layers(
         layers: All layers.
         out: The output; files of layers that are kept are taken over from its finished results.
         attributes: Provenance for the tags.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         executor: Where they are written; threads of this process if None.
         bad: Names of finished files that are not as they were written: made again.
 

@@ -54,7 +54,7 @@ def write_quicklook(job: Job, out: OutputPath, reporter: Reporter) -> None:
     Args:
         job: The job.
         out: Where the results go.
-        reporter: Told what is left out.
+        reporter: Receives what is left out.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
@@ -113,8 +113,8 @@ def write_results(
         out: The output; the imagery quick-look lies where the results go.
         building: The scored maps.
         questions: What was asked.
-        record: The run's record, which is told the names of the layers.
-        reporter: Told of the progress.
+        record: The run's record, which receives the names of the layers.
+        reporter: Receives the progress.
         executor: Where GeoTIFFs are written; threads of this process if None.
         before: What is taken over from the finished results.
         home: Where the embeddings lie; those of the finished results if None.

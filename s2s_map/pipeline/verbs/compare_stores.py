@@ -63,10 +63,10 @@ def compare(
     Args:
         here: An output, a folder or ``s3://bucket/prefix``.
         there: Another one.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
 
     Raises:
-        StoreError: If one of them is none, or they are of different configs.
+        StoreError: If one of them is not an output, or they are of different configs.
         DamagedBlocksError: For a block that is not what its output has recorded.
     """
     watch, stores, records = reporter or Reporter(), [], []

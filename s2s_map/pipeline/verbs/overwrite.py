@@ -1,4 +1,4 @@
-"""Starting anew in an output that holds something: what is there stays until the new is whole."""
+"""Starting from scratch in an output that holds something, which stays until the new is whole."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begun_before(job: Job) -> tuple[Job, OutputPath] | None:
         except (OutputMismatchError, StoreError):
             continue
         unfinished = state.run is not None and state.run.anew and state.ended not in FINISHED
-        # Where all imagery was missing, starting anew is the remedy.
+        # Where all imagery was missing, starting from scratch is the remedy.
         if unfinished and any(record.valid_cells for record in state.records.values()):
             return frozen, home
     return None
@@ -52,7 +52,7 @@ def home_for(job: Job, begun: OutputPath | None, watch: Reporter) -> OutputPath:
     Args:
         job: The job.
         begun: Where it was begun before, see `begun_before`.
-        watch: Told what will go, or what it goes on with.
+        watch: Receives what will go, or what it goes on with.
     """
     out = job.output
     if begun is not None:

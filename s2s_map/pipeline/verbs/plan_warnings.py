@@ -45,7 +45,7 @@ def proposed_split(job: Job, error: float, land: float) -> tuple[Piece, ...]:
 
 
 def _scattered(job: Job, land: float) -> bool:
-    # A polygon of one's own may be as thin as a river.
+    # A polygon of your own may be as thin as a river.
     return bool(job.outline.place) and land < LAND
 
 
@@ -147,7 +147,7 @@ def _webtiles(job: Job) -> list[str]:
     _, south, _, north = job.outline.extent.bounds
     nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
     found = pixel_size(level, nearest, tile_px)
-    # Levels are a factor of two apart: what choosing one leaves is no mistake.
+    # Levels are a factor of two apart: what choosing one leaves is not a mistake.
     if wanted / _NEXT_LEVEL <= found <= wanted * _SAME_GSD:
         return []
     return [

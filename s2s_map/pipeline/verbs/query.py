@@ -60,7 +60,7 @@ def query(
         name: Name of the layer; made from the text or file name if None. A layer of that name is
             replaced.
         probability: Another way from similarity to probability than the run's.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         cluster: Where the maps are scored and written; threads of this process if None, wherever
             the run was computed.
         strict: Refuse a question that is not understood, instead of saying so.
@@ -111,7 +111,7 @@ def remake(
 
     Args:
         out: Output of a finished run, a folder or ``s3://bucket/prefix``.
-        reporter: Told of the progress, and which layers cannot be made again.
+        reporter: Receives the progress, and which layers cannot be made again.
         cluster: Where the maps are scored and written; threads of this process if None.
 
     Raises:
@@ -197,7 +197,7 @@ def _check_all_there(folder: OutputPath, state: LedgerState, record: RunRecord) 
         raise StoreError(
             f"the ledger of {folder} has {there:,} of the {made_from:,} blocks that its maps were "
             "made from",
-            remedy="start the same run again (s2s-map run CONFIG), which embeds the others anew",
+            remedy="start the same run again (s2s-map run CONFIG), which embeds the others again",
         )
 
 

@@ -75,14 +75,14 @@ def run(
 
     Args:
         config: A run config, or the path of one.
-        overwrite: Start anew where there are results, such as those of another config. They stay,
-            and can be asked, until the new ones are written; layers that `query` added are asked
-            again. A run that began so and was stopped goes on instead.
-        retry_holes: Embed the blocks again whose imagery had holes, and keep the others. Files that
+        overwrite: Start from scratch where there are results, such as those of another config.
+            They stay, and can be asked, until the new ones are written; layers that `query` added
+            are asked again. A run that began so and was stopped goes on instead.
+        retry_holes: Embed again the blocks whose imagery had holes, and keep the others. Files that
             were holes may have changed. Blocks that failed are always tried again.
         strict: Refuse questions that are not understood, instead of saying so.
         catalogs: Catalog files that come before the usual ones.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
         executor: Where blocks are computed; what the config's `cluster:` says if None.
         on_stage: Called where a block is computed, as it enters each stage.
         performance_report: HTML file for Dask's report of what a cluster did.
@@ -272,7 +272,7 @@ def _executor(
         return
     name = open_output(job.output).name
     before = ledger.state().run
-    # What this output was begun on is no misspelt address.
+    # What this output was begun on is not a misspelt address.
     known = before is not None and before.cluster == job.config.cluster.use.partition("://")[0]
     with open_executor(job.config.cluster, name, reporter, report, known=known) as opened:
         yield opened

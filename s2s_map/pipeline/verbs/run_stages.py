@@ -1,4 +1,4 @@
-"""The stages of a run that holds its output: embed, score, and embed anew what is damaged."""
+"""The stages of a run that holds its output: embed, score, and embed again what is damaged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from s2s_map.rasters.building import MapsBuilding
 from s2s_map.reporter import Reporter
 
 _TIMES = 3
-"""How often blocks are embedded anew in one run: a disk that damages them again is broken."""
+"""How often blocks are embedded again in one run: a disk that damages them again is broken."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Stages:
         record: What ``run.json`` will say; it is filled in.
         model: The model, loaded.
         questions: What is asked.
-        watch: Told of the progress.
+        watch: Receives the progress.
         lock: The holding of the output.
         store: The embeddings.
         ledger: Their ledger.
@@ -97,7 +97,7 @@ class Stages:
         self.embedded = self.embedded.and_then(now)
 
     def score_whole(self) -> MapsBuilding:
-        """Score the embeddings; where blocks are damaged, embed them anew and go on.
+        """Score the embeddings; where blocks are damaged, embed them again and go on.
 
         Raises:
             DamagedBlocksError: For blocks that are damaged again as soon as they are written.
@@ -150,7 +150,7 @@ class Stages:
     def _forget(self, error: DamagedBlocksError) -> None:
         first, many = min(error.reasons), len(error.reasons)
         self.watch.note(
-            f"{many:,} block{'s' * (many != 1)} damaged, embedded anew: {first}"
+            f"{many:,} block{'s' * (many != 1)} damaged, embedded again: {first}"
             f"{' and others' * (many > 1)}, as {error.reasons[first]}"
         )
         self.ledger.drop(error.reasons)
@@ -175,12 +175,12 @@ def _count(record: RunRecord, state: LedgerState, now: EmbeddingCounts) -> None:
         if now.failed:
             raise FailedRunError(
                 f"no block could be embedded: {next(iter(now.failed.values()))}",
-                remedy="mend that and run again",
+                remedy="fix that and run again",
             )
         if record.holes:
             raise FailedRunError(
                 f"no cell of the region has valid imagery: {say_holes(record.holes)}",
-                remedy="mend that and run again with --retry-holes",
+                remedy="fix that and run again with --retry-holes",
             )
         raise ImageryError(
             "no cell of the region has valid imagery",

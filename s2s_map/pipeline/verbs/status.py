@@ -168,7 +168,7 @@ def verify(
     Args:
         out: The output, a folder or ``s3://bucket/prefix``.
         repair: Forget the bad ones, so that the next run embeds them again.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
 
     Returns:
         The bad blocks; empty if all is well.
@@ -186,7 +186,7 @@ def verify(
     if damaged:
         raise StoreError(
             f"{damaged[0]} of {store.path} is damaged",
-            remedy="start the same run again, which writes it anew",
+            remedy="start the same run again, which writes it again",
         )
     ledger = open_ledger(home)
     if not repair:

@@ -41,7 +41,7 @@ def verify_results(
     Args:
         out: The output, a folder or ``s3://bucket/prefix``.
         read: Read the files; else their presence and sizes are compared, which takes no time.
-        reporter: Told of the progress.
+        reporter: Receives the progress.
 
     Returns:
         The bad files; empty if all is well, or nothing was finished yet.

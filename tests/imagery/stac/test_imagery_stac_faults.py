@@ -135,7 +135,7 @@ def test_no_signature_is_printed_and_the_key_goes_to_its_own_host(tmp_path: Path
 
 
 def virtual(kind: str, secret: Path, other: str) -> str:
-    """Something that is no image, and has GDAL read elsewhere where it is opened as one."""
+    """Something that is not an image, and has GDAL read elsewhere where it is opened as one."""
     where = f"{other}/{secret.name}"
     source = {"vrt": str(secret), "vrt of another host": f"/vsicurl/{where}"}.get(kind, "")
     if source:

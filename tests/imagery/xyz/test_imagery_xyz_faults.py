@@ -99,7 +99,7 @@ def test_what_is_no_imagery_is_a_hole_or_stops_the_run(
     assert hole.count > 1
     with pytest.raises(ImageryError, match="on_missing: nodata to go on with holes"):
         read(server.template, on_missing="fail", manners={"breaker_failures": 1000})
-    # What was bad is not kept: mended, it is read.
+    # What was bad is not kept: repaired, it is read.
     server.answer = lambda tile, request: None
     assert read(server.template).valid.all()
 

@@ -95,7 +95,7 @@ def test_data_that_is_put_after_a_run_is_found(
     config = config_for(job, root)
     done = run(config)
     before = object_bytes(root)
-    # The same bytes once more are no matter.
+    # The same bytes once more do not matter.
     shard = root / SHARDS / "1/2/0"
     shard.write_bytes(shard.read_bytes())
     query(str(root), "birds")

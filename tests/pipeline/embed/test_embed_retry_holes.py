@@ -76,7 +76,7 @@ def east() -> Path:
 
 @pytest.fixture
 def mend(job: dict[str, Any], east: Path) -> bytes:
-    """Break the eastern scene; returns what mends it."""
+    """Break the eastern scene; returns what repairs it."""
     whole = east.read_bytes()
     east.write_bytes(whole[: len(whole) // 2])
     return whole

@@ -325,7 +325,7 @@ def test_a_worker_that_joins_late_and_cannot_work_is_sent_away(fits: bool) -> No
         try:
 
             def items() -> Iterator[int]:
-                """More, until the late worker has its share, or was sent away, and some after."""
+                """More, until the late worker has its share, or was removed, and some after."""
                 numbers = count()
                 for item in numbers:
                     yield item

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-# Freed and taken again ten times: mapped anew, each costs a fault for each of its pages.
+# Freed and taken again ten times: mapped again, each costs a fault for each of its pages.
 _COUNT_FAULTS = """
 import resource, numpy as np
 from s2s_map.pipeline.engine.glibc_memory import reuse_freed_memory

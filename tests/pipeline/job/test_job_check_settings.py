@@ -28,7 +28,7 @@ def listed(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"output": "/dev/null"}, "/dev/null is no folder"),
+        ({"output": "/dev/null"}, "/dev/null is not a folder"),
         ({"output": "/dev/null/below"}, "/dev/null"),
         ({"output": "scene.tif"}, "is a file"),
         ({"output": "loop"}, "loop"),

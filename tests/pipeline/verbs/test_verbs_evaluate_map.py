@@ -139,7 +139,8 @@ def test_presences_and_absences_away_from_training(out: Path, tmp_path: Path) ->
     assert sum(found["reliability"]["count"]) == used
     assert found["reliability"]["expected calibration error"] < 0.12
     assert (tmp_path / "report" / "reliability.png").is_file()
-    assert "| 603 | lon and lat are no numbers |" in (tmp_path / "report" / "report.md").read_text()
+    report = (tmp_path / "report" / "report.md").read_text()
+    assert "| 603 | lon and lat are not numbers |" in report
 
 
 ROW = np.array([[0.95, 0.85, 0.75, 0.65, 0.35, 0.05, np.nan]], np.float32)

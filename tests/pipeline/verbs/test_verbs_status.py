@@ -158,7 +158,7 @@ def test_a_stopped_overwrite_goes_on_with_the_same_command(
     seen = CountBlocks("read", tmp_path / "count")
     run(RunConfig(**job), overwrite=True, on_stage=seen)
     assert seen.count.stat().st_size == 3
-    # It is finished now, so the next one starts anew; as it does after a run that did not.
+    # It is finished now, so the next one starts from scratch; as it does after a run that did not.
     run(RunConfig(**job), overwrite=True, on_stage=seen)
     assert seen.count.stat().st_size == 3 + 4
     with pytest.raises(InterruptedRunError):

@@ -74,7 +74,7 @@ class ImageFileReader(RioReader):
 
         Raises:
             CatalogError: For a file that does not lie on the network.
-            ImageryError: For one that is no plain image, or breaks.
+            ImageryError: For one that is not a plain image, or breaks.
         """
         settings = remote_settings(self._source.uri, self._named_by, self._redirects_to)
         with settings.environment(), open_dataset(settings) as image, reading(settings):

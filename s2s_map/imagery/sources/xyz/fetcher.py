@@ -46,7 +46,7 @@ Pixels = NDArray[np.uint8]
 # What a web tile takes in memory besides its file.
 _ITEM_BYTES = 300
 _STRIPES = 512
-# Own failures of the cache, such as a full disk, are no failures of the run: it fetches.
+# Own failures of the cache, such as a full disk, are not failures of the run: it fetches.
 logging.getLogger("hishel").setLevel(logging.CRITICAL)
 
 
@@ -200,7 +200,7 @@ class Fetcher:
                 self._failed[webtile] = reason
 
     def _once(self, webtile: WebTile, stop: threading.Event) -> Pixels | None:
-        # What the cache is told: a name for the web tile, without the key that is asked with.
+        # What the cache is given: a name for the web tile, without the key that is asked with.
         response = self._client.get(
             f"{self._synthetic}/{webtile.z}/{webtile.x}/{webtile.y}",
             extensions={"webtile": webtile, "stop": stop},

@@ -116,7 +116,7 @@ class Gate(httpx2.BaseTransport):
             with self._client.stream("GET", url, headers=headers) as response:
                 body = _read(response, deadline)
         except httpx2.InvalidURL:
-            raise FetchError("the address is none, with its variables put in") from None
+            raise FetchError("it is not an address once its variables are put in") from None
         except httpx2.TimeoutException:
             raise TransientError(f"no answer within {entry.manners.timeout_s:g} s") from None
         except httpx2.TransportError as error:

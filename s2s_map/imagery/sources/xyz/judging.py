@@ -13,11 +13,11 @@ from s2s_map.config.webtiles import BlankConfig
 
 
 class FetchError(Exception):
-    """An answer that is no imagery; the text says why, without the address."""
+    """An answer that is not imagery; the text says why, without the address."""
 
 
 class TransientError(FetchError):
-    """One that another attempt may mend.
+    """One that another attempt may fix.
 
     Args:
         reason: Why.
@@ -41,7 +41,7 @@ def decode(body: bytes, tile_px: int) -> NDArray[np.uint8]:
     """Return red, green, blue, alpha of shape (4, y, x).
 
     Raises:
-        TransientError: For what is no image, is cut short, or has another size.
+        TransientError: For what is not an image, is cut short, or has another size.
     """
     from PIL import Image, UnidentifiedImageError
 

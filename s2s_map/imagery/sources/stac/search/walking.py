@@ -55,7 +55,7 @@ def search(
         entry: The entry.
         area: (west, south, east, north) in degrees; west > east across the antimeridian.
         outline: The region's own outline in degrees; None for all of the area.
-        watch: Told of the progress.
+        watch: Receives the progress.
         now: From when ``last 12 months`` counts back; the present if None.
 
     Raises:
