@@ -144,7 +144,8 @@ def summarise(console: Console, finished: OpenRun, seconds: float) -> None:
         console.print(f"    and {len(record.holes) - _SHOWN:,} more: run.json lists all")
     for name, what in (
         ("preview.png", "look at this first"),
-        ("*.tif", "open in QGIS; styled by the .qml beside each"),
+        ("project.qgz", "all layers in QGIS, styled, over the imagery"),
+        ("*.tif", "each layer for any GIS; styled by the .qml beside each"),
         ("maps.zarr", "all maps, for xarray"),
         ("embeddings.zarr", "ask it again in seconds"),
         ("item.json, run.json", "STAC item; config, versions, timings"),

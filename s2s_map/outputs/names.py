@@ -11,6 +11,7 @@ MAPS = "maps.zarr"
 IMAGERY = "imagery.tif"
 PREVIEW = "preview.png"
 ITEM = "item.json"
+PROJECT = "project.qgz"
 RECORD = "run.json"
 SEARCH = "search.json"
 EXPLANATIONS = "explanations"
@@ -18,7 +19,7 @@ EXPLANATIONS = "explanations"
 HOME = (EMBEDDINGS, LEDGER, SEARCH)
 """What lies together: the embeddings, what is known of them, and what they were searched by."""
 
-RESULTS = (MAPS, IMAGERY, PREVIEW, ITEM, RECORD)
+RESULTS = (MAPS, IMAGERY, PREVIEW, PROJECT, ITEM, RECORD)
 """What every run writes beside its layers."""
 
 NEXT = ".next"

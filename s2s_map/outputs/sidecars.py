@@ -18,7 +18,8 @@ from s2s_map.outputs.path import OutputPath
 _DERIVED = (".aux.xml", ".ovr", ".msk", ".ovr.aux.xml", ".msk.aux.xml", ".ovr.msk")
 """Added to the name of a raster: what is made from its pixels."""
 
-_ENDINGS = (*_DERIVED, ".qmd", "-wal", "-shm", "-journal")
+# The last is the copy that QGIS keeps of a project that it saves.
+_ENDINGS = (*_DERIVED, ".qmd", "-wal", "-shm", "-journal", ".qgz~")
 # What GDAL writes into an .aux.xml when it counts, and nothing that anybody set.
 _COUNTED = {"Histograms", "HistItem", "HistMin", "HistMax", "BucketCount", "IncludeOutOfRange"}
 _COUNTED |= {"Approximate", "HistCounts"}

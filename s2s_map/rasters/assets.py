@@ -44,6 +44,13 @@ _OTHERS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
         "image/png",
         ("thumbnail",),
     ),
+    (
+        "project",
+        "project.qgz",
+        "All layers as a project of QGIS",
+        "application/vnd.qgis.qgz",
+        ("style",),
+    ),
     ("run", "run.json", "Config, versions, timings", "application/json", ("metadata",)),
 )
 _ALWAYS = "run"

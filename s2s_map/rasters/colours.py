@@ -16,3 +16,21 @@ def rgb(colour: str) -> tuple[int, int, int]:
     """Return red, green and blue, 0 to 255, of a colour such as ``#fea973``."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return red, green, blue
+
+
+FULLEST = 0.94
+"""Opacity of the upper end of the ramp over imagery."""
+OPAQUE_AT = 0.6
+"""Where along the ramp that opacity is reached."""
+
+
+def opacity(share: float) -> float:
+    """Return how opaque a colour is, 0 to `FULLEST`: where values are low, the ground is seen.
+
+    Rises smoothly (3 t^2 - 2 t^3) from the lower end of the ramp to `OPAQUE_AT`.
+
+    Args:
+        share: Where along the ramp, 0 to 1.
+    """
+    rise = min(max(share / OPAQUE_AT, 0.0), 1.0)
+    return FULLEST * rise * rise * (3 - 2 * rise)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from s2s_map.outputs.atomic import replacing_file
 from s2s_map.outputs.names import STYLE_DOCTYPE, STYLE_VERSION
-from s2s_map.rasters.colours import MAGMA, rgb
+from s2s_map.rasters.colours import MAGMA, opacity, rgb
 from s2s_map.scoring.layers import FLOOR, ConceptLayer
 
 
@@ -15,9 +15,9 @@ def write_qml(path: str | os.PathLike[str], layer: ConceptLayer) -> None:
     """Write a style that draws band 1 in a perceptually uniform ramp.
 
     Colours run between the 2nd and the 98th percentile of the layer's own valid cells, or up to
-    an absolute floor where all are small (`ConceptLayer.colour_range`), as the legend says; cells
-    without data are transparent. The method stands in the band's description, which QGIS puts
-    above the ramp.
+    an absolute floor where all are small (`ConceptLayer.colour_range`), as the legend says. Low
+    values let the ground through (`colours.opacity`), cells without data are transparent. The
+    method stands in the band's description, which QGIS puts above the ramp.
 
     Args:
         path: File to make or replace, ``<name>.qml`` beside ``<name>.tif``.
@@ -40,7 +40,15 @@ def _document(layer: ConceptLayer) -> str:
         minScale="1e+08",
         maxScale="0",
     )
-    pipe = ET.SubElement(root, "pipe")
+    add_pipe(root, layer)
+    ET.SubElement(root, "blendMode").text = "0"
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode")
+
+
+def add_pipe(parent: ET.Element, layer: ConceptLayer) -> None:
+    """Add how QGIS draws a layer, the ``pipe`` of a style or of a layer in a project."""
+    pipe = ET.SubElement(parent, "pipe")
     provider = ET.SubElement(pipe, "provider")
     # Cells are data: they are not smoothed when zoomed in, but averaged when zoomed out.
     ET.SubElement(
@@ -56,9 +64,6 @@ def _document(layer: ConceptLayer) -> str:
     ET.SubElement(pipe, "huesaturation", saturation="0", grayscaleMode="0", colorizeOn="0")
     ET.SubElement(pipe, "rasterresampler", maxOversampling="2")
     ET.SubElement(pipe, "resamplingStage").text = "provider"
-    ET.SubElement(root, "blendMode").text = "0"
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode")
 
 
 def _ends(layer: ConceptLayer) -> tuple[str, str]:
@@ -115,7 +120,7 @@ def _renderer(pipe: ET.Element, low: float, high: float, ends: tuple[str, str]) 
             "item",
             value=_number(value),
             color=colour,
-            alpha="255",
+            alpha=str(_alpha(index)),
             label=f"{value:.3g}",
         )
     ET.SubElement(
@@ -133,7 +138,10 @@ def _renderer(pipe: ET.Element, low: float, high: float, ends: tuple[str, str]) 
 
 def _ramp(shader: ET.Element) -> None:
     last = len(MAGMA) - 1
-    colours = [",".join(str(part) for part in (*rgb(colour), 255)) for colour in MAGMA]
+    colours = [
+        ",".join(str(part) for part in (*rgb(colour), _alpha(index)))
+        for index, colour in enumerate(MAGMA)
+    ]
     stops = ":".join(f"{i / last:.6g};{colours[i]}" for i in range(1, last))
     ramp = ET.SubElement(shader, "colorramp", type="gradient", name="[source]")
     options = ET.SubElement(ramp, "Option", type="Map")
@@ -147,6 +155,10 @@ def _ramp(shader: ET.Element) -> None:
         ET.SubElement(options, "Option", type="QString", name=name, value=value)
         # QGIS before 3.26 reads this older form.
         ET.SubElement(ramp, "prop", k=name, v=value)
+
+
+def _alpha(index: int) -> int:
+    return round(255 * opacity(index / (len(MAGMA) - 1)))
 
 
 def _number(value: float) -> str:

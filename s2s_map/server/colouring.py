@@ -8,12 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.rasters.colours import MAGMA, rgb
+from s2s_map.rasters.colours import MAGMA, opacity, rgb
 
 STEPS = 255
-_CLEAREST, _FULLEST = 0.0, 0.94
-# Where of the ramp it has become as opaque as it gets.
-_OPAQUE_AT = 0.6
 _LEAST_ABOVE = 0.7
 
 
@@ -28,12 +25,10 @@ def ramp(*, above: bool = False) -> NDArray[np.uint8]:
     stops = np.array([rgb(colour) for colour in MAGMA], dtype=np.float64)
     where = np.linspace(0.0, 1.0, len(stops))
     colours = [np.interp(at, where, stops[:, band]) for band in range(3)]
-    rise = np.clip(at / _OPAQUE_AT, 0.0, 1.0)
-    smooth = rise * rise * (3 - 2 * rise)
-    opacity = _CLEAREST + (_FULLEST - _CLEAREST) * smooth
+    opaque = np.array([opacity(float(share)) for share in at])
     if above:
-        opacity = np.maximum(opacity, _LEAST_ABOVE)
-    return np.rint(np.stack([*colours, 255 * opacity], axis=1)).astype(np.uint8)
+        opaque = np.maximum(opaque, _LEAST_ABOVE)
+    return np.rint(np.stack([*colours, 255 * opaque], axis=1)).astype(np.uint8)
 
 
 def steps(

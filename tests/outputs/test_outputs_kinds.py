@@ -18,7 +18,7 @@ PACKAGE = Path(s2s_map.__file__).parent
 KINDS = {"ObjectPath", "Path", "PosixPath", "PurePath", "DiskOutput", "S3Output"}
 KINDS |= {"FolderLock", "ObjectLock", "JournalLedger", "ObjectLedger"}
 # They lie below outputs and know no object stores: a path is told from a name or a text.
-BELOW = {"config", "catalog"}
+BELOW = {"config", "catalog", "opening", "regions"}
 
 
 def questions(text: str) -> Iterator[int]:

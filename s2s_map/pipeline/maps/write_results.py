@@ -23,6 +23,7 @@ from s2s_map.rasters.building import MapsBuilding
 from s2s_map.rasters.cog import cog_paths, read_overview
 from s2s_map.rasters.formats import LayerFormats
 from s2s_map.rasters.maps import read_maps
+from s2s_map.rasters.qgis_project import write_project
 from s2s_map.rasters.quicklook import (
     METERED_CELLS,
     MOST_CELLS,
@@ -124,7 +125,7 @@ def write_results(
         InterruptedRunError: On Ctrl-C; finished files are kept.
     """
     grid, slots, results = building.grid, building.time_slots, building.target.parent
-    reporter.start("Writing", len(building.names) + 3, "files")
+    reporter.start("Writing", len(building.names) + 4, "files")
     provenance = record.provenance()
     attributes = provenance.attributes()
     bad = () if before is None else before.bad
@@ -153,7 +154,11 @@ def write_results(
             record.remarks,
         )
         reporter.advance(1)
-        beside = {**file_entries(results), **_of_preview(folder)}
+        kept = (results / names.IMAGERY).exists()
+        write_project(folder / names.PROJECT, layers, grid, slots, provenance, imagery=kept)
+        reporter.advance(1)
+        made = {name: _entry(folder / name) for name in (names.PREVIEW, names.PROJECT)}
+        beside = {**file_entries(results), **made}
         elsewhere = {**_ELSEWHERE, "embeddings": open_output(out).embeddings_href(home)}
         if names.IMAGERY not in beside:
             elsewhere.pop("imagery")
@@ -186,6 +191,5 @@ def _imagery(results: OutputPath, grid: MapGrid, reporter: Reporter) -> ImageBlo
         return ImageBlock(np.zeros((3, ny, nx), np.uint8), np.zeros((ny, nx), np.bool_))
 
 
-def _of_preview(folder: Path) -> dict[str, FileEntry]:
-    preview = folder / names.PREVIEW
-    return {names.PREVIEW: FileEntry(preview.stat().st_size, file_sha256(preview))}
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(path.stat().st_size, file_sha256(path))
