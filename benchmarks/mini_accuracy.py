@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 import s2s_map
-from s2s_map.evaluation.points import rank_class
 
 POINTS = Path(__file__).parents[1] / "tests" / "data" / "iguacu_points" / "points.csv"
 WORDINGS = {
@@ -45,10 +45,23 @@ WORDINGS = {
 def point_scores(run: s2s_map.OpenRun, points: pd.DataFrame, queries: np.ndarray) -> np.ndarray:
     """Similarity of each point's cell to each query, (points, queries)."""
     store = run.embeddings
-    values = store.read_rows(slice(0, store.grid.shape[0]))[0]
+    values = store.read_cells(0, *(slice(0, side) for side in store.grid.shape))
+    values = values.astype(np.float32)
     cols = np.floor((points.x - store.grid.bounds[0]) / store.grid.cell_m).astype(int)
     rows = np.floor((store.grid.bounds[3] - points.y) / store.grid.cell_m).astype(int)
     return values[rows, cols] @ queries.T
+
+
+def ranked(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float, float]:
+    """Area under the ROC curve, and its interval over bootstrap samples of each side."""
+    generator = np.random.default_rng(0)
+    sides = [np.flatnonzero(positive), np.flatnonzero(~positive)]
+    drawn = []
+    for _ in range(1000):
+        sample = np.concatenate([generator.choice(side, len(side)) for side in sides])
+        drawn.append(roc_auc_score(positive[sample], scores[sample]))
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(roc_auc_score(positive, scores)), float(low), float(high)
 
 
 def main() -> None:
@@ -61,11 +74,12 @@ def main() -> None:
     scores = point_scores(run, points, np.stack([model.embed_text(text) for _, text in texts]))
     aucs = []
     for i, (label, text) in enumerate(texts):
-        ranked = rank_class(scores[:, i], (points.label == label).to_numpy())
-        aucs.append(ranked.auc)
+        positive = (points.label == label).to_numpy()
+        auc, low, high = ranked(scores[:, i], positive)
+        aucs.append(auc)
         print(
-            f"{label:<9} {ranked.auc:.3f} [{ranked.low:.3f}, {ranked.high:.3f}] "
-            f"{ranked.positives:>3} of {ranked.positives + ranked.negatives}  {text}"
+            f"{label:<9} {auc:.3f} [{low:.3f}, {high:.3f}] "
+            f"{positive.sum():>3} of {len(positive)}  {text}"
         )
     print(f"mean {np.mean(aucs):.3f}, least {np.min(aucs):.3f}")
 

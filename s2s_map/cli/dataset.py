@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from s2s_map.cli.console import Console
-from s2s_map.cli.options import CatalogFiles
+from s2s_map.cli.options import CatalogFiles, zoom_levels
 from s2s_map.cli.stopping import resumable
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def build_command(
     rows = read_table(table)
     settings = BuildSettings(
         satellite=_satellite(satellite),
-        zooms=tuple(int(z) for z in _numbers("--zooms", zooms)),
+        zooms=zoom_levels(zooms, "--zooms"),
         tile_px=tile_px,
         shares=_three(shares),
         block_km=block_km,
@@ -116,7 +116,7 @@ def caption_command(
     from s2s_map.models.loaded import torch_device
 
     torch_device(device)
-    levels = [int(z) for z in _numbers("--zooms", zooms)]
+    levels = list(zoom_levels(zooms, "--zooms"))
     kind = _satellite(satellite)
     ask = LlavaCaptioner.load(model or MODEL, device)
     with resumable("captioning"):
@@ -133,22 +133,13 @@ def _satellite(name: str) -> SatelliteKind:
     return cast("SatelliteKind", name)
 
 
-def _numbers(option: str, text: str) -> list[float]:
-    from s2s_map.errors import ConfigError
-
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0:
-        raise ConfigError(f"{option} {text}", expected="numbers joined by commas")
-    return numbers
-
-
 def _three(text: str) -> tuple[float, float, float]:
     from s2s_map.errors import ConfigError
 
-    numbers = _numbers("--shares", text)
-    if len(numbers) != 3 or abs(sum(numbers) - 1) > 1e-6:
+    try:
+        first, second, third = (float(part) for part in text.split(","))
+    except ValueError:
+        first = second = third = -1.0
+    if not (min(first, second, third) >= 0 and abs(first + second + third - 1) <= 1e-6):
         raise ConfigError(f"--shares {text}", expected="three numbers that sum to 1")
-    return numbers[0], numbers[1], numbers[2]
+    return first, second, third

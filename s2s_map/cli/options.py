@@ -99,3 +99,17 @@ def cluster_of(use: str, others: Mapping[str, Any] | None = None) -> ClusterConf
     from s2s_map.config.load import parse_model
 
     return parse_model(ClusterConfig, {**(others or {}), "use": use}, "--cluster")
+
+
+def zoom_levels(text: str, option: str = "--zoom") -> tuple[int, ...]:
+    """Read zoom levels such as ``1,3,5``.
+
+    Raises:
+        ConfigError: For anything else.
+    """
+    from s2s_map.errors import ConfigError
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigError(f"{option} {text!r}", expected="whole numbers such as 1,3,5")
+    return tuple(dict.fromkeys(int(part) for part in parts))

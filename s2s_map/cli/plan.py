@@ -28,12 +28,13 @@ def plan_command(config: ConfigFile, catalog: CatalogFiles = None, as_json: AsJs
     """Print blocks, patches, bytes to read, memory and time of a run, without starting it."""
     from s2s_map.catalog.catalog import load_catalog
     from s2s_map.config.run import load_run_config
+    from s2s_map.config.text import duration
     from s2s_map.outputs.output import open_output
     from s2s_map.pipeline.job.check_settings import check_settings
     from s2s_map.pipeline.job.frozen_search import thaw
     from s2s_map.pipeline.job.job import resolve
     from s2s_map.pipeline.verbs.expected_scenes import source_hint
-    from s2s_map.pipeline.verbs.plan import duration, make_plan
+    from s2s_map.pipeline.verbs.plan import make_plan
     from s2s_map.regions.place_region import others_note
     from s2s_map.tiling.splitting import crs_name
 
@@ -126,7 +127,7 @@ def _about(piece: Piece) -> str:
 
 
 def _fetching(requests: Requests) -> str:
-    from s2s_map.pipeline.verbs.plan import duration
+    from s2s_map.config.text import duration
 
     return (
         f"about {requests.count:,} {requests.what}, {requests.per_day:,} a day at most: "

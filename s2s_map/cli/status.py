@@ -12,6 +12,7 @@ import typer
 
 from s2s_map.cli.console import Console, styled
 from s2s_map.cli.options import AnyOutput
+from s2s_map.config.text import duration
 from s2s_map.errors import IncompleteRunError
 
 _SHOWN = 20
@@ -31,7 +32,7 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
         sys.stdout.write(json.dumps(status.as_dict(), indent=2, ensure_ascii=False) + "\n")
         return
     console = Console(soft_wrap=True)
-    left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
+    left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
     holed = " with holes" if status.holes else ""
     at = ", maps being made" if status.stage == "maps" and status.state == "running" else ""
     at = ", maps not finished" if status.stage == "maps" and not at else at
@@ -44,7 +45,7 @@ def status_command(out: AnyOutput, as_json: Json = False) -> None:
     console.print(f"  {status.blocks_done:,} of {status.blocks:,} blocks")
     idle = "" if status.encoder_idle is None else f", encoder idle {status.encoder_idle:.0%}"
     console.print(f"  {status.patches_done:,} patches encoded, {status.patches_per_s:,.1f}/s{idle}")
-    console.print(f"  last word {_duration(status.silent_s)} ago")
+    console.print(f"  last word {duration(status.silent_s)} ago")
     there = "written" if status.maps_current else "of an earlier run"
     there += ", till the new ones are whole" if status.overwriting else ""
     console.print(f"  maps: {there if status.maps else 'not written yet'}")
@@ -192,11 +193,3 @@ def _compare(out: str, other: str, console: Console, *, as_json: bool) -> None:
             f"{len(found.apart):,} blocks are further apart than {found.tolerance:g}, {alone:,} "
             "are finished in one of them only"
         )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 
 def train_command(config: ConfigFile) -> None:
-    """Train a model; goes on where an earlier start stopped.
+    """Train a model on sounds with imagery and captions; goes on where an earlier start stopped.
 
-    With `dataset:`, on sounds with imagery and captions (workflows/train/). With `scenes:`, on
-    land cover: workflows/train_mini.yaml makes the embedded model from scratch.
+    workflows/train/ has configs to begin with.
     """
     _show_progress()
     with resumable("training"):
@@ -44,12 +43,11 @@ def _train(config: Path) -> Path:
     check_extra("train", "training", "datasets", "torchvision", error=ConfigError)
     content = read_yaml(config)
     if isinstance(content, Mapping) and "scenes" in content:
-        from s2s_map.config.train import TrainConfig
-
-        settings = parse_model(TrainConfig, content, str(config))
-        from s2s_map.training.train import train
-
-        return train(settings)
+        raise ConfigError(
+            f"{config} trains on scenes of land cover, as the embedded model was made",
+            expected="a config with dataset:",
+            remedy=f"in a clone of the project: python workflows/mini train {config}",
+        )
     from s2s_map.config.train_sounds import SoundTrainConfig
 
     sounds = parse_model(SoundTrainConfig, content, str(config))

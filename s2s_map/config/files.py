@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -103,3 +104,13 @@ def usable_path(text: str) -> str:
     if longest > LONGEST_NAME:
         raise ValueError(f"has a name of {longest:,} bytes; a file system takes {LONGEST_NAME}")
     return text
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OSError: For what is not there, may not be read or is no file.
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -53,3 +53,12 @@ def _no(character: str) -> bool:
 def _name(character: str) -> str:
     named = {"\n": "line break", "\r": "line break", "\t": "tab"}
     return named.get(character, f"character U+{ord(character):04X}")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:,.1f} days"

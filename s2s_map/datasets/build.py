@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.atomic import write_json
 from s2s_map.config.hyper_parameters import SOURCE_PX, SatelliteKind
 from s2s_map.config.model import HtsatConfig
 from s2s_map.datasets import schema as names
@@ -151,7 +151,7 @@ def build_dataset(
                 )
             counts[split] = len(chosen) - len(left_out)
             skipped += left_out
-    _write_json(folder / SKIPPED_FILE, [asdict(row) for row in skipped])
+    write_json(folder / SKIPPED_FILE, [asdict(row) for row in skipped])
     if not any(counts.values()):
         raise DataError(
             f"none of {len(rows)} rows can be used: {skipped[0].key}: {skipped[0].reason}",
@@ -266,7 +266,7 @@ def _write_file(
     skipped = [row for row in made if isinstance(row, SkippedRow)]
     if good:
         write_parquet(path, good, schema)
-    _write_json(marker, [asdict(row) for row in skipped])
+    write_json(marker, [asdict(row) for row in skipped])
     log.info("%s: %d rows, %d left out", path.name, len(good), len(skipped))
     return skipped
 
@@ -295,10 +295,4 @@ def _claim(
                 f"{folder} holds a data set with another {', '.join(differ)}",
                 remedy="choose another folder, or delete it",
             )
-    _write_json(path, identity)
-
-
-def _write_json(path: Path, content: object) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(path, identity)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.atomic import written_beside
 from s2s_map.config.hyper_parameters import SOURCE_PX, SatelliteKind
 from s2s_map.datasets import schema as names
 from s2s_map.datasets.reading import parquet_files
@@ -214,12 +214,8 @@ def _put(file: Path, column: str, answers: dict[str, str]) -> None:
     else:
         table = table.append_column(column, new)
         metadata = _with_feature(metadata, column)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with written_beside(file) as partial:
         write_table(table.replace_schema_metadata(metadata), partial, row_group_size=100)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _with_feature(metadata: dict[bytes, bytes], column: str) -> dict[bytes, bytes]:

@@ -91,15 +91,34 @@ def too_near(
         splits: Of each place.
         gap_km: Great-circle distance, kilometres.
     """
+    lon, lat = np.asarray(longitude, float), np.asarray(latitude, float)
+    training = np.array([split == "train" for split in splits], dtype=bool)
+    found = np.zeros(len(lon), dtype=bool)
+    if gap_km > 0:
+        found[training] = near(lon[training], lat[training], lon[~training], lat[~training], gap_km)
+    return found
+
+
+def near(
+    longitude: NDArray[np.float64],
+    latitude: NDArray[np.float64],
+    other_longitude: NDArray[np.float64],
+    other_latitude: NDArray[np.float64],
+    within_km: float,
+) -> NDArray[np.bool_]:
+    """Which places have another one within a great-circle distance, (n,)."""
     from scipy.spatial import cKDTree
 
-    lon, lat = np.radians(np.asarray(longitude, float)), np.radians(np.asarray(latitude, float))
-    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
-    training = np.array([split == "train" for split in splits], dtype=bool)
-    near = np.zeros(len(points), dtype=bool)
-    if gap_km <= 0 or training.all() or not training.any():
-        return near
-    chord = 2 * np.sin(min(gap_km / EARTH_KM, np.pi) / 2)
-    distance, _ = cKDTree(points[~training]).query(points[training])
-    near[training] = distance <= chord
-    return near
+    if not (len(longitude) and len(other_longitude)):
+        return np.zeros(len(longitude), dtype=bool)
+    chord = 2 * np.sin(min(within_km / EARTH_KM, np.pi) / 2)
+    tree = cKDTree(_on_unit_sphere(other_longitude, other_latitude))
+    distance, _ = tree.query(_on_unit_sphere(longitude, latitude))
+    return np.asarray(distance <= chord)
+
+
+def _on_unit_sphere(
+    longitude: NDArray[np.float64], latitude: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    lon, lat = np.radians(longitude), np.radians(latitude)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from s2s_map.datasets.place_table import LATITUDE, LONGITUDE, PlaceTable, read_places
 from s2s_map.errors import DataError
 
-COLUMNS = {
-    "longitude": ("lon", "longitude", "x"),
-    "latitude": ("lat", "latitude", "y"),
-    "audio": ("audio", "audio_path", "path", "file"),
-}
+AUDIO = ("audio", "audio_path", "path", "file")
 OPTIONAL = {
-    "time": ("time", "date", "datetime", "recorded"),
+    "time": ("time", "date", "datetime", "recorded", "eventdate"),
     "caption": ("caption", "description", "text"),
-    "key": ("id", "sample_id", "key"),
+    "key": ("id", "sample_id", "key", "gbifid"),
     "source": ("source", "platform"),
 }
 
@@ -47,36 +43,39 @@ class TableRow:
 
 
 def read_table(path: Path) -> list[TableRow]:
-    """Read a table of recordings: CSV, GeoParquet, GeoPackage or GeoJSON.
+    """Read a table of recordings.
 
-    Columns are `lon`, `lat` (or a geometry of points), `audio` (relative to the table), and if
-    wanted `time`, `caption`, `id` and `source`.
+    A table of places (`read_places`) with a column `audio` (relative to the table), and if wanted
+    `time`, `caption`, `id` and `source`.
 
     Raises:
         DataError: If it cannot be read, lacks columns, or has places that are not on Earth or ids
             that are not unique.
     """
-    if not path.is_file():
-        raise DataError(f"no table at {path}", remedy="check the path")
-    frame = _frame(path)
-    names = {str(name).strip().lower(): name for name in frame.columns}
-    columns = {
-        field: next((names[alias] for alias in aliases if alias in names), None)
-        for field, aliases in (COLUMNS | OPTIONAL).items()
-    }
-    missing = [COLUMNS[field][0] for field in COLUMNS if columns[field] is None]
-    if missing:
-        raise DataError(
-            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}",
-            expected="lon, lat, audio, and if wanted time, caption, id, source",
-        )
+    table = read_places(
+        path, {"audio": AUDIO}, "lon, lat, audio, and if wanted time, caption, id, source"
+    )
+    _check_places(table)
+    fields = {"audio": AUDIO} | OPTIONAL
+    columns = {field: table.column(names) for field, names in fields.items()}
     values = {
-        field: list(frame[name]) if name is not None else [""] * len(frame)
+        field: [""] * len(table.frame) if name is None else [_text(v) for v in table.frame[name]]
         for field, name in columns.items()
     }
+    nameless = next((i for i, audio in enumerate(values["audio"]) if not audio), None)
+    if nameless is not None:
+        raise DataError(f"{path}, row {nameless + 1}: no audio file is named")
     rows = [
-        _row(path, number, {field: column[number] for field, column in values.items()})
-        for number in range(len(frame))
+        TableRow(
+            key=values["key"][i] or f"{path.stem}-{i}",
+            longitude=float(table.longitude[i]),
+            latitude=float(table.latitude[i]),
+            audio=path.parent / values["audio"][i],
+            time=values["time"][i],
+            caption=values["caption"][i],
+            source=values["source"][i],
+        )
+        for i in range(len(table.frame))
     ]
     keys = [row.key for row in rows]
     if len(set(keys)) < len(keys):
@@ -87,51 +86,15 @@ def read_table(path: Path) -> list[TableRow]:
     return rows
 
 
-def _frame(path: Path) -> Any:
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-        import geopandas
-
-        if path.suffix.lower() in (".parquet", ".geoparquet"):
-            frame = geopandas.read_parquet(path)
-        else:
-            frame = geopandas.read_file(path)
-        points = frame.geometry.to_crs("EPSG:4326").representative_point()
-        return frame.assign(lon=points.x, lat=points.y)
-    except Exception as error:  # readers raise what their drivers do
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+def _check_places(table: PlaceTable) -> None:
+    for row in np.flatnonzero(table.faults != ""):
+        longitude, latitude = (
+            table.frame[table.column(names)].iloc[row] for names in (LONGITUDE, LATITUDE)
+        )
         raise DataError(
-            f"{path} cannot be read as a table ({reason[:120]})",
-            expected="CSV, GeoParquet, GeoPackage or GeoJSON",
-        ) from None
-
-
-def _row(path: Path, number: int, values: dict[str, Any]) -> TableRow:
-    where = f"{path}, row {number + 1}"
-    try:
-        longitude, latitude = float(values["longitude"]), float(values["latitude"])
-    except (TypeError, ValueError):
-        longitude = latitude = np.nan
-    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-        raise DataError(
-            f"{where}: lon {values['longitude']}, lat {values['latitude']}",
+            f"{table.path}, row {row + 1}: lon {longitude}, lat {latitude}",
             expected="degrees east and north",
         )
-    audio = _text(values["audio"])
-    if not audio:
-        raise DataError(f"{where}: no audio file is named")
-    return TableRow(
-        key=_text(values["key"]) or f"{path.stem}-{number}",
-        longitude=longitude,
-        latitude=latitude,
-        audio=path.parent / audio,
-        time=_text(values["time"]),
-        caption=_text(values["caption"]),
-        source=_text(values["source"]),
-    )
 
 
 def _text(value: object) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from s2s_map.atomic import written_beside
 from s2s_map.datasets import schema as names
 from s2s_map.datasets.schema import Schema
 
@@ -37,14 +37,9 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema)
     columns = {name: [row[name] for row in rows] for name in features}
     made = datasets.Dataset.from_dict(columns, features=datasets.Features(plain))
     table = made.data.table.replace_schema_metadata(features.arrow_schema.metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_beside(path) as partial:
         # Few rows to a group: they are large, and a stream holds a whole group in memory.
         write_table(table, partial, row_group_size=100)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

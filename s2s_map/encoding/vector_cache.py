@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.atomic import written_beside
 from s2s_map.config.cache_folder import cache_folder
 
 Cached = tuple[NDArray[np.float32], dict[str, Any]]
@@ -64,11 +64,5 @@ def store_cached(
     """Store vectors, at once or not at all; a folder that cannot be written to is not an error."""
     if folder is None:
         return
-    partial = folder / f".{key}.{os.getpid()}.npz"
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            np.savez(partial, vectors=vectors, details=np.array(json.dumps(details)))
-            partial.replace(folder / f"{key}.npz")
-        finally:
-            partial.unlink(missing_ok=True)
+    with suppress(OSError), written_beside(folder / f"{key}.npz") as partial:
+        np.savez(partial, vectors=vectors, details=np.array(json.dumps(details)))

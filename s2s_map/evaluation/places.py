@@ -33,24 +33,6 @@ def squares(
     return np.asarray(numbers, dtype=np.int64).reshape(-1)
 
 
-def near(
-    longitude: NDArray[np.float64],
-    latitude: NDArray[np.float64],
-    other_longitude: NDArray[np.float64],
-    other_latitude: NDArray[np.float64],
-    within_km: float,
-) -> NDArray[np.bool_]:
-    """Which points have another one within a great-circle distance, (n,)."""
-    from sklearn.neighbors import BallTree
-
-    tree = BallTree(
-        np.radians(np.stack([other_latitude, other_longitude], axis=1)), metric="haversine"
-    )
-    points = np.radians(np.stack([latitude, longitude], axis=1))
-    found = tree.query_radius(points, within_km / EARTH_KM, count_only=True)
-    return np.asarray(found) > 0
-
-
 def draw_like(
     longitude: NDArray[np.float64],
     latitude: NDArray[np.float64],

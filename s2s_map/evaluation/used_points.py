@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.datasets.splits import near
 from s2s_map.errors import DataError
-from s2s_map.evaluation.places import ValuesAt, near
+from s2s_map.evaluation.places import ValuesAt
 from s2s_map.evaluation.point_table import MOST_UNCERTAIN_M, PointTable
 
 

@@ -120,26 +120,6 @@ class Codebook(nn.Module):
         """Score queries that come in bfloat16, and mix single tokens, in bfloat16."""
         self.half_keys = self.space_dict.detach().to(torch.bfloat16)
 
-    def attention(
-        self, queries: Tensor, codes: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """Token attention as the published model reports it.
-
-        Args:
-            queries: (B, T, dim).
-            codes: Indices of the codes wanted; None: all.
-            mask: Tokens that are not padding, bool (B, T).
-
-        Returns:
-            (B, T, codes): raw dot products; with a mask, divided by sqrt(dim) and 0 where
-            padded.
-        """
-        keys = self.space_dict if codes is None else self.space_dict[codes]
-        scores = queries.to(keys.dtype) @ keys.T
-        if mask is None:
-            return scores
-        return scores / math.sqrt(keys.shape[1]) * mask[:, :, None]
-
     def _keys(self, queries: Tensor) -> Tensor:
         """The codes in the type of the queries."""
         if self.half_keys is not None and queries.dtype == self.half_keys.dtype:

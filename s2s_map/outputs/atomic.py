@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from s2s_map.atomic import PARTIAL, make_beside, written_beside
 from s2s_map.errors import OutputError, OutputUnavailableError
 from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.outputs.staging import upload_folder
 
-_SUFFIX = ".partial"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # How a network file system, or a disk behind one, says that it is away.
@@ -53,15 +53,8 @@ def replacing_file(path: str | os.PathLike[str] | ObjectPath) -> Iterator[Path]:
             path.upload(staged)
         return
     target = Path(path)
-    with output_errors(target):
-        folder = _beside(target)
-        try:
-            # The file keeps its suffix, which some writers choose their format by.
-            partial = folder / f"new{target.suffix}"
-            yield partial
-            os.replace(partial, target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with output_errors(target), written_beside(target) as partial:
+        yield partial
 
 
 @contextmanager
@@ -87,7 +80,7 @@ def replacing_folder(path: str | os.PathLike[str] | ObjectPath, last: str = "") 
         return
     target = Path(path)
     with output_errors(target):
-        folder = _beside(target)
+        folder = make_beside(target)
         try:
             partial = folder / "new"
             yield partial
@@ -123,7 +116,7 @@ def swap_folder(new: Path, target: Path) -> None:
         new: The folder, on the same file system.
         target: Where it goes; a folder that is there is removed.
     """
-    folder = _beside(target)
+    folder = make_beside(target)
     try:
         _swap(new, target, folder / "old")
     finally:
@@ -149,9 +142,9 @@ def remove_partials(folder: str | os.PathLike[str]) -> int:
     Returns:
         How many leftovers were removed.
     """
-    leftovers = [p for p in Path(folder).glob(f".*{_SUFFIX}") if p.is_dir()]
+    leftovers = [p for p in Path(folder).glob(f".*{PARTIAL}") if p.is_dir()]
     for leftover in leftovers:
-        target = leftover.parent / leftover.name[1:].removesuffix(_SUFFIX).rpartition(".")[0]
+        target = leftover.parent / leftover.name[1:].removesuffix(PARTIAL).rpartition(".")[0]
         if (leftover / "old").exists() and not target.exists():
             os.rename(leftover / "old", target)
         shutil.rmtree(leftover, ignore_errors=True)
@@ -181,11 +174,6 @@ def output_errors(path: OutputPath) -> Iterator[None]:
         reason = error.strerror or str(error)
         kind = OutputUnavailableError if error.errno in _AWAY else OutputError
         raise kind(f"cannot write {path}: {reason}", remedy=_remedy(error)) from error
-
-
-def _beside(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent))
 
 
 def _remedy(error: OSError) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from s2s_map.config import files
 from s2s_map.outputs.path import ObjectPath, OutputPath
 
 type Reading = Literal["all", "changed", "sizes"]
@@ -71,8 +72,7 @@ def file_sha256(path: OutputPath) -> str:
         for part in path.stream():
             digest.update(part)
         return digest.hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return files.file_sha256(path)
 
 
 def file_entries(

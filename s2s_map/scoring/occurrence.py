@@ -73,17 +73,14 @@ def _within(
 
 def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """Spearman's rank correlation; equals share the mean of their ranks. NaN if undefined."""
+    from scipy.stats import rankdata
+
     if len(a) < 2:
         return float("nan")
-    x, y = (_mean_ranks(v) for v in (a, b))
+    x, y = rankdata(a), rankdata(b)
     x, y = x - x.mean(), y - y.mean()
     scale = np.sqrt((x @ x) * (y @ y))
     return float(x @ y / scale) if scale > 0 else float("nan")
-
-
-def _mean_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
 def ranking_metrics(values: NDArray[np.floating], present: NDArray[np.bool_]) -> dict[str, float]:

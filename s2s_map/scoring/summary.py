@@ -121,7 +121,7 @@ class LayerSummary:
                 total = _added(total, strip)
             similar.append(total)
         whole = sampled[0][:0] if not sampled else np.concatenate(sampled)
-        return cls(tuple(statistics), tuple(similar), _range_of(whole, DISPLAY_PERCENTILES))
+        return cls(tuple(statistics), tuple(similar), _range_of(whole))
 
     def slot(self, index: int) -> LayerSummary:
         """Return the summary of one time slot, its colours as those of all."""
@@ -151,20 +151,6 @@ class LayerSummary:
         )
 
 
-def display_range(
-    values: NDArray[np.floating[Any]],
-    percentiles: tuple[float, float] = DISPLAY_PERCENTILES,
-) -> tuple[float, float]:
-    """Return the values between which a layer's colours run: two percentiles of its valid cells.
-
-    A layer without valid cells gives (0, 1), and one of a single value a range around it, so
-    that a colour ramp always has two different ends. Of more than 4 million cells, every k-th is
-    taken.
-    """
-    flat = values.reshape(-1)
-    return _range_of(flat[:: max(1, flat.size // _RANGE_CELLS)], percentiles)
-
-
 def _strips(cells: LayerCells, slot: int) -> Iterator[NDArray[np.float32]]:
     for top in range(0, cells.shape[1], _READ_ROWS):
         yield np.ascontiguousarray(cells[slot, top : top + _READ_ROWS])
@@ -176,13 +162,12 @@ def _added(total: BandStatistics, strip: NDArray[np.float32]) -> BandStatistics:
     return total
 
 
-def _range_of(
-    sample: NDArray[np.floating[Any]], percentiles: tuple[float, float]
-) -> tuple[float, float]:
+def _range_of(sample: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Two percentiles of the valid cells, and always two different ends: (0, 1) without any."""
     valid = sample[np.isfinite(sample)]
     if valid.size == 0:
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(valid, percentiles))
+    low, high = (float(v) for v in np.percentile(valid, DISPLAY_PERCENTILES))
     if _same(low, high):
         low, high = float(valid.min()), float(valid.max())
     if _same(low, high):

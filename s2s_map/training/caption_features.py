@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from s2s_map.config.files import file_sha256
 from s2s_map.config.model import FlanT5Config
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.datasets.reading import SoundDataset, open_dataset
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints.reading import file_sha256
 from s2s_map.models.protocols import TextEncoder
 from s2s_map.training.sound_data import wanted_for
 from s2s_map.training.text_features import TextFeatures

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
 from importlib.metadata import version
-from pathlib import Path
 
+from s2s_map.atomic import write_json
 from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
 from s2s_map.config.train_sounds import SoundTrainConfig
@@ -84,10 +82,3 @@ def make_card(
             **config.card,
         }
     )
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a file at once or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from s2s_map.atomic import write_text, written_beside
 from s2s_map.errors import DataError, QueryError
 from s2s_map.models.protocols import TextEncoder
 
@@ -74,15 +75,12 @@ class TextFeatures:
 
         with torch.inference_mode():
             rows = [_encode(encoder, text).half().cpu() for text in texts]
-        self._folder.mkdir(parents=True, exist_ok=True)
         name = f"part-{len(list(self._folder.glob('part-*.json'))):05d}"
-        partial = self._folder / f".{name}.{os.getpid()}"
-        save_file({"rows": torch.cat(rows).contiguous()}, partial)
-        partial.replace(self._folder / f"{name}.safetensors")
+        with written_beside(self._folder / f"{name}.safetensors") as partial:
+            save_file({"rows": torch.cat(rows).contiguous()}, partial)
         # The index comes last: a part without one does not count.
         entries = [[_key(text), len(row)] for text, row in zip(texts, rows, strict=True)]
-        partial.write_text(json.dumps(entries), encoding="utf-8")
-        partial.replace(self._folder / f"{name}.json")
+        write_text(self._folder / f"{name}.json", json.dumps(entries))
         self._note(self._folder / f"{name}.json")
 
     def _note(self, index: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 
+from s2s_map.atomic import write_json
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.datasets.reading import open_dataset
 from s2s_map.errors import InterruptedRunError, OutputMismatchError
@@ -17,7 +18,7 @@ from s2s_map.models.audio.htsat import Htsat
 from s2s_map.models.build import build_model
 from s2s_map.training.audio_noise import prepare_audio
 from s2s_map.training.caption_features import caption_features, text_encoder_of
-from s2s_map.training.sound_card import finish, write_json
+from s2s_map.training.sound_card import finish
 from s2s_map.training.sound_data import wanted_for
 from s2s_map.training.sound_loaders import SoundLoaders
 from s2s_map.training.sound_module import SoundModule
@@ -114,7 +115,6 @@ def _claim(config: SoundTrainConfig) -> None:
                 f"{config.output} holds training with another {', '.join(differ)}",
                 remedy="choose another output folder, or delete it",
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, ours)
 
 

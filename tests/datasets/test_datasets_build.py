@@ -162,12 +162,12 @@ def test_tables_of_any_kind(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("lon,time\n1,2\n", "lacks the columns lat, audio"),
-        ("lon,lat,audio\n200,1,a.wav\n", "row 1: lon 200"),
+        ("lon,lat,audio\n400,1,a.wav\n", "row 1: lon 400"),
         ("lon,lat,audio\n1,x,a.wav\n", "lat x"),
         ("lon,lat,audio\n1,1,\n", "no audio file"),
         ("lon,lat,audio,id\n1,1,a.wav,k\n1,1,b.wav,k\n", "the id 'k' twice"),
         ("lon,lat,audio\n", "no rows"),
-        ("", "cannot be read as a table"),
+        ("", "does not open as a table"),
     ],
 )
 def test_bad_tables_are_one_line(tmp_path: Path, text: str, message: str) -> None:

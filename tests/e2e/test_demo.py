@@ -16,7 +16,6 @@ from rio_cogeo.cogeo import cog_validate
 
 import s2s_map
 from s2s_map.config.run import load_run_config
-from s2s_map.evaluation.points import rank_class
 from s2s_map.pipeline.job.job import resolve
 from s2s_map.pipeline.verbs.plan import make_plan
 
@@ -49,6 +48,12 @@ def test_the_shipped_config_is_planned_as_before() -> None:
     assert make_plan(resolve(load_run_config(DEMO))).patches == 10_692
 
 
+def auc(positive: pd.Series, scores: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive, scores))
+
+
 def at_points(path: Path, band: int) -> tuple[pd.DataFrame, np.ndarray]:
     points = pd.read_csv(POINTS)
     with rasterio.open(path) as maps:
@@ -60,7 +65,7 @@ def at_points(path: Path, band: int) -> tuple[pd.DataFrame, np.ndarray]:
 def test_sounds_are_where_they_belong(demo: Path, concept: str, label: str) -> None:
     for band in (1, 2):
         points, scores = at_points(demo / f"{concept}.tif", band)
-        assert rank_class(scores, (points.label == label).to_numpy()).auc >= 0.95
+        assert auc(points.label == label, scores) >= 0.95
 
 
 @pytest.mark.parametrize("name", [*CLASSES, "owl", "imagery"])
@@ -94,4 +99,4 @@ def test_a_later_question_needs_no_imagery(demo: Path) -> None:
     opened = s2s_map.query(demo, "boats on a reservoir", name="boats")
     assert "boats" in opened.concepts
     points, scores = at_points(demo / "boats.tif", 2)
-    assert rank_class(scores, (points.label == "water").to_numpy()).auc >= 0.95
+    assert auc(points.label == "water", scores) >= 0.95

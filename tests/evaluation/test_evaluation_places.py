@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from s2s_map.datasets.splits import near
 from s2s_map.errors import DataError
-from s2s_map.evaluation.places import draw_like, near, squares
+from s2s_map.evaluation.places import draw_like, squares
 
 
 def test_near_is_a_distance_on_the_ground() -> None:

@@ -66,12 +66,13 @@ def test_files_with_geometries(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("p.csv", "x,y\n1,2\n", "lacks the columns lon and lat"),
-        ("p.csv", "lon,y\n1,2\n", "lacks the column lat; expected"),
+        ("p.csv", "a,b\n1,2\n", "lacks the columns lon, lat"),
+        ("p.csv", "lon,b\n1,2\n", "lacks the column lat; expected"),
+        ("p.csv", "x,y\n2600000,1200000\n", "give a GeoPackage with its CRS"),
         ("p.csv", "", "does not open as a table"),
         ("p.csv", "lon,lat\nx,y\n", r"no usable row in .* \(row 1: lon and lat are not numbers\)"),
         ("p.csv", "lon,lat\n", "no usable row"),
-        ("p.gpkg", "nothing", "does not open as points"),
+        ("p.gpkg", "nothing", "does not open as a table"),
     ],
 )
 def test_refusals(tmp_path: Path, name: str, text: str, said: str) -> None:

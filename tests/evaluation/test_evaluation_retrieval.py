@@ -348,7 +348,7 @@ def test_two_models_on_the_same_samples(data: Path, model: Path, tmp_path: Path)
     )
     out = tmp_path / "report"
     code = call(
-        "evaluate", "compare", model, other, "--data", data, "--tile-px", TILE_PX,
+        "evaluate", "compare-models", model, other, "--data", data, "--tile-px", TILE_PX,
         "--samples", 40, "-o", out,
     )  # fmt: skip
     assert code == 0

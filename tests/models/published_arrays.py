@@ -13,6 +13,7 @@ from torch import Tensor
 
 from s2s_map.config.model import HtsatConfig, MaskedTokens
 from s2s_map.models.audio.encoder import HtsatRecordingEncoder
+from s2s_map.models.codebook import Codebook
 from s2s_map.models.image.positions import ground_positions
 from s2s_map.models.sat2sound import Sat2Sound
 from s2s_map.scoring.retrieval import retrieval
@@ -124,11 +125,18 @@ def attention(name: str, models: Published) -> Tensor:
     if name.startswith("att_img"):
         tokens = models.tokens() if name.endswith("nometa") else models.fused("all")
         indices = torch.from_numpy(given.golden()["att_codes"]).long()
-        return fdt.attention(fdt.query(tokens[:1, :196], "image"), indices)[0]
+        return _scores(fdt, fdt.query(tokens[:1, :196], "image"), indices)[0]
     features, mask = given.texts(12)
     indices = torch.from_numpy(given.golden()["att_text_codes"]).long()
     known = mask[1:2] if name.endswith("_masked") else None
-    return fdt.attention(fdt.query(features[1:2], "text"), indices, known)[0]
+    scores = _scores(fdt, fdt.query(features[1:2], "text"), indices)[0]
+    # As the published model reports it: with a mask divided, and 0 where padded.
+    return scores if known is None else scores / fdt.space_dict.shape[1] ** 0.5 * known[0, :, None]
+
+
+def _scores(fdt: Codebook, queries: Tensor, codes: Tensor) -> Tensor:
+    keys = fdt.space_dict[codes]
+    return queries.to(keys.dtype) @ keys.T
 
 
 def losses(name: str, models: Published) -> Tensor:

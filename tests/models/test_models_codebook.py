@@ -97,17 +97,6 @@ def test_padding_counts_as_zero_scores_however_long(codebook: Codebook) -> None:
     torch.testing.assert_close(whole, codebook.pooled(queries))
 
 
-def test_attention_with_a_mask_is_scaled_and_empty_at_padding(
-    codebook: Codebook, queries: Tensor
-) -> None:
-    mask = torch.arange(9)[None].expand(3, 9) < 6
-    codes = torch.tensor([3, 1])
-    raw, masked = codebook.attention(queries, codes), codebook.attention(queries, codes, mask)
-    torch.testing.assert_close(raw, queries @ codebook.space_dict[codes].T)
-    torch.testing.assert_close(masked[:, :6], raw[:, :6] / DIM**0.5)
-    assert not masked[:, 6:].any()
-
-
 def test_gradients_reach_codes_and_query_map(codebook: Codebook) -> None:
     tokens = torch.randn(2, 4, 12, generator=torch.Generator().manual_seed(2))
     for embed in (codebook.pooled, codebook.per_token):

@@ -14,7 +14,6 @@ from matplotlib.colors import to_hex
 from s2s_map.rasters.colours import COLORMAP, MAGMA, rgb
 from s2s_map.rasters.qgis_style import write_qml
 from s2s_map.scoring.layers import FLOOR, NOWHERE
-from s2s_map.scoring.summary import display_range
 from s2s_map.viewing import preview
 
 
@@ -28,7 +27,7 @@ def test_stops_are_those_of_the_named_ramp() -> None:
 def test_ramp_runs_over_the_layers_own_range(tmp_path: Path) -> None:
     layer = make_layers(make_grid(), count=2)[1]
     write_qml(tmp_path / "a.qml", layer)
-    low, high = display_range(layer.probability)
+    low, high = layer.summary.colour_range
     assert read_range(tmp_path / "a.qml") == (low, high)
     root = ET.fromstring((tmp_path / "a.qml").read_text(encoding="utf-8"))  # noqa: S314
     items = root.findall(".//colorrampshader/item")
@@ -44,7 +43,7 @@ def test_ramp_runs_over_the_layers_own_range(tmp_path: Path) -> None:
 def test_slots_share_the_range_of_their_concept(tmp_path: Path) -> None:
     (layer,) = make_layers(make_grid(), count=1, slots=3)
     write_qml(tmp_path / "a.qml", layer)
-    assert read_range(tmp_path / "a.qml") == display_range(layer.probability)
+    assert read_range(tmp_path / "a.qml") == layer.summary.colour_range
 
 
 def test_a_layer_that_is_nowhere_likely_is_drawn_dark_and_says_so(tmp_path: Path) -> None:

@@ -98,3 +98,12 @@ def test_a_folder_of_another_training_is_refused_and_a_longer_one_goes_on(
     assert train(data, tmp_path, optimiser={"steps": 6, "batch": 6}) == 0
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     assert card["training"]["summary"].startswith("6 steps")
+
+
+def test_the_embedded_models_config_says_where_it_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mini.yaml"
+    file.write_text("name: a\nscenes: []\n")
+    assert call("train", file) == 2
+    assert f"python workflows/mini train {file}" in said(capsys)

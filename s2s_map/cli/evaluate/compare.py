@@ -1,12 +1,13 @@
-"""``s2s-map evaluate compare``: two models on one data set, or two maps."""
+"""``s2s-map evaluate compare-models`` and ``compare-maps``: one against another."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from s2s_map.cli.console import Console
 from s2s_map.cli.evaluate.options import (
     DEFAULT_FOLDER,
     Background,
@@ -36,27 +37,19 @@ from s2s_map.cli.evaluate.retrieval import (
     Zooms,
     file_name,
     stages,
-    zoom_levels,
 )
+from s2s_map.cli.options import zoom_levels
 
-if TYPE_CHECKING:
-    from s2s_map.evaluation.report import Report
-
-Side = Annotated[
-    str,
-    typer.Argument(
-        help="A model (with --data), or a map: output folder of a run, or GeoTIFF.",
-        show_default=False,
-    ),
+Model = Annotated[str, typer.Argument(help="A model.", show_default=False)]
+Map = Annotated[
+    Path, typer.Argument(help="A map: output folder of a run, or GeoTIFF.", show_default=False)
 ]
 
 
-def compare_command(
-    first: Side,
-    second: Side,
-    data: Annotated[
-        str | None, typer.Option(help="Data set on which two models are compared.")
-    ] = None,
+def compare_models_command(
+    first: Model,
+    second: Model,
+    data: Annotated[str, typer.Option(help="Data set on which the models are compared.")],
     split: Split = "test",
     imagery: Imagery = "sentinel",
     zoom: Zooms = "1",
@@ -70,6 +63,49 @@ def compare_command(
     limit: Limit = None,
     batch: Batch = 32,
     device: Device = "cpu",
+    samples: Samples = 1000,
+    seed: Seed = 0,
+    output: ReportFolder = None,
+) -> None:
+    """Compare two models on one data set, with a paired bootstrap."""
+    check_installed("datasets")
+    from s2s_map.evaluation.embedding import SetSettings
+    from s2s_map.evaluation.report import check_report_folder
+    from s2s_map.evaluation.sound_sets import compare_models
+    from s2s_map.models.registry import load_model, model_card
+
+    folder = output or _default_folder(first, second)
+    for name in (first, second):
+        model_card(name)
+    check_report_folder(folder)
+    settings = SetSettings(
+        data,
+        split,
+        imagery,
+        zoom_levels(zoom),
+        tile_px,
+        gsd,
+        audio,
+        image_captions,
+        limit,
+        batch,
+    )
+    report = compare_models(
+        load_model(first, device),
+        load_model(second, device),
+        settings,
+        folder,
+        which=metadata,
+        samples=samples,
+        seed=seed,
+        start=stages(),
+    )
+    show(report, folder)
+
+
+def compare_maps_command(
+    first: Map,
+    second: Map,
     layer: Annotated[
         list[str] | None,
         typer.Option(help="Layer of the maps; given twice: of the first and of the second."),
@@ -95,108 +131,60 @@ def compare_command(
     seed: Seed = 0,
     output: ReportFolder = None,
 ) -> None:
-    """Compare two models on one data set, or two maps of one grid.
+    """Compare two maps of one grid: with points, and their difference as GeoTIFF and picture."""
+    check_installed()
+    from s2s_map.errors import DataError
+    from s2s_map.evaluation.used_points import ObservedSettings
+    from s2s_map.pipeline.verbs.compare_maps import compare_maps
 
-    With a paired bootstrap; of maps also the difference, as GeoTIFF and picture.
-    """
-    check_installed(*(() if data is None else ("datasets",)))
-    folder = output or DEFAULT_FOLDER / f"compare-{file_name(first)}-{file_name(second)}"
-    report: Report
-    _check_together(
-        data,
-        {
-            "--layer": layer,
-            "--slot": slot,
-            "--observations": observations,
-            "--effort": effort,
-            "--training-points": training_points,
-        },
+    for option, points in (("--effort", effort), ("--training-points", training_points)):
+        if points is not None and observations is None:
+            raise DataError(f"{option} without --observations", remedy="give the observations, too")
+    for path in (first, second):
+        if not path.exists():
+            raise DataError(
+                f"no map at {path}",
+                remedy="give output folders of runs or GeoTIFFs; models: evaluate compare-models",
+            )
+    folder = output or _default_folder(str(first), str(second))
+    report = compare_maps(
+        first,
+        second,
+        folder,
+        layers=_pair(layer, "--layer"),
+        slots=_pair(slot, "--slot"),
+        values=values,
+        observations=observations,
+        effort=effort,
+        training_points=training_points,
+        settings=ObservedSettings(
+            background,
+            effort_km,
+            training_km,
+            block_km,
+            samples,
+            seed,
+            unique,
+            max_uncertainty,
+        ),
     )
-    if data is None:
-        from s2s_map.evaluation.used_points import ObservedSettings
-        from s2s_map.pipeline.verbs.compare_maps import compare_maps
-
-        report = compare_maps(
-            _existing(first),
-            _existing(second),
-            folder,
-            layers=_pair(layer, "--layer"),
-            slots=_pair(slot, "--slot"),
-            values=values,
-            observations=observations,
-            effort=effort,
-            training_points=training_points,
-            settings=ObservedSettings(
-                background,
-                effort_km,
-                training_km,
-                block_km,
-                samples,
-                seed,
-                unique,
-                max_uncertainty,
-            ),
-        )
-    else:
-        from s2s_map.evaluation.embedding import SetSettings
-        from s2s_map.evaluation.report import check_report_folder
-        from s2s_map.evaluation.sound_sets import compare_models
-        from s2s_map.models.registry import load_model, model_card
-
-        for name in (first, second):
-            model_card(name)
-        check_report_folder(folder)
-        settings = SetSettings(
-            data,
-            split,
-            imagery,
-            zoom_levels(zoom),
-            tile_px,
-            gsd,
-            audio,
-            image_captions,
-            limit,
-            batch,
-        )
-        report = compare_models(
-            load_model(first, device),
-            load_model(second, device),
-            settings,
-            folder,
-            which=metadata,
-            samples=samples,
-            seed=seed,
-            start=stages(),
-        )
     show(report, folder)
 
 
-def _check_together(data: str | None, of_maps: dict[str, object]) -> None:
-    """Refuse options that would be left unused without a word."""
-    from s2s_map.errors import DataError
-
-    given = [option for option, value in of_maps.items() if value is not None]
-    if data is not None and given:
-        raise DataError(
-            f"{given[0]} with --data",
-            expected="--data to compare models, or the options of maps",
-            remedy="leave one of them out",
-        )
-    alone = [name for name in ("--effort", "--training-points") if name in given]
-    if alone and "--observations" not in given:
-        raise DataError(f"{alone[0]} without --observations", remedy="give the observations, too")
+def compare_command(context: typer.Context) -> None:
+    """Do what `compare-models` (with --data) or `compare-maps` does: the spelling of 0.1.0."""
+    of_models = any(word.split("=")[0] == "--data" for word in context.args)
+    name = "compare-models" if of_models else "compare-maps"
+    Console(stderr=True).print(
+        f"evaluate compare is now evaluate {name}, with the same options", highlight=False
+    )
+    evaluate: Any = context.parent
+    command = evaluate.command.get_command(evaluate, name)
+    command.main(context.args, f"{evaluate.command_path} {name}", standalone_mode=False)
 
 
-def _existing(name: str) -> Path:
-    from s2s_map.errors import DataError
-
-    path = Path(name)
-    if not path.exists():
-        raise DataError(
-            f"no map at {name}",
-            remedy="give output folders of runs or GeoTIFFs; or, to compare models, --data",
-        )
-    return path
+def _default_folder(first: str, second: str) -> Path:
+    return DEFAULT_FOLDER / f"compare-{file_name(first)}-{file_name(second)}"
 
 
 def _pair(given: list[str] | None, option: str) -> tuple[str | None, str | None]:

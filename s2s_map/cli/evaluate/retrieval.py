@@ -19,6 +19,7 @@ from s2s_map.cli.evaluate.options import (
     check_installed,
     show,
 )
+from s2s_map.cli.options import zoom_levels
 
 Model = Annotated[
     str, typer.Option(help="Name or folder of a model, or python:MODULE:NAME for your own.")
@@ -118,20 +119,6 @@ def retrieval_command(
         start=stages(),
     )
     show(report, folder)
-
-
-def zoom_levels(text: str) -> tuple[int, ...]:
-    """Read zoom levels such as ``1,3,5``.
-
-    Raises:
-        ConfigError: For anything else.
-    """
-    from s2s_map.errors import ConfigError
-
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--zoom {text!r}", expected="whole numbers such as 1,3,5")
-    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 def file_name(name: str) -> str:

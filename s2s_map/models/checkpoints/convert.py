@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from s2s_map.config.files import file_sha256
 from s2s_map.config.hyper_parameters import HyperParameters, read_hyper_parameters
 from s2s_map.config.model import HtsatConfig, ModelCard, ModelConfig, NoAudioConfig, OriginCard
 from s2s_map.errors import CheckpointError
@@ -22,7 +23,7 @@ from s2s_map.models.checkpoints.published import (
     Imagery,
     published_card,
 )
-from s2s_map.models.checkpoints.reading import compare_keys, file_sha256, save_weights
+from s2s_map.models.checkpoints.reading import compare_keys, save_weights
 
 AUDIO_PREFIX = "audio_encoder."
 BASELINE_SCALE = "logit_scale_fdt"

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2s_map.config.files import file_sha256
 from s2s_map.config.model import OriginCard
 from s2s_map.errors import CheckpointError, ModelError
 from s2s_map.models.checkpoints.places import models_folder
-from s2s_map.models.checkpoints.reading import file_sha256
 from s2s_map.opening.egress import EgressError, egress
 from s2s_map.opening.redirects import Host, Route
 from s2s_map.redaction import redacted, remember_address

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from s2s_map.config.files import open_regular, read_bounded
+from s2s_map.atomic import write_text, written_beside
+from s2s_map.config.files import file_sha256, read_bounded
 from s2s_map.config.model import ModelCard
 from s2s_map.errors import CheckpointError, ModelError
 
@@ -49,14 +48,9 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -
     """Write weights and card into a folder; see `save_model`."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{WEIGHTS_FILE}.{os.getpid()}"
-    try:
+    with written_beside(folder / WEIGHTS_FILE) as partial:
         save_file(dict(weights), partial)
         card = card.model_copy(update={"sha256": file_sha256(partial)})
-        partial.replace(folder / WEIGHTS_FILE)
-    finally:
-        partial.unlink(missing_ok=True)
     write_card(folder, card)
     return card
 
@@ -67,17 +61,13 @@ def write_card(folder: Path, card: ModelCard) -> None:
     Raises:
         ModelError: For a folder that cannot be written.
     """
-    partial = folder / f".{CARD_FILE}.{os.getpid()}"
     try:
-        partial.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(folder / CARD_FILE)
+        write_text(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise ModelError(
             f"cannot write {folder / CARD_FILE}: {error.strerror or error}",
             remedy="copy the model's folder to a place of your own and name that",
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -169,12 +159,6 @@ def compare_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
 def _shorten(items: list[str], most: int = 5) -> str:
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def kept_sha256(path: Path) -> str:

@@ -22,9 +22,6 @@ GRAPH_DIM = 32
 COMMON_DIM = 512
 EVENT_DIM = 256
 
-SHORTEST_FRAMES = 280
-"""Fewest mel frames that the widest kernels can look at."""
-
 
 class EventNetwork(nn.Module):
     """Log-mel and loudness of a clip -> one logit per event.
@@ -57,7 +54,8 @@ class EventNetwork(nn.Module):
         """Tag clips of one length.
 
         Args:
-            mel: Standardised log-mel (B, mel frames, 64), at least `SHORTEST_FRAMES` frames.
+            mel: Standardised log-mel (B, mel frames, 64), at least 280 frames, which the
+                widest kernels look at.
             loudness: Standardised loudness (B, loudness frames).
 
         Returns:

@@ -106,21 +106,3 @@ def _widen(field: Tensor, window: int) -> Tensor:
     if window == 1:
         return field
     return F.avg_pool2d(field, window, stride=1, padding=window // 2, count_include_pad=False)
-
-
-def load_imagenet_stem(encoder: MiniImageEncoder, weights: dict[str, Tensor]) -> None:
-    """Start the stem from ImageNet weights of EfficientNet-Lite0.
-
-    Args:
-        encoder: Takes the weights in place.
-        weights: A state dict of the whole network whose entries are in the order of timm's
-            `tf_efficientnet_lite0`, whatever their names.
-    """
-    import timm
-
-    whole: Any = timm.create_model(STEM_NAME, pretrained=False)
-    names = list(whole.state_dict())
-    whole.load_state_dict(dict(zip(names, weights.values(), strict=True)))
-    encoder.stem[0].load_state_dict(whole.conv_stem.state_dict())
-    encoder.stem[1].load_state_dict(whole.bn1.state_dict())
-    encoder.blocks.load_state_dict(nn.Sequential(*whole.blocks[:STEM_BLOCKS]).state_dict())

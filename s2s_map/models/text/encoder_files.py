@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2s_map.config.model import FlanT5Config, ModelCard, OriginCard
+from s2s_map.atomic import write_text, written_beside
+from s2s_map.config.model import FlanT5Config, ModelCard
 from s2s_map.errors import ModelError
 from s2s_map.models.checkpoints.hub import DEFAULT_REVISION, get_file
 from s2s_map.models.checkpoints.places import models_folder
@@ -116,15 +116,14 @@ def fetch_text_encoder(config: FlanT5Config, source: Source, model: str) -> Path
         name: get_file(place, config.source, name, DEFAULT_REVISION, model)
         for name in ENCODER_FILES
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
-        partial = folder / f".{name}.{os.getpid()}"
-        if name == WEIGHTS_FILE:
-            save_file({k: v.contiguous() for k, v in read_encoder(file.path).items()}, partial)
-        else:
-            shutil.copyfile(file.path, partial)
-        partial.replace(folder / name)
-    _write_origin(folder, files[WEIGHTS_FILE].origin)
+        with written_beside(folder / name) as partial:
+            if name == WEIGHTS_FILE:
+                save_file({k: v.contiguous() for k, v in read_encoder(file.path).items()}, partial)
+            else:
+                shutil.copyfile(file.path, partial)
+    origin = files[WEIGHTS_FILE].origin
+    write_text(folder / ORIGIN_FILE, origin.model_dump_json(indent=2) + "\n")
     return folder
 
 
@@ -134,9 +133,3 @@ def _beside(source: Source, config: FlanT5Config) -> Source:
         return source
     short = source.folder / config.source.rpartition("/")[2]
     return replace(source, folder=short if short.is_dir() else source.folder / config.source)
-
-
-def _write_origin(folder: Path, origin: OriginCard) -> None:
-    partial = folder / f".{ORIGIN_FILE}.{os.getpid()}"
-    partial.write_text(origin.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / ORIGIN_FILE)

@@ -14,9 +14,6 @@ from s2s_map.evaluation.report import Report, Table, check_report_folder, count_
 from s2s_map.evaluation.used_points import ObservedSettings, use_points
 from s2s_map.rasters.sampling import MapLayer, open_layer
 
-REPORTS = "evaluation"
-"""Folder of reports in the output folder of a run."""
-
 
 def evaluate_map(
     out: Path,

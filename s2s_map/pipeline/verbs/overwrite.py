@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s2s_map.config.text import duration
 from s2s_map.embeddings.opening import open_ledger
 from s2s_map.encoding.queries import query_name
 from s2s_map.errors import OutputMismatchError, StoreError
@@ -82,14 +83,14 @@ def what_goes(out: OutputPath) -> list[str]:
         seconds = sum(record.encode_s + record.read_s for record in records)
         return [
             f"when the new maps are written, the {len(records)} blocks embedded in {out} go, "
-            f"which took {say_seconds(seconds)} to make; till then they stay"
+            f"which took {duration(seconds)} to make; till then they stay"
         ]
     took = sum(before.timings.get(stage, 0.0) for stage in _STAGES)
     layers = ", ".join(before.concepts)
     said = [
         f"when the new maps are written, those in {out} go ({layers}; "
         f"{before.counts.get('patches', 0):,} patches, which took "
-        f"{say_seconds(_embedding_seconds(out) or took)} to make); till then they stay and can "
+        f"{duration(_embedding_seconds(out) or took)} to make); till then they stay and can "
         "be read and asked"
     ]
     free = open_output(out).free_bytes()
@@ -107,13 +108,6 @@ def added_layers(record: RunRecord) -> list[str]:
     """Return the layers that queries added to what a run's config asks."""
     asked = {query_name(query) for query in record.config.queries}
     return [name for name in record.concepts if name not in asked]
-
-
-def say_seconds(seconds: float) -> str:
-    """Return a time for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _embedding_seconds(out: OutputPath) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2s_map.config.model import ModelCard
+from s2s_map.config.text import duration
 from s2s_map.embeddings.overview_layout import most_cells_of_levels
 from s2s_map.imagery.requests import Requests
 from s2s_map.pipeline.engine.cores import usable_cores
@@ -195,15 +196,6 @@ def long_run(job: Job) -> str:
         f"CPU, at {rate:.0f} patches/s (reckoned, see s2s-map plan); a smaller region: or a larger "
         "patches: {stride_m: ...} takes less, and what is stopped goes on"
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:,.1f} days"
 
 
 def encoding_rate(card: ModelCard) -> float:

@@ -21,12 +21,13 @@ from fixtures_published import (
 )
 from safetensors.torch import load_file
 
+from s2s_map.config.files import file_sha256
 from s2s_map.config.model import METADATA_ORDER, ModelConfig, NoAudioConfig
 from s2s_map.errors import CheckpointError
 from s2s_map.models.build import build_model
 from s2s_map.models.checkpoints.convert import convert_checkpoint
 from s2s_map.models.checkpoints.published import BASELINE
-from s2s_map.models.checkpoints.reading import WEIGHTS_FILE, file_sha256, read_card
+from s2s_map.models.checkpoints.reading import WEIGHTS_FILE, read_card
 from s2s_map.models.registry import load_model
 
 NAME = "sat2sound/sentinel_withmeta"

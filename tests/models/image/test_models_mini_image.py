@@ -6,12 +6,7 @@ import pytest
 import torch
 
 from s2s_map.config.model import MiniImageConfig
-from s2s_map.models.image.mini import (
-    STATISTIC_WINDOWS,
-    MiniImageEncoder,
-    load_imagenet_stem,
-    local_statistics,
-)
+from s2s_map.models.image.mini import STATISTIC_WINDOWS, MiniImageEncoder, local_statistics
 from s2s_map.models.protocols import ImageEncoder
 
 FINE = torch.tensor([20.0])
@@ -75,17 +70,3 @@ def test_statistics_of_the_own_square_are_its_mean_and_deviation() -> None:
     found = local_statistics(image)[0, :6, 2, 5]
     torch.testing.assert_close(found[:3], square.mean(dim=1))
     torch.testing.assert_close(found[3:], square.std(dim=1, correction=0), atol=1e-4, rtol=1e-4)
-
-
-def test_imagenet_weights_load_in_order(encoder: MiniImageEncoder) -> None:
-    import timm
-
-    torch.manual_seed(7)
-    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    renamed = {f"layer{i}": value for i, value in enumerate(whole.state_dict().values())}
-    fresh = MiniImageEncoder(MiniImageConfig(dim=16)).eval()
-    load_imagenet_stem(fresh, renamed)
-    torch.testing.assert_close(fresh.stem[0].weight, whole.conv_stem.weight)
-    torch.testing.assert_close(
-        fresh.blocks[2][1].conv_pwl.weight, whole.blocks[2][1].conv_pwl.weight
-    )

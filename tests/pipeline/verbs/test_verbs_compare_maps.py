@@ -47,7 +47,7 @@ def test_difference_of_two_maps(folder: Path, tmp_path: Path) -> None:
     points.write_text("\n".join(["lon,lat,present", *lines]))
     out = tmp_path / "report"
     code = call(
-        "evaluate", "compare", folder / "out", folder / "other.tif", "--observations", points,
+        "evaluate", "compare-maps", folder / "out", folder / "other.tif", "--observations", points,
         "--block-km", 2, "--samples", 60, "-o", out,
     )  # fmt: skip
     assert code == 0
@@ -89,8 +89,8 @@ def test_difference_of_two_maps(folder: Path, tmp_path: Path) -> None:
     heard = [line for line in lines if line.endswith("1")]
     presences.write_text("\n".join(["lon,lat,x", *heard]))
     code = call(
-        "evaluate", "compare", folder / "out", folder / "other.tif", "--observations", presences,
-        "--block-km", 2, "--samples", 10, "-o", out,
+        "evaluate", "compare-maps", folder / "out", folder / "other.tif",
+        "--observations", presences, "--block-km", 2, "--samples", 10, "-o", out,
     )  # fmt: skip
     assert code == 0
     found = json.loads((out / "report.json").read_text())
@@ -110,7 +110,7 @@ def test_training_places_are_dropped_from_a_comparison(folder: Path, tmp_path: P
 
     def compared(*more: object) -> tuple[dict[str, int], str]:
         code = call(
-            "evaluate", "compare", folder / "out", folder / "other.tif",
+            "evaluate", "compare-maps", folder / "out", folder / "other.tif",
             "--observations", tmp_path / "points.csv", "--block-km", 2, "--samples", 5,
             "-o", tmp_path / "report", *more,
         )  # fmt: skip
@@ -153,7 +153,14 @@ def test_maps_that_share_a_part(folder: Path, tmp_path: Path) -> None:
     write_cog(tmp_path / "moved.tif", LAYER, moved, {})
     out = tmp_path / "report"
     code = call(
-        "evaluate", "compare", folder / "out", tmp_path / "moved.tif", "--samples", 5, "-o", out
+        "evaluate",
+        "compare-maps",
+        folder / "out",
+        tmp_path / "moved.tif",
+        "--samples",
+        5,
+        "-o",
+        out,
     )
     assert code == 0
     cells = np.asarray(LAYER.probability)[0]
@@ -169,14 +176,27 @@ def test_bad_input_is_one_line(
     write_cog(tmp_path / "fine.tif", LAYER, other, {})
     for arguments, said in (
         ((folder / "out", tmp_path / "fine.tif"), "maps of different cells: 180 x 180 in EPSG:32"),
-        ((folder / "out", tmp_path / "none.tif"), "to compare models, --data"),
+        ((folder / "out", tmp_path / "none.tif"), "models: evaluate compare-models"),
         ((folder / "out", folder / "out", "--layer", "x"), "no layer 'x'"),
-        (("a", "b", "--data", "d", "--layer", "x"), "--layer with --data"),
         (("a", "b", "--training-points", "p.csv"), "--training-points without --observations"),
         (("a", "b", "--effort", "p.csv"), "--effort without --observations"),
     ):
-        assert call("evaluate", "compare", *arguments, "-o", tmp_path / "report") == 2
+        assert call("evaluate", "compare-maps", *arguments, "-o", tmp_path / "report") == 2
         err = capsys.readouterr().err
         assert said in err
         assert err.count("\n") == 1
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(("a", "b"), "compare-maps"), (("none-such", "b", "--data", "d"), "compare-models")],
+)
+def test_the_old_spelling_says_the_new_one(
+    arguments: tuple[str, ...], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("evaluate", "compare", *arguments, "-o", tmp_path / "report") == 2
+    old, new = capsys.readouterr().err.splitlines()
+    assert call("evaluate", name, *arguments, "-o", tmp_path / "report") == 2
+    assert f"evaluate {name}" in old
+    assert capsys.readouterr().err == f"{new}\n"

@@ -301,7 +301,7 @@ def test_swapped_and_projected_coordinates(
 @pytest.mark.parametrize(
     ("text", "options", "said"),
     [
-        ("x,y\n1,2\n", [], "lacks the columns lon and lat"),
+        ("a,b\n1,2\n", [], "lacks the columns lon, lat"),
         ("lon,lat\n0,0\n", [], "none of the points of p.csv can be compared with the map"),
         ("lon,lat,present\nHERE,0\n", [], "1 absences and no presence left"),
         ("lon,lat\nHERE\n", ["--layer", "none"], "no layer 'none' in"),

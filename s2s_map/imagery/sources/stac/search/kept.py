@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from s2s_map.atomic import write_text
 from s2s_map.catalog.stac_items import Item
 from s2s_map.config.cache_folder import cache_folder
 from s2s_map.imagery.sources.stac.search.parts import Part
@@ -76,17 +75,8 @@ class FoundParts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, name: str, record: dict[str, Any]) -> None:
-        # Beside, then renamed: a part is there whole or not at all.
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            number, partial = tempfile.mkstemp(dir=self.folder, suffix=".partial")
-            try:
-                with os.fdopen(number, "w", encoding="utf-8") as file:
-                    json.dump(record, file, ensure_ascii=False)
-                Path(partial).replace(self.folder / name)
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
+            write_text(self.folder / name, json.dumps(record, ensure_ascii=False))
         except OSError as error:
             _log.warning("the search is not kept while it runs (%s)", error.strerror or error)
 

@@ -1,33 +1,31 @@
 """The baseline of the embedded model: logistic regression on colour mean and deviation.
 
-Run as ``python workflows/prepare/baseline_mini.py data/mini`` after ``prepare_mini.py``. Fitted on
-the hand-drawn labels of the demo scene's west outside the validation rows, judged within them, on
-the same pixels as the model.
+Fitted on the hand-drawn labels of the demo scene's west outside the validation rows, judged within
+them, on the same pixels as the model.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 
 import numpy as np
-from mini_landcover import local_statistics
-from prepare_mini import UNLABELLED, VALIDATION_ROWS
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from s2s_map.synthesis.landcover import COVERS
-from s2s_map.training.validate import CLASSES, EVERY_PX
+from s2s_mini.landcover import COVERS
+from s2s_mini.prepare import UNLABELLED, VALIDATION_ROWS
+from s2s_mini.scene_cover import local_statistics
+from s2s_mini.validate import CLASSES, EVERY_PX
 
-log = logging.getLogger("baseline_mini")
+log = logging.getLogger(__name__)
 
 PER_CLASS = 2000
 
 
-def main(folder: Path) -> dict[str, float]:
+def judge_baseline(folder: Path) -> dict[str, float]:
     """Fit, judge and return the AUC of each class."""
     with np.load(folder / "iguacu-west.npz", allow_pickle=False) as scene:
         rgb, valid, labels = scene["rgb"], scene["valid"], scene["labels"]
@@ -58,8 +56,3 @@ def main(folder: Path) -> dict[str, float]:
     }
     log.info("%d pixels: %s", judged.sum(), {k: round(v, 4) for k, v in scores.items()})
     return scores
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(Path(sys.argv[1]))

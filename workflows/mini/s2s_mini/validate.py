@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s2s_map.config.model import ModelConfig
-from s2s_map.config.train import TrainConfig
 from s2s_map.models.protocols import TextEncoder
 from s2s_map.models.sat2sound import Sat2Sound, unit
-from s2s_map.training.scenes import Patches, TrainingScene
-from s2s_map.training.texts import CaptionFile
+from s2s_mini.config import TrainConfig
+from s2s_mini.scenes import Patches, TrainingScene
+from s2s_mini.texts import CaptionFile
 
 NO_LABEL = 255
 STRIDE_SHARE = 0.25

@@ -71,7 +71,7 @@ class TrainingScene:
         if not path.exists():
             raise DataError(
                 f"no training scene at {path}",
-                remedy="run workflows/prepare/prepare_mini.py first",
+                remedy="run python workflows/mini prepare first",
             )
         with np.load(path, allow_pickle=False) as stored:
             missing = sorted(set(FIELDS) - set(stored.files))

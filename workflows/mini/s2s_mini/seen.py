@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from s2s_map.config.seen import SeenImagery
-from s2s_map.config.train import TrainConfig
 from s2s_map.imagery.colours import seen_in
-from s2s_map.training.scenes import TrainingScene
+from s2s_mini.config import TrainConfig
+from s2s_mini.scenes import TrainingScene
 
 _PIXELS = 400_000
 

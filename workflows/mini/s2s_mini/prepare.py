@@ -1,14 +1,13 @@
 """Make the training data of the embedded model: 8-bit scenes with weak land cover.
 
-Run as ``python workflows/prepare/prepare_mini.py --iguacu SCENE.tif --out data/mini``. Sources are
-fetched into ``OUT/sources`` unless they are there already. Writes one ``NAME.npz`` per scene with
-``rgb`` (3, y, x) uint8, ``valid`` (y, x) bool, ``cover`` (k, y, x) uint8 shares times 255,
-``labels`` (y, x) uint8 index of a hand-drawn label or 255, ``gsd_m``, and ``sources.json``.
+Sources are fetched into ``OUT/sources`` unless they are there already. One ``NAME.npz`` is written
+per scene with ``rgb`` (3, y, x) uint8, ``valid`` (y, x) bool, ``cover`` (k, y, x) uint8 shares
+times 255, ``labels`` (y, x) uint8 index of a hand-drawn label or 255, ``gsd_m``; and
+``sources.json``.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
@@ -18,8 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import geopandas as gpd
-import mini_landcover as landcover
-import mini_sources as sources
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,16 +24,17 @@ from rasterio.features import rasterize
 
 from s2s_map.config.model import MiniLMConfig
 from s2s_map.models.text.minilm import MiniLMTextEncoder
-from s2s_map.synthesis.captions import keep_far_from, write_captions
-from s2s_map.synthesis.landcover import COVERS
-from s2s_map.synthesis.vocabulary import load_held_out, load_vocabulary
+from s2s_mini import scene_cover, sources
+from s2s_mini.captions import keep_far_from, write_captions
+from s2s_mini.landcover import COVERS
+from s2s_mini.vocabulary import load_held_out, load_vocabulary
 
-log = logging.getLogger("prepare_mini")
+log = logging.getLogger(__name__)
 
 POLYGONS = Path(__file__).parent / "data" / "iguacu_west_polygons.geojson"
 UNLABELLED = 255
 VALIDATION_ROWS = ((560, 720), (1230, 1340), (1600, 1720))
-"""Rows of the west of the demo scene that serve for selection; see workflows/train_mini.yaml."""
+"""Rows of the west of the demo scene that serve for selection; see workflows/mini/train.yaml."""
 
 MAX_COSINE = {"examples": 0.75, "validation": 0.85}
 """Captions nearer than this to a held-out wording are dropped, by MiniLM's sentence cosine."""
@@ -89,7 +87,7 @@ def iguacu_west(path: Path) -> Scene:
     for_training = labels.copy()
     for first, last in VALIDATION_ROWS:
         for_training[first:last] = UNLABELLED
-    cover = landcover.classify(rgb, valid, for_training, UNLABELLED)
+    cover = scene_cover.classify(rgb, valid, for_training, UNLABELLED)
     known = labels != UNLABELLED
     for index in range(len(COVERS)):
         cover[index][known] = labels[known] == index
@@ -116,7 +114,8 @@ def captions() -> dict[str, object]:
 
     def sentences(texts: list[str]) -> NDArray[np.floating]:
         rows = np.stack([encoder.tokens(text)[0, 0].numpy() for text in texts])
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: NDArray[np.floating] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
     written = write_captions(load_vocabulary())
     embeddings = sentences([caption.text for caption in written])
@@ -132,15 +131,14 @@ def captions() -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Fetch, convert and write every scene."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--iguacu", type=Path, required=True, help="the demo scene")
-    parser.add_argument("--out", type=Path, default=Path("data/mini"))
-    arguments = parser.parse_args()
+def prepare(iguacu: Path, out: Path) -> None:
+    """Fetch, convert and write every scene.
+
+    Args:
+        iguacu: The demo scene.
+        out: Folder of the training data.
+    """
     torch.set_num_threads(1)  # short texts one by one: more threads only wait for each other
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    out: Path = arguments.out
     store = out / "sources"
     store.mkdir(parents=True, exist_ok=True)
     lake = sources.from_wheel(
@@ -157,19 +155,23 @@ def main() -> None:
     )
     bands = range(1, 8)
     scenes = [
-        iguacu_west(arguments.iguacu),
+        iguacu_west(iguacu),
         by_rules(
-            "olinda", sources.read_bands(coast, list(bands)[:6]), (2, 1, 0), landcover.olinda, 28.5
+            "olinda",
+            sources.read_bands(coast, list(bands)[:6]),
+            (2, 1, 0),
+            scene_cover.olinda,
+            28.5,
         ),
         by_rules(
             "salt-lake",
             sources.read_bands_square(lake, list(bands), "EPSG:32612", 30.0),
             (2, 1, 0),
-            landcover.salt_lake,
+            scene_cover.salt_lake,
             30.0,
         ),
         by_rules(
-            "sentinel-chip", sources.read_chip(chip), (2, 1, 0), landcover.sentinel_chip, 10.0
+            "sentinel-chip", sources.read_chip(chip), (2, 1, 0), scene_cover.sentinel_chip, 10.0
         ),
     ]
     hashes = {}
@@ -181,7 +183,3 @@ def main() -> None:
         )
     (out / "captions.json").write_text(json.dumps(captions(), indent=1) + "\n")
     (out / "sources.json").write_text(json.dumps(hashes, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from s2s_map.config.train import AugmentConfig
 from s2s_map.errors import DataError
-from s2s_map.training.augment import augment
-from s2s_map.training.batches import token_cover
-from s2s_map.training.scenes import Patches, TrainingScene
-from s2s_map.training.texts import CaptionFile, CaptionSampler, encode_texts
+from s2s_mini.augment import augment
+from s2s_mini.batches import token_cover
+from s2s_mini.config import AugmentConfig
+from s2s_mini.scenes import Patches, TrainingScene
+from s2s_mini.texts import CaptionFile, CaptionSampler, encode_texts
 
 STILL = AugmentConfig(
     brightness=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,24 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from s2s_map.config.train import TrainConfig
-from s2s_map.training.augment import augment
-from s2s_map.training.scenes import Patches, TrainingScene
-from s2s_map.training.texts import CaptionSampler
+from s2s_mini.augment import augment
+from s2s_mini.config import TrainConfig
+from s2s_mini.scenes import Patches, TrainingScene
+from s2s_mini.texts import CaptionSampler
 
 WATER = "water"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's data; row i of the paired parts belongs together, and what is None is not there.
+    """One step's data; row i of the paired parts belongs together.
 
     Attributes:
         pixels: Normalised images (n, 3, px, px).
         resolution_m: Ground resolution (n,), metres.
         image_text: Token features of the images' captions (n, T, text dim).
-        audio: Audio tokens (n, T, audio dim).
-        audio_text: Token features of the recordings' captions (n, T, text dim).
         token_cover: Land-cover shares of the image tokens (n, tokens, k).
         texts: Token features of further captions (m, T, text dim).
         text_cover: Cover weights of those captions (m, k).
@@ -36,23 +34,14 @@ class Batch:
 
     pixels: Tensor
     resolution_m: Tensor
-    image_text: Tensor | None = None
-    audio: Tensor | None = None
-    audio_text: Tensor | None = None
-    token_cover: Tensor | None = None
-    texts: Tensor | None = None
-    text_cover: Tensor | None = None
+    image_text: Tensor
+    token_cover: Tensor
+    texts: Tensor
+    text_cover: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device; Lightning calls this."""
-        return replace(
-            self,
-            **{
-                field.name: part.to(device, non_blocking=non_blocking)
-                for field in fields(self)
-                if (part := getattr(self, field.name)) is not None
-            },
-        )
+        return Batch(*(part.to(device, non_blocking=non_blocking) for part in vars(self).values()))
 
 
 class PatchBatches(IterableDataset[Batch]):

@@ -1,4 +1,4 @@
-"""The Lightning module that trains a Sat2Sound model of any size with any subset of the losses."""
+"""The Lightning module that trains a Sat2Sound model on land cover."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from s2s_map.config.train import LossConfig, OptimiserConfig
 from s2s_map.errors import DataError
 from s2s_map.models.sat2sound import Sat2Sound
-from s2s_map.training.batches import Batch
-from s2s_map.training.losses import (
-    Embeddings,
-    cover_match,
-    keep_geometry,
-    logits,
-    sat2sound_losses,
-)
-
-PUBLISHED_LOSSES = ("ia", "it", "at", "i_at", "fdt")
+from s2s_map.training.losses import Embeddings, logits, sat2sound_losses
+from s2s_mini.batches import Batch
+from s2s_mini.config import LossConfig, OptimiserConfig
+from s2s_mini.losses import cover_match, keep_geometry
 
 KNOWN_SHARE = 0.5
 """A token takes part in the token loss when at least this much of its land cover is known."""
@@ -62,12 +55,9 @@ class SoundscapeModule(lightning.LightningModule):
         """Compute the weighted sum of the configured losses.
 
         Raises:
-            DataError: If a loss is not a finite number, or the batch lacks what a loss needs.
+            DataError: If a loss is not a finite number.
         """
         losses = self.losses(batch)
-        lacking = [n for n, w in self._losses.weights.items() if w and n not in losses]
-        if lacking:
-            raise DataError(f"the training data lacks what the losses {lacking} need")
         total = torch.stack([w * losses[n] for n, w in self._losses.weights.items() if w]).sum()
         if not torch.isfinite(total):
             values = {name: round(loss.item(), 4) for name, loss in losses.items()}
@@ -79,32 +69,24 @@ class SoundscapeModule(lightning.LightningModule):
         return total
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Every configured loss that the batch has the data for."""
+        """Every configured loss."""
         wanted = {name for name, weight in self._losses.weights.items() if weight}
         network, codebook = self.network, self.network.fdt
+        scale: Tensor = network.logit_scale_fdt  # type: ignore[assignment]
         tokens = network.fuse(network.image_tokens(batch.pixels, batch.resolution_m))
         queries = codebook.query(tokens, "image")
         losses: dict[str, Tensor] = {}
-        if wanted - {"token", "geometry"}:
-            embeddings = Embeddings(
-                image=codebook.pooled(queries),
-                audio=None if batch.audio is None else network.embed_audio_tokens(batch.audio),
-                audio_text=None if batch.audio_text is None else self._text(batch.audio_text),
-                image_text=None if batch.image_text is None else self._text(batch.image_text),
-            )
-            scales = {n: getattr(network, f"logit_scale_{n}") for n in PUBLISHED_LOSSES}
-            losses |= sat2sound_losses(embeddings, scales, self._losses.pseudo_alpha)
-        if {"token", "geometry"} & wanted and batch.texts is not None:
+        if "fdt" in wanted:
+            pairs = Embeddings(codebook.pooled(queries), image_text=self._text(batch.image_text))
+            losses |= sat2sound_losses(pairs, {"fdt": scale}, self._losses.pseudo_alpha)
+        if {"token", "geometry"} & wanted:
             texts = self._text(batch.texts)
             losses["geometry"] = keep_geometry(texts, batch.texts[:, 0])
-            if batch.token_cover is not None and batch.text_cover is not None:
-                count = batch.token_cover.shape[1]
-                scale: Tensor = network.logit_scale_fdt  # type: ignore[assignment]
-                chosen = self._tokens(batch.token_cover)
-                vectors = codebook.per_token(queries[:, :count].flatten(0, 1)[chosen][None])[0]
-                scores = logits(vectors, texts, scale)
-                cover = batch.token_cover.flatten(0, 1)[chosen]
-                losses["token"] = cover_match(scores, cover, batch.text_cover)
+            count = batch.token_cover.shape[1]
+            chosen = self._tokens(batch.token_cover)
+            vectors = codebook.per_token(queries[:, :count].flatten(0, 1)[chosen][None])[0]
+            cover = batch.token_cover.flatten(0, 1)[chosen]
+            losses["token"] = cover_match(logits(vectors, texts, scale), cover, batch.text_cover)
         return {name: loss for name, loss in losses.items() if name in wanted}
 
     def _text(self, features: Tensor) -> Tensor:

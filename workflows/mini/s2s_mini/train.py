@@ -16,20 +16,21 @@ from torch.utils.data import DataLoader
 
 from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
-from s2s_map.config.train import TrainConfig
 from s2s_map.errors import ConfigError, DataError
 from s2s_map.models.build import build_model
 from s2s_map.models.checkpoints.reading import save_model
-from s2s_map.models.image.mini import MiniImageEncoder, load_imagenet_stem
+from s2s_map.models.image.mini import MiniImageEncoder
 from s2s_map.models.protocols import TextEncoder
 from s2s_map.models.sat2sound import Sat2Sound
-from s2s_map.training.batches import PatchBatches
-from s2s_map.training.module import SoundscapeModule
 from s2s_map.training.progress import LogLosses
-from s2s_map.training.scenes import TrainingScene
-from s2s_map.training.seen import seen_of
-from s2s_map.training.texts import CaptionFile, encode_texts
-from s2s_map.training.validate import Validation, validate
+from s2s_mini.batches import PatchBatches
+from s2s_mini.config import TrainConfig
+from s2s_mini.module import SoundscapeModule
+from s2s_mini.scenes import TrainingScene
+from s2s_mini.seen import seen_of
+from s2s_mini.stem import load_imagenet_stem
+from s2s_mini.texts import CaptionFile, encode_texts
+from s2s_mini.validate import Validation, validate
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def build_network(config: TrainConfig) -> tuple[Sat2Sound, tuple[nn.Module, ...]
         raise ConfigError(f"stem is set for an image encoder {config.model.image.kind!r}")
     if not path.exists():
         raise DataError(
-            f"no stem weights at {path}", remedy="run workflows/prepare/prepare_mini.py first"
+            f"no stem weights at {path}", remedy="run python workflows/mini prepare first"
         )
     load_imagenet_stem(encoder, torch.load(path, weights_only=True))
     return network, (encoder.stem, encoder.blocks)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from s2s_map.errors import DataError
-from s2s_map.synthesis.landcover import COVERS, Cover
+from s2s_mini.landcover import COVERS, Cover
 
 GROUPS: Mapping[str, Mapping[Cover, float]] = {
     "water": {"water": 1.0},
@@ -103,6 +103,6 @@ def load_held_out() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    content = (files("s2s_map.synthesis") / "data" / name).read_text(encoding="utf-8")
+    content = (files("s2s_mini") / "data" / name).read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(content)
     return loaded

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2s_map.errors import DataError
-from s2s_map.synthesis.captions import keep_far_from, write_captions
-from s2s_map.synthesis.landcover import COVERS
-from s2s_map.synthesis.vocabulary import (
+from s2s_mini.captions import keep_far_from, write_captions
+from s2s_mini.landcover import COVERS
+from s2s_mini.vocabulary import (
     GROUPS,
     cover_weights,
     load_held_out,

@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""How the embedded model is trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2s_map.config.model import ModelConfig
 
 type Row = Annotated[int, Field(ge=0, le=10**9)]
 type Weight = Annotated[float, Field(ge=0, le=10**6)]
-type LossName = Literal["ia", "it", "at", "i_at", "fdt", "token", "geometry"]
+type LossName = Literal["fdt", "token", "geometry"]
 
 
 class TrainScene(Checked):
@@ -53,7 +53,7 @@ class LossConfig(Checked):
 
     weights: dict[LossName, Weight] = Field(
         {"fdt": 1.0, "token": 1.0, "geometry": 1.0},
-        description="Weight by loss: ia, it, at, i_at, fdt as published; token and geometry ours.",
+        description="Weight by loss: fdt as published; token and geometry our own.",
     )
     pseudo_alpha: float = Field(0.1, ge=0, le=10**6, description="Weight of pseudo-positives.")
     tokens: int = Field(1024, ge=2, le=10**7, description="Image tokens a step in the token loss.")

@@ -8,7 +8,7 @@ import torch
 
 from s2s_map.models.loaded import LoadedModel
 from s2s_map.models.registry import load_model, model_folder
-from s2s_map.synthesis.vocabulary import load_held_out
+from s2s_mini.vocabulary import load_held_out
 
 pytestmark = pytest.mark.slow  # hundreds of texts through the real text encoder
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, binary_opening, gaussian_filter, uniform_filter
 from sklearn.ensemble import ExtraTreesClassifier
 
-from s2s_map.synthesis.landcover import COVERS
+from s2s_mini.landcover import COVERS
 
 type Floats = NDArray[np.floating]
 

@@ -38,7 +38,7 @@ class CaptionFile:
         """
         if not path.exists():
             raise DataError(
-                f"no captions at {path}", remedy="run workflows/prepare/prepare_mini.py first"
+                f"no captions at {path}", remedy="run python workflows/mini prepare first"
             )
         raw = json.loads(path.read_text(encoding="utf-8"))
         weights = torch.tensor([c["weights"] for c in raw["captions"]], dtype=torch.float32)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from s2s_map.config.model import (
     CodebookConfig,
@@ -17,12 +18,11 @@ from s2s_map.config.model import (
     ModelConfig,
     NoAudioConfig,
 )
-from s2s_map.config.train import LossConfig, OptimiserConfig, TrainConfig, TrainScene
 from s2s_map.errors import DataError
-from s2s_map.models.build import build_model
 from s2s_map.models.registry import load_model
-from s2s_map.training.batches import Batch
-from s2s_map.training.validate import fit_temperature, query_auc
+from s2s_mini.config import LossConfig, OptimiserConfig, TrainConfig, TrainScene
+from s2s_mini.steps import main
+from s2s_mini.validate import fit_temperature, query_auc
 
 # Lightning's own use of torch, not ours.
 pytestmark = [
@@ -103,7 +103,7 @@ def config(folder: Path, **changes: Any) -> TrainConfig:
 
 
 def test_training_learns_and_writes_a_model_that_loads(tmp_path: Path) -> None:
-    from s2s_map.training.train import train
+    from s2s_mini.train import train
 
     write_world(tmp_path)
     folder = train(config(tmp_path), Words())
@@ -115,7 +115,7 @@ def test_training_learns_and_writes_a_model_that_loads(tmp_path: Path) -> None:
 
 
 def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
-    from s2s_map.training.train import train
+    from s2s_mini.train import train
 
     write_world(tmp_path)
     few = OptimiserConfig(steps=3, batch=4)
@@ -127,7 +127,7 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_diverging_training_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
-    from s2s_map.training.train import train
+    from s2s_mini.train import train
 
     write_world(tmp_path)
     hot = OptimiserConfig(steps=30, batch=4, rate=1e3, warmup=0, clip=1e9)
@@ -137,20 +137,22 @@ def test_diverging_training_is_an_error_and_writes_nothing(tmp_path: Path) -> No
 
 
 def test_missing_data_is_an_error(tmp_path: Path) -> None:
-    from s2s_map.training.train import train
+    from s2s_mini.train import train
 
     with pytest.raises(DataError, match="no captions"):
         train(config(tmp_path), Words())
 
 
-def test_a_loss_without_data_is_an_error() -> None:
-    from s2s_map.training.module import SoundscapeModule
+def test_the_command_says_in_one_line_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(tmp_path / "none.yaml")]) == 2
+    assert capsys.readouterr().err == f"error: no file {tmp_path / 'none.yaml'}; check the path\n"
 
-    losses = LossConfig(weights={"ia": 1})
-    module = SoundscapeModule(build_model(MODEL), losses, OptimiserConfig())
-    batch = Batch(pixels=torch.rand(2, 3, 56, 56), resolution_m=torch.tensor([20.0, 20.0]))
-    with pytest.raises(DataError, match=r"\['ia'\]"):
-        module.training_step(batch, 0)
+
+def test_the_config_that_made_the_embedded_model_is_valid() -> None:
+    file = Path(__file__).parents[3] / "workflows" / "mini" / "train.yaml"
+    TrainConfig.model_validate(yaml.safe_load(file.read_text()))
 
 
 def test_query_auc_and_temperature_on_vectors_that_are_clear() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from s2s_map.config.train import AugmentConfig
-from s2s_map.training.scenes import Patches
+from s2s_mini.config import AugmentConfig
+from s2s_mini.scenes import Patches
 
 WATER_TINTS = (
     (0.10, 0.36, 0.40),  # clear reservoir

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.synthesis.vocabulary import Phrases, Vocabulary, cover_weights
+from s2s_mini.vocabulary import Phrases, Vocabulary, cover_weights
 
 TEMPLATES = (
     "{}",

@@ -1,1 +1,0 @@
-"""Weak soundscape captions from land cover."""

@@ -1,0 +1,1 @@
+"""How the embedded model s2s-mini is made: captions from land cover, scenes, training."""
