@@ -4,6 +4,7 @@ The tree::
 
     S2SMapError                  exit code 2
     ├── ConfigError              a run config, catalog or model config that does not validate
+    │   └── PluginError          a type, kind, method or format that no usable package brings
     ├── CatalogError             an unknown or unusable imagery source
     ├── RegionError              a region that cannot be mapped
     ├── ImageryError             imagery that cannot be read as declared
@@ -87,6 +88,10 @@ def _rebuild(kind: type[S2SMapError], found: str, expected: str, remedy: str) ->
 
 class ConfigError(S2SMapError):
     """A run config, catalog or model config that does not validate."""
+
+
+class PluginError(ConfigError):
+    """A type, kind, method or format by a name that no package brings, or none that can be used."""
 
 
 class CatalogError(S2SMapError):

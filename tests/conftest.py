@@ -10,6 +10,7 @@ from pathlib import Path
 import fixtures_threads  # noqa: F401  (before whatever reads the numbers of threads)
 import kernels
 import pytest
+from fixtures_plugins import site as site
 from fixtures_processes import forked_processes as forked_processes
 from fixtures_raster import MakeRaster, RasterSpec, write_raster
 from hypothesis import settings

@@ -7,24 +7,26 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from s2s_map.catalog.environment import expanded, remember_variables
 from s2s_map.catalog.scene import Scene, inspect_scene
 from s2s_map.config.catalog import (
-    ENTRY_TYPES,
     Catalog,
     CatalogEntry,
+    DeferredEntry,
     MosaicOrder,
     RasterEntry,
-    ZarrEntry,
 )
+from s2s_map.config.deferred import SHOWN
+from s2s_map.config.entry import Entry
 from s2s_map.config.files import LONGEST_NAME, is_file, is_folder
 from s2s_map.config.load import parse_model, parse_yaml, read_yaml
 from s2s_map.config.run import CATALOG_FILE
 from s2s_map.config.text import shown, text_fault
-from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.errors import CatalogError, ImageryError, PluginError
 from s2s_map.opening.routes import permit
 from s2s_map.opening.uris import (
     SAMPLE_SCHEME,
@@ -33,6 +35,8 @@ from s2s_map.opening.uris import (
     is_remote,
     is_web,
 )
+from s2s_map.plugins.kinds import SOURCES
+from s2s_map.plugins.registry import PREFIX
 from s2s_map.redaction import redacted, remember, remember_address
 from s2s_map.redaction.known import is_secret_name
 
@@ -90,7 +94,7 @@ def find_entry(
     for path, entries in _catalogs([*paths, *kept]):
         if name in entries:
             local = not isinstance(path, str) and path != shipped_catalog()
-            return entries[name], Path(path).absolute() if local else None
+            return whole(entries[name]), Path(path).absolute() if local else None
         everywhere = {**entries, **everywhere}
         looked.append("the shipped catalog" if path == shipped_catalog() else redacted(str(path)))
     near = difflib.get_close_matches(name, everywhere, n=1, cutoff=0.5)
@@ -116,13 +120,39 @@ def get_entry(name: str, catalog: Catalog) -> CatalogEntry:
         CatalogError: For an unknown name; it suggests the nearest one.
     """
     if name in catalog:
-        return catalog[name]
+        return whole(catalog[name])
     near = difflib.get_close_matches(name, catalog, n=1, cutoff=0.5)
     raise CatalogError(
         f"no imagery source named {name!r}",
         expected=f"one of {', '.join(sorted(catalog))}" if catalog else "",
         remedy=f"did you mean {near[0]!r}?" if near else "see `s2s-map catalog list`",
     )
+
+
+def whole(entry: CatalogEntry) -> CatalogEntry:
+    """Return an entry as the schema of its type has it: that of a package is imported here.
+
+    Raises:
+        PluginError: For a type that no package brings, or one that cannot be used.
+        ConfigError: For an entry that does not validate.
+    """
+    if not isinstance(entry, DeferredEntry):
+        return entry
+    try:
+        schema = SOURCES.get(entry.type).schema
+    except PluginError as error:
+        raise PluginError(
+            f"{entry.where}: {error.found}", expected=error.expected, remedy=error.remedy
+        ) from error
+    if not (isinstance(schema, type) and issubclass(schema, Entry)):
+        raise PluginError(
+            f"{entry.where}: the schema of type: {entry.type} is {schema!r}",
+            expected="a subclass of s2s_map.config.entry.Entry",
+            remedy="see docs/adding.md",
+        )
+    parsed = parse_model(schema, entry.fields, entry.where)
+    remember_variables(parsed)
+    return parsed.anchored(partial(_anchored, catalog=Path(entry.catalog)))
 
 
 def scenes(entry: RasterEntry) -> list[Scene]:
@@ -233,14 +263,23 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
     if not isinstance(fields, dict):
         raise CatalogError(f"{where} holds {shown(fields)}", expected="the fields of an entry")
     kind = fields.get("type")
-    # A list has no hash to be looked up by.
-    if not isinstance(kind, str) or kind not in ENTRY_TYPES:
+    if not isinstance(kind, str):
         raise CatalogError(
             f"{where} has {f'type: {shown(kind)}' if 'type' in fields else 'no type'}",
-            expected=f"type: {' or '.join(ENTRY_TYPES)}",
+            expected=SOURCES.known(),
         )
     remember_keys(fields)
-    entry = parse_model(ENTRY_TYPES[kind], fields, where)
+    code = _names_code(kind)
+    if code and isinstance(path, str):
+        # Whoever serves it would choose what runs here.
+        raise CatalogError(
+            f"{redacted(where)} was fetched and has type: {shown(kind)}, which is code",
+            remedy="copy the entry into your own catalog file to allow it",
+        )
+    if kind in SOURCES.built_in:
+        entry: Entry = parse_model(SOURCES.get(kind).schema, fields, where)
+    else:
+        entry = _deferred(fields, kind, where, str(path))
     remember_variables(entry)
     if isinstance(path, str) and entry.env:
         # It could send any variable to any host.
@@ -249,9 +288,25 @@ def _parse_entry(path: str | Path, name: str, fields: object) -> CatalogEntry:
             f"{'s' * (len(entry.env) > 1)} {', '.join(entry.env)}",
             remedy="copy the entry into your own catalog file to allow it",
         )
-    if not isinstance(entry, RasterEntry | ZarrEntry):
-        return entry
-    return entry.model_copy(update={"uri": tuple(_anchored(uri, path) for uri in entry.uris)})
+    return entry.anchored(partial(_anchored, catalog=path))
+
+
+def _names_code(kind: str) -> bool:
+    """Return whether reading entries of a type runs code that is not s2s_map's own."""
+    return kind not in SOURCES.built_in or bool(getattr(SOURCES.get(kind), "runs_code", False))
+
+
+def _deferred(fields: dict[str, Any], kind: str, where: str, catalog: str) -> DeferredEntry:
+    if not kind.startswith(PREFIX) and kind not in SOURCES.installed():
+        try:
+            SOURCES.package(kind)
+        except PluginError as error:
+            raise CatalogError(
+                f"{where} has type: {shown(kind)}", expected=error.expected, remedy=error.remedy
+            ) from None
+    common = parse_model(Entry, {key: fields[key] for key in SHOWN if key in fields}, where)
+    about: dict[str, Any] = {"fields": fields, "where": where, "catalog": catalog}
+    return DeferredEntry.model_construct(None, **dict(common), **about)
 
 
 def remember_keys(fields: object, name: str = "") -> None:

@@ -41,6 +41,7 @@ def _checks() -> Iterator[tuple[State, str]]:
     yield from _drivers()
     yield from _models()
     yield _catalog()
+    yield from _plugins()
     for extra, use in _EXTRAS.items():
         there = has_extra(extra)
         remedy = "" if there else f": not installed; pip install 's2s-map[{extra}]' {use}"
@@ -78,13 +79,24 @@ def _models() -> Iterator[tuple[State, str]]:
             yield "ok", f"model {card.name}: weights match their hash, text gives {length} numbers"
 
 
+def _plugins() -> Iterator[tuple[State, str]]:
+    from s2s_map.plugins.kinds import REGISTRIES
+
+    for registry in REGISTRIES:
+        faults = registry.faults()
+        yield from (("no", fault) for fault in faults)
+        for name in sorted(registry.installed().keys() - registry.built_in.keys()):
+            if not any(f"{registry.key}: {name}" in fault for fault in faults):
+                yield "ok", f"{registry.key}: {name} of the package {registry.package(name)}"
+
+
 def _catalog() -> tuple[State, str]:
-    from s2s_map.catalog.catalog import load_catalog
+    from s2s_map.catalog.catalog import load_catalog, whole
     from s2s_map.imagery.sources.open_source import is_online, open_source
 
     try:
         catalog = load_catalog()
-        for entry in catalog.values():
+        for entry in map(whole, catalog.values()):
             # Sources on servers are of no use without the extra, which is named below.
             if has_extra("online") or not is_online(entry):
                 open_source(entry)

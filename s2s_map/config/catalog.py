@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from s2s_map.config.checked import NoData
 from s2s_map.config.cube import ZarrEntry
+from s2s_map.config.deferred import DeferredEntry
 from s2s_map.config.entry import Entry, OnMissing
 from s2s_map.config.files import usable_path
 from s2s_map.config.scale import SCALE_HELP, Scale, ValueScale, with_preset
@@ -17,10 +19,10 @@ from s2s_map.config.times import parse_time
 from s2s_map.config.webtiles import XyzEntry
 
 __all__ = [
-    "ENTRY_TYPES",
     "SENSOR_PRESETS",
     "Catalog",
     "CatalogEntry",
+    "DeferredEntry",
     "MosaicOrder",
     "OnMissing",
     "RasterEntry",
@@ -85,22 +87,18 @@ class RasterEntry(Entry):
             usable_path(uri)
         return value
 
+    def anchored(self, anchor: Callable[[str], str]) -> Self:
+        """Return the entry with paths from the catalog's folder."""
+        return self.model_copy(update={"uri": tuple(map(anchor, self.uris))})
+
     @property
     def uris(self) -> tuple[str, ...]:
         """The declared URIs, in mosaic order."""
         return _as_tuple(self.uri)
 
 
-CatalogEntry = RasterEntry | StacEntry | XyzEntry | ZarrEntry
-"""Any type of entry; `type:` says which."""
-
-ENTRY_TYPES: dict[str, type[RasterEntry] | type[StacEntry] | type[XyzEntry] | type[ZarrEntry]] = {
-    "raster": RasterEntry,
-    "stac": StacEntry,
-    "xyz": XyzEntry,
-    "zarr": ZarrEntry,
-}
-"""Schema of each `type:`."""
+CatalogEntry = Entry
+"""An entry of any type; `type:` says which schema it has, see `s2s_map.plugins`."""
 
 Catalog = dict[str, CatalogEntry]
 """Entries by name."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -99,6 +100,10 @@ class ZarrEntry(Entry):
         if numbers and self.variable is None:
             raise ValueError("bands: numbers count the bands of variable:, which is not given")
         return self
+
+    def anchored(self, anchor: Callable[[str], str]) -> Self:
+        """Return the entry with paths from the catalog's folder."""
+        return self.model_copy(update={"uri": tuple(map(anchor, self.uris))})
 
     @property
     def uris(self) -> tuple[str, ...]:

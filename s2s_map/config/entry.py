@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -89,6 +90,15 @@ class Entry(Checked):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is not HOST or HOST:PORT")
         return tuple(host.lower() for host in value)
+
+    def anchored(self, anchor: Callable[[str], str]) -> Self:
+        """Return the entry with its paths seen from the catalog file; a type with paths says which.
+
+        Args:
+            anchor: Makes a relative path one from the folder of the catalog, and leaves addresses
+                as they are; raises CatalogError for what this catalog may not name.
+        """
+        return self
 
     @property
     def interval(self) -> tuple[datetime, datetime] | None:

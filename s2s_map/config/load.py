@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, Tag, ValidationError
 
 from s2s_map.config.files import read_bounded
+from s2s_map.config.kinded import UNKNOWN_KEY, Kinded, as_it_stands
 from s2s_map.config.text import shown
 from s2s_map.config.yaml_text import load_yaml
 from s2s_map.errors import ConfigError
@@ -75,13 +76,16 @@ def parse_yaml(text: str, name: str) -> Any:
     return load_yaml(text, name)
 
 
-def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) -> Model:
+def parse_model[Model: BaseModel](
+    model: type[Model], data: object, where: str, *, context: Mapping[str, Any] | None = None
+) -> Model:
     """Validate data against a schema.
 
     Args:
         model: The schema.
         data: What was read, a mapping of its fields.
         where: What to call the data in a message, such as a file's name.
+        context: What validators are told, such as `config.kinded.RECORDED`.
 
     Raises:
         ConfigError: With every fault in one line, and the right name for a misspelt key.
@@ -94,7 +98,7 @@ def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) 
             remedy=f"known keys: {', '.join(model.model_fields)}",
         )
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=context)
     except ValidationError as error:
         raw = error.errors(include_url=False)
         inner = {fault["loc"][:n] for fault in raw for n in range(1, len(fault["loc"]))}
@@ -104,12 +108,23 @@ def parse_model[Model: BaseModel](model: type[Model], data: object, where: str) 
         raise ConfigError(f"{where}: {'; '.join(faults[:_MOST_FAULTS])}{more}") from None
 
 
+def whole_kind[Kind: Kinded](value: Kind) -> Kind:
+    """Return a value of a kind by its kind's own schema, where it was kept as it stood.
+
+    Raises:
+        ConfigError: For a kind that no usable package brings, or values that do not fit it.
+    """
+    base = type(value).__mro__[1]
+    if not issubclass(base, Kinded) or type(value) is not as_it_stands(base):
+        return value
+    return cast("Kind", parse_model(base, value.model_dump(), f"{value.key}:"))
+
+
 def _fault(model: type[BaseModel], fault: Any) -> str:
     location = ".".join(_key(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", UNKNOWN_KEY):
         key = str(fault["loc"][-1])
-        owner = _schema_at(model, fault["loc"][:-1])
-        known = list(owner.model_fields) if owner else []
+        known = fault.get("ctx", {}).get("known") or _known_at(model, fault["loc"][:-1])
         near = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"unknown key {location!r}; {hint}"
@@ -120,6 +135,11 @@ def _fault(model: type[BaseModel], fault: Any) -> str:
     found = "" if isinstance(given, Mapping | list) else f" (found {shown(given)})"
     first = message[:1] if message[1:2].isupper() else message[:1].lower()
     return f"{location or 'the config'}: {first}{message[1:]}{found}"
+
+
+def _known_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    owner = _schema_at(model, path)
+    return list(owner.model_fields) if owner else []
 
 
 def _key(part: int | str) -> str:

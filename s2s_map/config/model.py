@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from s2s_map.config.checked import Checked, Count, Metres
+from s2s_map.config.kinded import Kinded
 from s2s_map.config.seen import SeenImagery
+from s2s_map.plugins.kinds import AUDIO_ENCODERS, IMAGE_ENCODERS, TEXT_ENCODERS
 
 type Hertz = Annotated[float, Field(ge=0, le=384_000)]
 type Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,8 +25,33 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class VitConfig(Checked):
+class ImageEncoderConfig(Kinded):
+    """An image encoder: what every kind of it says."""
+
+    registry: ClassVar = IMAGE_ENCODERS
+    key: ClassVar[str] = "kind"
+
+    gains_from_bf16: ClassVar[bool] = False
+    """Whether it is faster in bfloat16 and keeps its numbers, see `models.precision`."""
+
+    normalises_batches: ClassVar[bool] = False
+    """Whether it normalises over all images in memory, so that training sees them together."""
+
+    kind: str = Field(max_length=200, description="Kind of encoder.")
+    input_px: int = Field(ge=1, le=4096, description="Side of the input image, pixels.")
+    dim: int = Field(ge=1, le=65_536, description="Numbers per output token.")
+
+    if TYPE_CHECKING:
+
+        @property
+        def tokens_per_side(self) -> int:
+            """Tokens along one side of a patch; each kind has it as a field or a property."""
+
+
+class VitConfig(ImageEncoderConfig):
     """A plain vision transformer with positions in metres, as published (ViT-B/16)."""
+
+    gains_from_bf16: ClassVar[bool] = True
 
     kind: Literal["vit"] = "vit"
     input_px: int = Field(
@@ -56,8 +83,10 @@ class VitConfig(Checked):
         return self.input_px // self.patch_px
 
 
-class MiniImageConfig(Checked):
+class MiniImageConfig(ImageEncoderConfig):
     """The small convolutional image encoder of the embedded model."""
+
+    normalises_batches: ClassVar[bool] = True
 
     kind: Literal["mini"] = "mini"
     input_px: int = Field(
@@ -69,11 +98,24 @@ class MiniImageConfig(Checked):
     dim: int = Field(default=128, ge=1, le=65_536, description="Numbers per output token.")
 
 
-type ImageEncoderConfig = Annotated[VitConfig | MiniImageConfig, Field(discriminator="kind")]
+class TextEncoderConfig(Kinded):
+    """A frozen text encoder, outside the checkpoint: what every kind of it says."""
+
+    registry: ClassVar = TEXT_ENCODERS
+    key: ClassVar[str] = "kind"
+
+    small: ClassVar[bool] = False
+    """Whether one core encodes a text quickest."""
+
+    kind: str = Field(max_length=200, description="Kind of encoder.")
+    dim: int = Field(ge=1, le=65_536, description="Numbers per text token.")
+    max_tokens: int = Field(ge=2, le=65_536, description="Longest text, tokens.")
 
 
-class MiniLMConfig(Checked):
+class MiniLMConfig(TextEncoderConfig):
     """Token features of all-MiniLM-L6-v2, frozen, outside the checkpoint."""
+
+    small: ClassVar[bool] = True
 
     kind: Literal["minilm"] = "minilm"
     dim: int = Field(default=384, ge=1, le=65_536, description="Numbers per text token.")
@@ -88,7 +130,7 @@ class MiniLMConfig(Checked):
     )
 
 
-class FlanT5Config(Checked):
+class FlanT5Config(TextEncoderConfig):
     """Encoder states of a Flan-T5, frozen, outside the checkpoint."""
 
     kind: Literal["flan-t5"] = "flan-t5"
@@ -99,22 +141,38 @@ class FlanT5Config(Checked):
     )
 
 
-type TextEncoderConfig = Annotated[MiniLMConfig | FlanT5Config, Field(discriminator="kind")]
+class AudioEncoderConfig(Kinded):
+    """What turns a recording into a unit vector: what every kind of it says."""
+
+    registry: ClassVar = AUDIO_ENCODERS
+    key: ClassVar[str] = "kind"
+
+    hears: ClassVar[bool] = True
+    """Whether the model can be asked with a recording."""
+
+    kind: str = Field(max_length=200, description="Kind of encoder.")
+
+    @property
+    def token_dim(self) -> int | None:
+        """Numbers per audio token of a network with an audio query map; None without one."""
+        return None
 
 
-class NoAudioConfig(Checked):
+class NoAudioConfig(AudioEncoderConfig):
     """A model that cannot be asked with a recording."""
+
+    hears: ClassVar[bool] = False
 
     kind: Literal["none"] = "none"
 
 
-class EventsAudioConfig(Checked):
+class EventsAudioConfig(AudioEncoderConfig):
     """A recording becomes the mix of its sound events' text embeddings; no own query map."""
 
     kind: Literal["events"] = "events"
 
 
-class HtsatConfig(Checked):
+class HtsatConfig(AudioEncoderConfig):
     """The published audio transformer (HTSAT) and the spectrogram it sees.
 
     A window of sound becomes a log-mel spectrogram, folded into a square image: pieces of time
@@ -184,6 +242,11 @@ class HtsatConfig(Checked):
         return self
 
     @property
+    def token_dim(self) -> int:
+        """Numbers per audio token."""
+        return self.dim
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Numbers per token in each stage."""
         last = len(self.depths) - 1
@@ -203,11 +266,6 @@ class HtsatConfig(Checked):
     def frames(self) -> int:
         """Spectra of one window of sound."""
         return round(self.rate * self.window_s) // self.hop + 1
-
-
-type AudioEncoderConfig = Annotated[
-    NoAudioConfig | EventsAudioConfig | HtsatConfig, Field(discriminator="kind")
-]
 
 
 class FusionConfig(Checked):
@@ -253,11 +311,15 @@ class CodebookConfig(Checked):
 class ModelConfig(Checked):
     """Every size of a Sat2Sound model; the defaults are the published model without metadata."""
 
-    image: ImageEncoderConfig = Field(
+    image: SerializeAsAny[ImageEncoderConfig] = Field(
         default_factory=VitConfig, description="The satellite image encoder."
     )
-    text: TextEncoderConfig = Field(default_factory=FlanT5Config, description="The text encoder.")
-    audio: AudioEncoderConfig = Field(default_factory=HtsatConfig, description="The audio encoder.")
+    text: SerializeAsAny[TextEncoderConfig] = Field(
+        default_factory=FlanT5Config, description="The text encoder."
+    )
+    audio: SerializeAsAny[AudioEncoderConfig] = Field(
+        default_factory=HtsatConfig, description="The audio encoder."
+    )
     embed_dim: int = Field(
         default=1024,
         ge=4,

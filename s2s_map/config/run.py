@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from s2s_map.config.checked import Checked, Degrees
 from s2s_map.config.cluster import ClusterConfig
 from s2s_map.config.files import is_file, is_folder, usable_path
+from s2s_map.config.formats import GEOTIFF, FormatConfig
+from s2s_map.config.kinded import Kinded
 from s2s_map.config.load import parse_model, read_yaml
 from s2s_map.config.metadata import MetadataConfig
 from s2s_map.config.model import Precision
 from s2s_map.config.region_path import file_and_layer
+from s2s_map.plugins.kinds import PROBABILITY
 
 Level = Literal["token", "patch"]
 ZarrFormat = Literal[2, 3]
@@ -132,13 +135,18 @@ class PatchConfig(Checked):
     )
 
 
-class ProbabilityConfig(Checked):
-    """How a similarity becomes a probability."""
+class ProbabilityConfig(Kinded):
+    """How a similarity becomes a probability; a method of a package has further settings."""
 
-    method: Literal["softmax", "similarity"] = Field(
+    registry: ClassVar = PROBABILITY
+    key: ClassVar[str] = "method"
+
+    method: str = Field(
         default="softmax",
+        max_length=200,
         description="softmax: over the query and a background vocabulary of its kind, "
-        "uncalibrated. similarity: the cosine similarity alone.",
+        "uncalibrated. similarity: the cosine similarity alone. Or one of a package, or "
+        "python:MODULE:NAME (docs/adding.md).",
     )
     temperature: float | None = Field(
         default=None,
@@ -204,7 +212,7 @@ class RunConfig(Checked):
         "hour_reference, time_zone, place, audio_source, caption_source, masked_tokens. Left out: "
         "the place of each patch and the published demo's sources.",
     )
-    probability: ProbabilityConfig = Field(
+    probability: SerializeAsAny[ProbabilityConfig] = Field(
         default_factory=ProbabilityConfig, description="How a similarity becomes a probability."
     )
     device: str = Field(
@@ -236,6 +244,22 @@ class RunConfig(Checked):
     zarr_format: ZarrFormat = Field(
         default=3, description="Format of maps.zarr: 3, or 2 for GIS with GDAL before 3.8."
     )
+    formats: tuple[SerializeAsAny[FormatConfig], ...] = Field(
+        default=(),
+        max_length=20,
+        description="Formats of each layer's files beside GeoTIFF: names, or {format: NAME} with "
+        "settings, of a package or python:MODULE:NAME (docs/adding.md).",
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _once(cls, value: tuple[FormatConfig, ...]) -> tuple[FormatConfig, ...]:
+        named = [one.format for one in value]
+        if GEOTIFF in named:
+            raise ValueError("geotiff is written always: name others alone")
+        if len(set(named)) < len(named):
+            raise ValueError("has a format twice")
+        return value
 
     @field_validator("region", mode="before")
     @classmethod

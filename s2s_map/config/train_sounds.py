@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from s2s_map.config.checked import Checked
 from s2s_map.config.hyper_parameters import SOURCE_PX, SatelliteKind
-from s2s_map.config.model import HtsatConfig, MiniImageConfig, ModelConfig
+from s2s_map.config.model import ModelConfig
 
 type Zoom = Annotated[int, Field(ge=1, le=1000)]
 type Term = Literal["ia", "it", "at", "i_at", "fdt"]
@@ -214,15 +214,16 @@ class SoundTrainConfig(Checked):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         terms = set(self.losses.terms)
-        if terms & AUDIO_TERMS and not isinstance(self.model.audio, HtsatConfig):
+        if terms & AUDIO_TERMS and self.model.audio.token_dim is None:
             raise ValueError(
                 f"the losses {sorted(terms & AUDIO_TERMS)} need an audio encoder: "
                 "model.audio.kind htsat"
             )
-        if self.optimiser.at_once is not None and isinstance(self.model.image, MiniImageConfig):
+        if self.optimiser.at_once is not None and self.model.image.normalises_batches:
             raise ValueError(
-                "optimiser.at_once is given, and an image encoder of the kind mini normalises over "
-                "all images in memory: leave it out, or take vit"
+                "optimiser.at_once is given, and an image encoder of the kind "
+                f"{self.model.image.kind} normalises over all images in memory: leave it out, or "
+                "take vit"
             )
         if self.optimiser.batch % self.devices:
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +32,25 @@ _SQUARE_PX = 128
 
 type Read = tuple[Bounds, tuple[int, int]]
 """Bounds in metres, and pixels in rows and columns, of a rectangle to read."""
+
+
+@dataclass(frozen=True)
+class NamedParts:
+    """Which parts of a source's identity are of files, and which of a search.
+
+    `--retry-holes` takes back blocks with holes, and lets these parts be others where holes were.
+
+    Attributes:
+        files: Lists of files in the identity, and the key that names each.
+        of_all_files: Keys that follow from all files together, such as a hash.
+        searched: Keys that say what a search found.
+        unanswered: Key that says what of the search was not answered; empty: it always is.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    of_all_files: frozenset[str] = frozenset()
+    searched: frozenset[str] = frozenset()
+    unanswered: str = ""
 
 
 class Source(ABC):
@@ -151,6 +170,19 @@ class Source(ABC):
             block = self._read(bounds, (_SQUARE_PX, _SQUARE_PX), crs)
             found.append(block.pixels[:, block.valid].astype(np.float32))
         return Sample(thinned(np.concatenate(found, axis=1)))
+
+    def pixel_warnings(self, area: LonLatBounds) -> tuple[str, ...]:
+        """Return what does not fit between the pixels it reads and `sensor:`, a line each.
+
+        Args:
+            area: (west, south, east, north) in degrees; west > east across the antimeridian.
+        """
+        return ()
+
+    @property
+    def named_parts(self) -> NamedParts:
+        """What of `identity` may change where holes are filled: nothing, if it does not say."""
+        return NamedParts()
 
     @property
     def remarks(self) -> tuple[str, ...]:

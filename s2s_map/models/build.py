@@ -7,21 +7,22 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from s2s_map.config.model import ImageEncoderConfig, ModelConfig, VitConfig
-from s2s_map.errors import CheckpointError
+from s2s_map.config.model import ImageEncoderConfig, ModelConfig
+from s2s_map.errors import CheckpointError, PluginError
 from s2s_map.models.sat2sound import Sat2Sound
+from s2s_map.plugins.kinds import IMAGE_ENCODERS
 
 
 def build_image_encoder(config: ImageEncoderConfig) -> nn.Module:
     """Make the image encoder of the given kind, with fresh weights."""
-    # Each kind is imported when it is asked for: their dependencies are heavy.
-    if isinstance(config, VitConfig):
-        from s2s_map.models.image.vit import VitEncoder
-
-        return VitEncoder(config)
-    from s2s_map.models.image.mini import MiniImageEncoder
-
-    return MiniImageEncoder(config)
+    encoder = IMAGE_ENCODERS.get(config.kind).build(config)
+    if not isinstance(encoder, nn.Module):
+        raise PluginError(
+            f"kind: {config.kind} builds a {type(encoder).__name__}",
+            expected="a torch.nn.Module",
+            remedy="see docs/adding.md",
+        )
+    return encoder
 
 
 def build_model(config: ModelConfig) -> Sat2Sound:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -14,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s_map.config.model import FlanT5Config, HtsatConfig, MiniLMConfig, ModelCard, Precision
+from s2s_map.config.model import ModelCard, Precision
 from s2s_map.errors import ModelError
-from s2s_map.models.checkpoints.reading import kept_sha256
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.protocols import AudioEmbedding, AudioEncoder, TextEncoder
 from s2s_map.models.sat2sound import Level, Sat2Sound, unit
 from s2s_map.models.threads import one_thread
+from s2s_map.plugins.kinds import AUDIO_ENCODERS, TEXT_ENCODERS
 
 
 class LoadedModel:
@@ -182,8 +181,7 @@ class LoadedModel:
 
     def _text_threads(self) -> AbstractContextManager[None]:
         # One core is for small encoders; a Flan-T5 is not one.
-        small = isinstance(self.card.config.text, MiniLMConfig)
-        return one_thread() if small else nullcontext()
+        return one_thread() if self.card.config.text.small else nullcontext()
 
     def embed_recording(self, waveform: NDArray[np.float32], rate: int) -> AudioEmbedding:
         """Embed a mono recording (n,) of `rate` samples a second.
@@ -202,14 +200,10 @@ class LoadedModel:
             ModelError: If its files are not on this machine, or are of another kind.
             CheckpointError: If its weights are damaged.
         """
-        config = self.card.config.text
-        if isinstance(config, FlanT5Config):
-            from s2s_map.models.text.t5 import FlanT5TextEncoder
-
-            return FlanT5TextEncoder.load(config, self._text_folder(), str(self.device))
-        from s2s_map.models.text.minilm import MiniLMTextEncoder
-
-        return MiniLMTextEncoder.load(config, device=str(self.device))
+        encoder: TextEncoder = TEXT_ENCODERS.get(self.card.config.text.kind).load(
+            self.card, str(self.device)
+        )
+        return encoder
 
     @cached_property
     def text_sha256(self) -> str:
@@ -218,16 +212,7 @@ class LoadedModel:
         Raises:
             ModelError: If the files are not on this machine.
         """
-        from s2s_map.models.text.t5 import ENCODER_FILES
-
-        folder = self._text_folder()
-        hashes = [kept_sha256(folder / name) for name in ENCODER_FILES]
-        return hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-    def _text_folder(self) -> Path:
-        from s2s_map.models.text.encoder_files import text_folder
-
-        return text_folder(self.card)
+        return str(TEXT_ENCODERS.get(self.card.config.text.kind).sha256(self.card))
 
     @cached_property
     def audio_encoder(self) -> AudioEncoder:
@@ -236,19 +221,9 @@ class LoadedModel:
         Raises:
             ModelError: If the model has none.
         """
-        config = self.card.config.audio
-        if isinstance(config, HtsatConfig):
-            from s2s_map.models.audio.encoder import HtsatRecordingEncoder
-
-            return HtsatRecordingEncoder(self.network, config)
-        if config.kind != "events":
-            raise ModelError(
-                f"{self.name} cannot be asked with a recording (audio encoder: {config.kind})",
-                remedy="ask with a text, or use a model that hears",
-            )
-        from s2s_map.models.events.encoder import EventMixEncoder
-
-        return EventMixEncoder.from_folder(self._folder, self.embed_text)
+        kind = AUDIO_ENCODERS.get(self.card.config.audio.kind)
+        encoder: AudioEncoder = kind.load(self, self._folder)
+        return encoder
 
 
 def torch_device(name: str) -> torch.device:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2s_map.config.model import ModelConfig, Precision, VitConfig
+from s2s_map.config.model import ModelConfig, Precision
 
 
 @runtime_checkable
@@ -82,4 +82,4 @@ def choose_precision(asked: Precision, config: ModelConfig, device: str) -> Prec
     """
     if asked != "auto":
         return asked
-    return "bf16" if isinstance(config.image, VitConfig) and fast_bf16(device) else "fp32"
+    return "bf16" if config.image.gains_from_bf16 and fast_bf16(device) else "fp32"

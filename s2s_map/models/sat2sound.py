@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from s2s_map.config.model import HtsatConfig, ModelConfig
 from s2s_map.errors import ModelError
-from s2s_map.models.audio.htsat import AudioBranch
 from s2s_map.models.codebook import Codebook
 from s2s_map.models.fusion import MetadataFusion
 from s2s_map.models.metadata import Metadata
 from s2s_map.models.precision import Linear, halve
 from s2s_map.models.protocols import ImageEncoder
+from s2s_map.plugins.kinds import AUDIO_ENCODERS
 
 type Level = Literal["patch", "token", "both"]
 
@@ -43,13 +43,14 @@ class Sat2Sound(nn.Module):
         )
         if config.metadata:
             self.sat_encoder = FusionBranch(config)
-        if isinstance(config.audio, HtsatConfig):
-            self.audio_encoder = AudioBranch(config.audio)
+        branch = getattr(AUDIO_ENCODERS.get(config.audio.kind), "branch", None)
+        if branch is not None:
+            self.audio_encoder = branch(config.audio)
         self.fdt = Codebook(
             config.codebook,
             image_dim=config.embed_dim,
             text_dim=config.text.dim,
-            audio_dim=config.audio.dim if isinstance(config.audio, HtsatConfig) else None,
+            audio_dim=config.audio.token_dim,
         )
 
     def halve(self) -> Self:
@@ -180,7 +181,8 @@ class Sat2Sound(nn.Module):
         """Embed log-mel spectrograms.
 
         Args:
-            mel: Decibels (B, 1, frames, mel_bins) of the config's audio encoder.
+            mel: What the branch of the config's audio encoder takes; of 'htsat' decibels (B, 1,
+                frames, mel_bins).
 
         Returns:
             (B, dim), not normalised.
@@ -188,8 +190,9 @@ class Sat2Sound(nn.Module):
         Raises:
             ModelError: For a model that does not hear spectrograms, or ones of another shape.
         """
-        audio = self._audio()
-        if mel.shape[1:] != (1, audio.frames, audio.mel_bins):
+        self._check_tokens()
+        audio = self.config.audio
+        if isinstance(audio, HtsatConfig) and mel.shape[1:] != (1, audio.frames, audio.mel_bins):
             raise ModelError(
                 f"spectrograms {tuple(mel.shape)}",
                 expected=f"(B, 1, {audio.frames}, {audio.mel_bins})",
@@ -202,16 +205,15 @@ class Sat2Sound(nn.Module):
         Raises:
             ModelError: For a model without an audio query map.
         """
-        self._audio()
+        self._check_tokens()
         return self.fdt.pooled(self.fdt.query(tokens, "audio"))
 
-    def _audio(self) -> HtsatConfig:
-        if not isinstance(self.config.audio, HtsatConfig):
+    def _check_tokens(self) -> None:
+        if self.config.audio.token_dim is None:
             raise ModelError(
                 f"a model whose audio encoder is {self.config.audio.kind!r} got audio tokens",
                 expected="an audio encoder with tokens, such as 'htsat'",
             )
-        return self.config.audio
 
 
 def unit(vectors: Tensor) -> Tensor:

@@ -154,7 +154,7 @@ def remove_partials(folder: str | os.PathLike[str]) -> int:
 def remove_partial_files(folder: OutputPath) -> None:
     """Remove what killed writers of files left in a folder and all below; only for its owner."""
     if isinstance(folder, Path):
-        for leftover in list(folder.rglob(f".*{_SUFFIX}")):
+        for leftover in list(folder.rglob(f".*{PARTIAL}")):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

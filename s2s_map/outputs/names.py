@@ -43,7 +43,7 @@ STYLE_BEGINS = (
 """What the styles of this project begin with."""
 
 LAYER_ENDINGS = (".qml", ".tif")
-"""What is written of each layer and time slot."""
+"""What is written of each layer and time slot, beside files of other formats."""
 
 
 def layer_stem(name: str, slot: str, slots: int) -> str:
@@ -56,7 +56,15 @@ def layer_stem(name: str, slot: str, slots: int) -> str:
     return f"{name}_{re.sub(r'[^A-Za-z0-9.-]+', '-', slot).strip('-')}"
 
 
-def wanted_names(layers: Iterable[str], time_slots: Sequence[str]) -> list[str]:
-    """Return the names of all files that results of these layers consist of."""
+def wanted_names(
+    layers: Iterable[str], time_slots: Sequence[str], endings: Sequence[str] = LAYER_ENDINGS
+) -> list[str]:
+    """Return the names of all files that results of these layers consist of.
+
+    Args:
+        layers: Names of the layers.
+        time_slots: Labels of the time slots.
+        endings: Of the files of a layer and time slot.
+    """
     stems = [layer_stem(name, slot, len(time_slots)) for name in layers for slot in time_slots]
-    return [*RESULTS, *(f"{stem}{end}" for stem in stems for end in LAYER_ENDINGS)]
+    return [*RESULTS, *(f"{stem}{end}" for stem in stems for end in endings)]

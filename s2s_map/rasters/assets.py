@@ -76,6 +76,33 @@ def layer_assets(
     return assets
 
 
+def further_assets(
+    layers: Sequence[ConceptLayer],
+    time_slots: Sequence[str],
+    formats: Mapping[str, tuple[str, str]],
+) -> dict[str, pystac.Asset]:
+    """Return the files of further formats of every layer and time slot, by asset key.
+
+    Args:
+        layers: The layers.
+        time_slots: Labels of the time slots.
+        formats: Media type and name of each format, by the ending of its file.
+    """
+    stems = {
+        file_stem(layer, slot, len(time_slots)): layer for layer in layers for slot in time_slots
+    }
+    return {
+        f"{stem}-{ending.strip('.')}": pystac.Asset(
+            href=f"./{stem}{ending}",
+            title=f"{layer.title}, as {name}",
+            media_type=media_type,
+            roles=["data"],
+        )
+        for stem, layer in stems.items()
+        for ending, (media_type, name) in formats.items()
+    }
+
+
 def other_assets(folder: Path, elsewhere: Mapping[str, str]) -> dict[str, pystac.Asset]:
     """Return what else a run writes, by asset key.
 

@@ -11,7 +11,13 @@ from typing import Any
 import pystac
 
 from s2s_map.outputs.atomic import replacing_file
-from s2s_map.rasters.assets import add_checksums, layer_assets, other_assets, renders
+from s2s_map.rasters.assets import (
+    add_checksums,
+    further_assets,
+    layer_assets,
+    other_assets,
+    renders,
+)
 from s2s_map.rasters.footprint import footprint
 from s2s_map.rasters.provenance import Credit, Provenance
 from s2s_map.redaction import file_json
@@ -41,6 +47,7 @@ def write_item(
     description: str = "",
     elsewhere: Mapping[str, str] | None = None,
     files: Mapping[str, tuple[int, str]] | None = None,
+    further: Mapping[str, tuple[str, str]] | None = None,
 ) -> None:
     """Write the STAC item of a run.
 
@@ -57,13 +64,14 @@ def write_item(
         description: What the run is about, for a person.
         elsewhere: Addresses by asset key of what does not lie beside the item as it is written.
         files: Size and SHA-256, hexadecimal, by the name of a file beside the item.
+        further: Media type and format of further files of each layer, by their ending.
 
     Raises:
         OutputError: For a full disk, a read-only folder and the like.
     """
     target = Path(path)
     item = make_item(
-        provenance, layers, grid, time_slots, target.parent, description, elsewhere, files
+        provenance, layers, grid, time_slots, target.parent, description, elsewhere, files, further
     )
     with replacing_file(target) as partial:
         partial.write_text(file_json(item.to_dict(include_self_link=False)), encoding="utf-8")
@@ -78,6 +86,7 @@ def make_item(
     description: str = "",
     elsewhere: Mapping[str, str] | None = None,
     files: Mapping[str, tuple[int, str]] | None = None,
+    further: Mapping[str, tuple[str, str]] | None = None,
 ) -> pystac.Item:
     """Return the STAC item of a run whose outputs lie in `folder`; see `write_item`."""
     geometry, bounds = footprint(grid)
@@ -93,6 +102,7 @@ def make_item(
     )
     for key, asset in {
         **layer_assets(layers, time_slots, grid.cell_m),
+        **further_assets(layers, time_slots, further or {}),
         **other_assets(folder, elsewhere or {}),
     }.items():
         item.add_asset(key, asset)

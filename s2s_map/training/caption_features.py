@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from s2s_map.config.files import file_sha256
-from s2s_map.config.model import FlanT5Config
+from s2s_map.config.model import FlanT5Config, MiniLMConfig
 from s2s_map.config.train_sounds import SoundTrainConfig
 from s2s_map.datasets.reading import SoundDataset, open_dataset
 from s2s_map.errors import ModelError
@@ -71,6 +71,8 @@ def text_encoder_of(config: SoundTrainConfig) -> tuple[TextEncoder, str]:
             )
         identity = file_sha256(folder / WEIGHTS_FILE)[:12]
         return FlanT5TextEncoder.load(text, folder, device), f"flan-t5-{identity}"
+    if not isinstance(text, MiniLMConfig):
+        raise ModelError(f"training reads captions with {text.kind}", expected="minilm or flan-t5")
     from s2s_map.models.text.minilm import MiniLMTextEncoder
 
     name = "minilm-sentence" if text.sentence_token else "minilm"

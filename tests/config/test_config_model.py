@@ -31,7 +31,7 @@ def test_cards_survive_json() -> None:
         ({"metadata": ["weather"]}, "Input should be 'asource'"),
         ({"embed_dim": 30, "metadata": ["month"]}, "not a multiple of fusion.heads 8"),
         ({"codebok": {}}, "Extra inputs are not permitted"),
-        ({"image": {"kind": "vgg"}}, "does not match any of the expected tags"),
+        ({"image": {"kind": "vgg"}}, "no kind: 'vgg'; expected kind: vit or mini"),
     ],
 )
 def test_wrong_configs_are_refused(values: dict[str, object], message: str) -> None:

@@ -3,51 +3,51 @@
 from __future__ import annotations
 
 from s2s_map.config.catalog import CatalogEntry
-from s2s_map.errors import CatalogError, ImageryError
+from s2s_map.errors import ImageryError, PluginError
 from s2s_map.extras import check_extra
 from s2s_map.imagery.source import Source
-from s2s_map.opening.uris import is_remote
+from s2s_map.plugins.kinds import SOURCES
 
 
 def open_source(entry: CatalogEntry) -> Source:
     """Return the source of an entry; reads headers of files at most, and searches nothing.
 
     Args:
-        entry: The catalog entry.
+        entry: The catalog entry, as its type's own schema has it.
 
     Raises:
         CatalogError: For a URI that names no file.
         ImageryError: For a file that is not as declared.
+        PluginError: For a type of a package that cannot be used.
 
     Examples:
         >>> from s2s_map import load_catalog
         >>> open_source(load_catalog()["iguacu_landsat8"]).describe()
         '1 scene'
     """
-    if is_online(entry):
+    kind = SOURCES.get(entry.type)
+    if is_online(entry) and entry.type in SOURCES.built_in:
         check_extra("online", "imagery from a server", error=ImageryError)
-    if entry.type == "raster":
-        from s2s_map.imagery.sources.raster.source import RasterSource
-
-        return RasterSource.open(entry)
-    if entry.type == "stac":
-        from s2s_map.imagery.sources.stac.source import StacSource
-
-        return StacSource(entry)
-    if entry.type == "xyz":
-        from s2s_map.imagery.sources.xyz.source import XyzSource
-
-        return XyzSource.open(entry)
-    if entry.type == "zarr":
-        from s2s_map.imagery.sources.zarr.source import ZarrSource
-
-        return ZarrSource.open(entry)
-    raise CatalogError(f"no source of type {entry.type}")
+    source = kind.open(entry)
+    if not isinstance(source, Source):
+        raise PluginError(
+            f"type: {entry.type} opens {entry.title} as a {type(source).__name__}",
+            expected="an s2s_map.imagery.source.Source",
+            remedy="see docs/adding.md",
+        )
+    return source
 
 
 def is_online(entry: CatalogEntry) -> bool:
-    """Return whether the imagery of an entry comes from a server."""
-    if entry.type in ("stac", "xyz"):
-        return True
-    uris = getattr(entry, "uri", ())
-    return any(is_remote(uri) for uri in ([uris] if isinstance(uris, str) else uris))
+    """Return whether the imagery of an entry comes from a server, as far as its type says."""
+    online = getattr(SOURCES.get(entry.type), "online", None)
+    return online is not None and bool(online(entry))
+
+
+def covers_any(entry: CatalogEntry) -> bool:
+    """Return whether an entry has imagery of any region: a search, or web tiles without bounds.
+
+    Of a type of a package it is not asked: nothing is imported to compare a catalog.
+    """
+    everywhere = entry.type in SOURCES.built_in and SOURCES.get(entry.type).everywhere
+    return everywhere and not getattr(entry, "bounds", None)

@@ -89,7 +89,8 @@ def read_card(folder: Path) -> ModelCard:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ModelError(
-            f"{path}: {place}: {first['msg']}", expected="a model card of this version"
+            f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}",
+            expected="a model card of this version",
         ) from None
 
 

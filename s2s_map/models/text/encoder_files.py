@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from s2s_map.errors import ModelError
 from s2s_map.models.checkpoints.hub import DEFAULT_REVISION, get_file
 from s2s_map.models.checkpoints.places import models_folder
 from s2s_map.models.text.tokens import token_ids
+from s2s_map.plugins.kinds import TEXT_ENCODERS
 
 if TYPE_CHECKING:
     from s2s_map.models.checkpoints.hub import Source
@@ -43,17 +45,12 @@ def find_text_encoder(config: FlanT5Config, cache: Path | None = None) -> Path |
     return paths[0].parent if len(paths) == len(ENCODER_FILES) else None
 
 
-def text_folder(card: ModelCard) -> Path:
+def text_folder(card: ModelCard, config: FlanT5Config) -> Path:
     """The folder of a model's text encoder.
 
     Raises:
         ModelError: If it is not on this machine.
     """
-    config = card.config.text
-    if not isinstance(config, FlanT5Config):
-        from s2s_map.models.text.minilm import installed_folder
-
-        return installed_folder()
     folder = find_text_encoder(config)
     if folder is None:
         raise ModelError(
@@ -64,20 +61,38 @@ def text_folder(card: ModelCard) -> Path:
     return folder
 
 
+def files_sha256(folder: Path) -> str:
+    """Return a hash of the files of a text encoder, hexadecimal."""
+    from s2s_map.models.checkpoints.reading import kept_sha256
+    from s2s_map.models.text.t5 import ENCODER_FILES
+
+    hashes = [kept_sha256(folder / name) for name in ENCODER_FILES]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
 def check_texts(card: ModelCard, texts: Sequence[str]) -> None:
     """Check that texts are not too long for a model's text encoder, without its weights.
+
+    A kind of a package that cannot tell so is asked when the text is encoded.
 
     Raises:
         ModelError: If its files are not on this machine.
         QueryError: For an empty or too long text.
     """
-    longest = card.config.text.max_tokens
-    # No token stands for less than a byte; two are put around them.
-    if card.config.text.kind == "minilm" and all(len(t.encode()) + 2 <= longest for t in texts):
-        return
+    check = getattr(TEXT_ENCODERS.get(card.config.text.kind), "check", None)
+    if check is not None:
+        check(card, texts)
+
+
+def check_lengths(folder: Path, texts: Sequence[str], longest: int) -> None:
+    """Check that texts are not empty, nor longer than so many tokens of the tokenizer in a folder.
+
+    Raises:
+        QueryError: If one is.
+    """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(text_folder(card) / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     for text in texts:

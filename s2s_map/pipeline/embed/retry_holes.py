@@ -9,6 +9,7 @@ from typing import Any
 from s2s_map.embeddings.opening import open_ledger
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import OutputMismatchError
+from s2s_map.imagery.source import NamedParts
 from s2s_map.outputs import names
 from s2s_map.outputs.ledger import BlockRecord, Ledger, LedgerState
 from s2s_map.outputs.output import open_output
@@ -17,19 +18,13 @@ from s2s_map.pipeline.job.job import Job
 from s2s_map.pipeline.job.output_folder import check_folder, differences
 from s2s_map.reporter import Reporter
 
-# Lists of files in the identity of a source, and what names each.
-_FILES = {"scenes": "file", "cubes": "store"}
-_SAMPLED, _MISSING = "sampled_sha256", "missing"
-# What a search found, in the identity of a source; and what of it was not answered.
-_SEARCHED, _UNANSWERED = ("items", "items_sha256"), "search_holes"
-
 
 def holed_blocks(state: LedgerState) -> dict[str, BlockRecord]:
     """Return the finished blocks whose imagery had holes."""
     return {key: record for key, record in state.records.items() if record.holes}
 
 
-def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
+def check_mended(out: OutputPath, identity: Mapping[str, Any], parts: NamedParts) -> None:
     """Check that an output holds embeddings of a config, but for files that were holes.
 
     A file that did not open, or broke while it was read, may be another now, and part of the
@@ -39,6 +34,7 @@ def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
     Args:
         out: The output.
         identity: What the embeddings are to be, see `Job.identity`.
+        parts: What of the source's identity is of files, and what of a search.
 
     Raises:
         OutputMismatchError: If something else differs.
@@ -50,27 +46,32 @@ def check_mended(out: OutputPath, identity: Mapping[str, Any]) -> None:
         there = EmbeddingsStore.open(home / names.EMBEDDINGS).attributes.get("identity", {})
         records = holed_blocks(open_ledger(home).state())
         holes = {hole.uri for record in records.values() for hole in record.holes}
-        if not is_mended(there, identity, holes):
+        if not is_mended(there, identity, holes, parts):
             raise
 
 
-def is_mended(there: Mapping[str, Any], here: Mapping[str, Any], holes: Collection[str]) -> bool:
+def is_mended(
+    there: Mapping[str, Any], here: Mapping[str, Any], holes: Collection[str], parts: NamedParts
+) -> bool:
     """Return whether two identities differ in nothing but files that were holes.
 
     Args:
         there: What embeddings are.
         here: What they are to be.
         holes: URIs of what could not be read.
+        parts: What of the source's identity is of files, and what of a search.
     """
-    if there.get("source", {}).get(_UNANSWERED):
+    if parts.unanswered and there.get("source", {}).get(parts.unanswered):
         # Every block that a scene of such a part may reach is a hole, see `imagery.search.holes`.
-        return not differences(_without_search(there), _without_search(here))
+        searched = {*parts.searched, parts.unanswered}
+        return not differences(_without(there, searched), _without(here, searched))
     mended = {*holes, *(PurePosixPath(uri).name for uri in holes)}
-    before, after = _files(there), _files(here)
+    before, after = _files(there, parts), _files(here, parts)
     if not mended & (before.keys() | after.keys()):
         return False
     same = all(before.get(name) == after.get(name) for name in {*before, *after} - mended)
-    return same and not differences(_without_files(there), _without_files(here))
+    of_files = {*parts.files, *parts.of_all_files}
+    return same and not differences(_without(there, of_files), _without(here, of_files))
 
 
 def take_back(job: Job, store: EmbeddingsStore, ledger: Ledger, watch: Reporter) -> dict[str, Any]:
@@ -95,22 +96,15 @@ def take_back(job: Job, store: EmbeddingsStore, ledger: Ledger, watch: Reporter)
     return holed
 
 
-def _files(identity: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _files(identity: Mapping[str, Any], parts: NamedParts) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     source = identity.get("source", {})
-    for listed, name in _FILES.items():
+    for listed, name in parts.files.items():
         for file in source.get(listed, ()):
             found.setdefault(str(file.get(name)), []).append(file)
     return found
 
 
-def _without_search(identity: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = {*_SEARCHED, _UNANSWERED}
-    source = {k: v for k, v in identity.get("source", {}).items() if k not in left_out}
-    return {**identity, "source": source}
-
-
-def _without_files(identity: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = {*_FILES, _SAMPLED, _MISSING}
+def _without(identity: Mapping[str, Any], left_out: Collection[str]) -> dict[str, Any]:
     source = {k: v for k, v in identity.get("source", {}).items() if k not in left_out}
     return {**identity, "source": source}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from s2s_map.errors import ClusterError
+from s2s_map.plugins.registry import used_packages
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -38,8 +39,9 @@ def check_versions(client: Client) -> None:
         if theirs != python:
             _refuse(worker, [f"Python {theirs} there, {python} here"])
     probe = _probe()
-    mine = probe(CHECKED)
-    for worker, packages in client.run(probe, CHECKED).items():
+    checked = (*CHECKED, *used_packages())
+    mine = probe(checked)
+    for worker, packages in client.run(probe, checked).items():
         differences = version_differences(packages, mine)
         if differences:
             _refuse(worker, differences)
@@ -82,9 +84,14 @@ def version_differences(
     return found
 
 
-def installed_versions() -> dict[str, str | None]:
-    """Return the versions of `CHECKED` in this process; None for what is missing."""
-    found: dict[str, str | None] = _probe()(CHECKED)
+def installed_versions(names: Iterable[str] | None = None) -> dict[str, str | None]:
+    """Return versions of packages in this process; None for what is missing.
+
+    Args:
+        names: The packages; `CHECKED` and what this process has used of other packages if None.
+    """
+    checked = (*CHECKED, *used_packages()) if names is None else tuple(names)
+    found: dict[str, str | None] = _probe()(checked)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.protocol.pickle import dumps, loads
 
 from s2s_map.errors import ClusterError
 from s2s_map.pipeline.engine.dask_versions import installed_versions, version_differences
@@ -30,7 +31,8 @@ class TaskPlugin(WorkerPlugin):
     """
 
     def __init__(self, token: str, task: Any, in_flight: int) -> None:
-        self._token, self._task, self._in_flight = token, task, in_flight
+        # Packed by itself: a worker that lacks a module of it says so, and starts all the same.
+        self._token, self._task, self._in_flight = token, dumps(task), in_flight
         # Keys are in the task's addresses: the worker's own logs and errors must not show them.
         self._secrets = remembered()
         self._versions = installed_versions()
@@ -41,11 +43,9 @@ class TaskPlugin(WorkerPlugin):
         keep_redacted()
         for name, value in self._secrets:
             remember(name, value)
-        task = self._task
-        differences = version_differences(installed_versions(), self._versions)
-        if differences:
-            # Those that were there at the start have been compared; this one has joined since.
-            task = _Unfit(differences)
+        differences = version_differences(installed_versions(self._versions), self._versions)
+        # Those that were there at the start have been compared; this one has joined since.
+        task = _Unfit(differences) if differences else _unpacked(self._task)
         _INSTALLED.setdefault(self._token, (task, Event(), BoundedSemaphore(self._in_flight)))
 
     def teardown(self, worker: Worker) -> None:
@@ -59,9 +59,16 @@ class TaskPlugin(WorkerPlugin):
 _INSTALLED: dict[str, tuple[Any, Event, BoundedSemaphore]] = {}
 
 
+def _unpacked(task: bytes) -> Any:
+    try:
+        return loads(task)
+    except (ImportError, AttributeError) as error:
+        return _Unfit([f"{error}, there"])
+
+
 @dataclass(frozen=True)
 class _Unfit:
-    """Stands for the task on a worker that has other versions."""
+    """Stands for the task on a worker that has other versions, or lacks a module."""
 
     differences: list[str]
 

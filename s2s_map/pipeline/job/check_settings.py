@@ -12,6 +12,7 @@ from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import check_weights, model_card
 from s2s_map.models.text.encoder_files import check_texts
 from s2s_map.outputs.output import open_output
+from s2s_map.rasters.formats import LayerFormats
 
 
 def check_settings(config: RunConfig) -> None:
@@ -19,11 +20,13 @@ def check_settings(config: RunConfig) -> None:
 
     Raises:
         OutputError: For an output that is not a folder, or that this process may not write to.
+        PluginError: For a format that no usable package brings.
         ModelError: For a device that is not there, or weights that are missing or damaged.
         QueryError: For questions that cannot be asked, or two of one name.
     """
     open_output(config.output).check_place()
     check_device(config.device)
+    LayerFormats(config.formats).check()
     check_questions(config.queries, config.model)
     if not config.model.startswith(PREFIX):
         asks_audio = any(query.audio is not None for query in config.queries)
@@ -54,7 +57,7 @@ def check_questions(queries: Sequence[QueryConfig], model: str) -> None:
     foreign = model.startswith(PREFIX)
     for query in queries:
         if query.audio is not None:
-            if card.config.audio.kind == "none" and not foreign:
+            if not (card.config.audio.hears or foreign):
                 raise QueryError(
                     f"the model {card.name} cannot be asked with the recording {query.audio}",
                     remedy="ask with text:, or take another model",

@@ -10,18 +10,21 @@ from typing import Any
 from s2s_map.catalog.catalog import find_entry
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.entry import Entry
-from s2s_map.config.model import ModelCard, Precision, VitConfig
+from s2s_map.config.model import ModelCard, Precision
 from s2s_map.config.run import RunConfig
 from s2s_map.encoding.filling import METHOD as FILLED
 from s2s_map.encoding.patch_metadata import PatchMetadata, metadata_for, time_slots_of
 from s2s_map.errors import ConfigError, RegionError
 from s2s_map.imagery.source import Source
 from s2s_map.imagery.sources.open_source import open_source
+from s2s_map.models.encoders.kinds import encoder_packages
 from s2s_map.models.python_model import PREFIX
 from s2s_map.models.registry import model_card
 from s2s_map.outputs.path import OutputPath, output_path
 from s2s_map.pipeline.job.device import resolve_device
 from s2s_map.pipeline.job.recorded_grid import recorded_crs, recorded_identity, recorded_outline
+from s2s_map.plugins.kinds import SOURCES
+from s2s_map.plugins.registry import brought_by
 from s2s_map.redaction import cleaned
 from s2s_map.regions.region import Outline, Region
 from s2s_map.regions.region_file import load_region, read_outline
@@ -90,12 +93,17 @@ class Job:
         polygon = self.region.polygon
         identity: dict[str, Any] = cleaned(
             {
-                "source": {"name": config.source, **self.source.identity()},
+                "source": {
+                    "name": config.source,
+                    **brought_by(SOURCES, self.entry.type),
+                    **self.source.identity(),
+                },
                 "region": None if polygon is None else polygon.normalize().wkt,
                 "model": {
                     "name": self.card.name,
                     "sha256": self.card.sha256,
                     "precision": self.precision,
+                    **encoder_packages(self.card.config),
                 },
                 "grid": {
                     "crs": str(self.grid.crs),
@@ -212,7 +220,7 @@ def _precision(config: RunConfig, card: ModelCard) -> Precision:
     # Decided once and here, so that every worker does the same. Models from Python do as they
     # like, and PyTorch is imported only where it has to be asked.
     foreign = config.model.startswith(PREFIX)
-    if config.precision == "auto" and (foreign or not isinstance(card.config.image, VitConfig)):
+    if config.precision == "auto" and (foreign or not card.config.image.gains_from_bf16):
         return "fp32"
 
     from s2s_map.models.precision import choose_precision

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
+from s2s_map.config.kinded import RECORDED
 from s2s_map.config.load import parse_model
 from s2s_map.config.making_time import making_time
 from s2s_map.config.model import ModelCard
@@ -26,6 +27,7 @@ from s2s_map.outputs.manifest import read_files
 from s2s_map.outputs.path import ObjectPath, OutputPath
 from s2s_map.pipeline.engine.cores import usable_cores
 from s2s_map.pipeline.job.job import Job
+from s2s_map.plugins.registry import used_packages
 from s2s_map.rasters.provenance import Credit, Provenance, software_versions
 from s2s_map.redaction import file_json
 from s2s_map.scoring.layers import ConceptLayer
@@ -123,6 +125,7 @@ class RunRecord:
             model_sha256=job.card.sha256,
             imagery_time=None if interval is None else (_aware(interval[0]), _aware(interval[1])),
             metadata=None if job.metadata is None else job.metadata.describe(),
+            software={**software_versions(), **used_packages()},
             machine=machine(),
         )
 
@@ -208,7 +211,7 @@ def read_record(path: OutputPath) -> RunRecord:
         sha256 = model.pop("sha256")
         interval = content["imagery_time"]
         return RunRecord(
-            config=parse_model(RunConfig, content["config"], str(path)),
+            config=parse_model(RunConfig, content["config"], str(path), context=RECORDED),
             created=datetime.fromisoformat(content["created"]),
             imagery=Credit(**content["imagery"]),
             model=Credit(**model),
@@ -280,7 +283,7 @@ def _asked(content: Mapping[str, Any]) -> Asked:
     where = "asked"
     return Asked(
         parse_model(QueryConfig, content["query"], where),
-        parse_model(ProbabilityConfig, content["probability"], where),
+        parse_model(ProbabilityConfig, content["probability"], where, context=RECORDED),
     )
 
 

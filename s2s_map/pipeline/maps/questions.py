@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s_map.config.load import whole_kind
 from s2s_map.config.model import ModelCard
 from s2s_map.config.run import ProbabilityConfig, QueryConfig
 from s2s_map.encoding.queries import QueryEmbedding, encode_queries, encode_query
@@ -18,12 +19,10 @@ from s2s_map.encoding.query_check import QueryCheck, check_queries
 from s2s_map.encoding.query_model import QueryKind, QueryModel
 from s2s_map.encoding.vocabulary import Vocabulary, encode_vocabulary
 from s2s_map.errors import QueryError
-from s2s_map.scoring.probability import (
-    ProbabilityMethod,
-    SimilarityMethod,
-    SoftmaxMethod,
-    drop_near_synonyms,
-)
+from s2s_map.plugins.kinds import PROBABILITY
+from s2s_map.plugins.registry import brought_by
+from s2s_map.scoring.methods import make_method, needs_background
+from s2s_map.scoring.probability import ProbabilityMethod, drop_near_synonyms
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +89,7 @@ class Questions:
 
     def method(self) -> ProbabilityMethod:
         """Return the method that makes probabilities."""
-        if self.settings.method == "similarity":
-            return SimilarityMethod()
-        return SoftmaxMethod(self.temperature)
+        return make_method(self.settings, self.temperature)
 
     def keep(self, query: QueryEmbedding) -> NDArray[np.bool_]:
         """Return which entries of its vocabulary count for a query."""
@@ -145,28 +142,38 @@ class Questions:
             )
 
     def _asked(self, query: QueryEmbedding) -> dict[str, Any]:
-        method = self.method()
         about: dict[str, Any] = {
             "name": query.name,
             "kind": query.kind,
             **query.describe(),
-            "method": method.name,
+            "method": self.method().name,
         }
-        if method.name == "softmax":
-            vocabulary, keep = self.vocabularies[query.kind], self.keep(query)
-            about["softmax"] = {
+        asked = self.settings.method
+        if asked not in PROBABILITY.built_in:
+            about["settings"] = self.settings.model_dump(mode="json")
+            about |= brought_by(PROBABILITY, asked)
+            if needs_background(self.settings):
+                about["background"] = self._background(query)
+        elif needs_background(self.settings):
+            about[asked] = {
                 "temperature": self.temperature,
                 "temperature_source": self.temperature_source,
-                "vocabulary": f"background of kind {vocabulary.kind}",
-                "vocabulary_sha256": vocabulary.sha256,
-                "vocabulary_size": len(vocabulary.names),
-                "max_cosine": self.settings.max_cosine,
-                "near_synonyms_dropped": [
-                    name for name, kept in zip(vocabulary.names, keep, strict=True) if not kept
-                ],
+                **self._background(query),
                 "calibrated": False,
             }
         return about
+
+    def _background(self, query: QueryEmbedding) -> dict[str, Any]:
+        vocabulary, keep = self.vocabularies[query.kind], self.keep(query)
+        return {
+            "vocabulary": f"background of kind {vocabulary.kind}",
+            "vocabulary_sha256": vocabulary.sha256,
+            "vocabulary_size": len(vocabulary.names),
+            "max_cosine": self.settings.max_cosine,
+            "near_synonyms_dropped": [
+                name for name, kept in zip(vocabulary.names, keep, strict=True) if not kept
+            ],
+        }
 
 
 def encode_questions(
@@ -190,6 +197,7 @@ def encode_questions(
     Raises:
         QueryError: For a query that cannot be asked, or two of one name.
     """
+    settings = whole_kind(settings)
     encoded = tuple(encode_queries(model, queries, cache))
     kinds = {query.kind for query in encoded}
     given = settings.temperature
@@ -198,7 +206,7 @@ def encode_questions(
         vocabularies={
             kind: encode_vocabulary(model, kind, cache)
             # A similarity is measured against nothing, and not every model has a background.
-            if settings.method == "softmax"
+            if needs_background(settings)
             else Vocabulary(kind, (), np.zeros((0, model.dim), dtype=np.float32), "")
             for kind in sorted(kinds)
         },

@@ -21,13 +21,15 @@ from s2s_map.outputs.staging import staged
 from s2s_map.pipeline.engine.executor import Executor, StoppedError, ThreadsExecutor
 from s2s_map.pipeline.maps.questions import QuestionGroup, Questions
 from s2s_map.rasters.building import MapsBuilding, same_cells
-from s2s_map.rasters.cog import cog_paths, file_stem, write_cogs
+from s2s_map.rasters.cog import file_stem
+from s2s_map.rasters.formats import LayerFormats
 from s2s_map.rasters.maps import MapRegion, read_maps
 from s2s_map.rasters.maps_schema import CHUNK_CELLS, variable
 from s2s_map.reporter import Reporter
 from s2s_map.scoring.layers import ConceptLayer
 from s2s_map.scoring.probability import score_concepts
 
+GEOTIFF_ALONE = LayerFormats()
 _READ_BYTES = 64 << 20
 _KEPT_BYTES = 128 << 20
 _IN_FLIGHT = 2
@@ -106,19 +108,21 @@ class RegionTask:
 
 @dataclass(frozen=True, eq=False)
 class LayerTask:
-    """Summarise one finished layer and write its GeoTIFFs and styles; pickles.
+    """Summarise one finished layer and write its GeoTIFFs, styles and other files; pickles.
 
     Attributes:
         building: Where its cells are.
         layers: All layers by name.
         folder: Where the files go.
         attributes: Provenance for the tags.
+        formats: Formats of the files.
     """
 
     building: MapsBuilding
     layers: Mapping[str, ConceptLayer]
     folder: OutputPath
     attributes: Mapping[str, Any]
+    formats: LayerFormats
 
     def __call__(self, name: str, stop: Event) -> str:
         """Do it."""
@@ -126,7 +130,7 @@ class LayerTask:
         building.check_there()
         with building.local_layer(self.layers[name]) as layer:
             with staged(self.folder) as folder:
-                write_cogs(folder, [layer], building.grid, slots, self.attributes)
+                self.formats.write(folder, layer, building.grid, slots, self.attributes)
             building.layer_done(name, layer.summary)
         return name
 
@@ -155,6 +159,7 @@ def score_maps(
     reporter: Reporter,
     executor: Executor | None = None,
     before: Before | None = None,
+    formats: LayerFormats = GEOTIFF_ALONE,
 ) -> MapsBuilding:
     """Ask all questions of a store, and keep the answers where the next results are made.
 
@@ -169,6 +174,7 @@ def score_maps(
         reporter: Receives the progress.
         executor: Where regions are scored; threads of this process if None.
         before: What of the finished results is taken over; all layers if None.
+        formats: Formats of the files of layers.
 
     Returns:
         The maps, not yet in their place.
@@ -192,9 +198,10 @@ def score_maps(
         "embeddings": identity,
         "questions": [part.identity(query) for part, query in asked.values()],
         "kept": [[layer.described(), _modified(layer)] for layer in kept],
+        **formats.identity(),
     }
     goes_on = building.begin(about, zarr_format, output.unfinished_results(results))
-    wanted = names.wanted_names(named, store.time_slots)
+    wanted = names.wanted_names(named, store.time_slots, formats.endings)
     output.begin_results(results, wanted, None if goes_on else building.folder)
     building.carry(kept)
     todo = building.missing_regions()
@@ -238,6 +245,7 @@ def write_layers(
     reporter: Reporter,
     executor: Executor | None = None,
     bad: Collection[str] = (),
+    formats: LayerFormats = GEOTIFF_ALONE,
 ) -> list[ConceptLayer]:
     """Write the GeoTIFFs of layers that are not written yet.
 
@@ -249,6 +257,7 @@ def write_layers(
         reporter: Receives the progress.
         executor: Where they are written; threads of this process if None.
         bad: Names of finished files that are not as they were written: made again.
+        formats: Formats of the files; of kept layers those beside GeoTIFF are written again.
 
     Returns:
         The layers with their summaries.
@@ -264,20 +273,24 @@ def write_layers(
     kept_files = (f"{stem}{end}" for stem in stems for end in names.LAYER_ENDINGS)
     wanted = [name for name in kept_files if name not in bad]
     output.keep_files(output.finished_results(), results, wanted)
-    todo = [layer.name for layer in layers if not _is_written(building, layer, results)]
+    endings = formats.endings
+    todo = [layer.name for layer in layers if not _is_written(building, layer, results, endings)]
     reporter.advance(len(layers) - len(todo))
-    task = LayerTask(building, {layer.name: layer for layer in layers}, results, attributes)
+    named = {layer.name: layer for layer in layers}
+    task = LayerTask(building, named, results, attributes, formats)
     _each(executor, task, todo, lambda: reporter.advance(1))
     return [
         replace(layer, known=building.layer_summary(layer.name) or layer.known) for layer in layers
     ]
 
 
-def _is_written(building: MapsBuilding, layer: ConceptLayer, out: OutputPath) -> bool:
-    known = building.layer_summary(layer.name) or layer.known
+def _is_written(
+    building: MapsBuilding, layer: ConceptLayer, out: OutputPath, endings: Sequence[str]
+) -> bool:
+    known, slots = building.layer_summary(layer.name) or layer.known, building.time_slots
+    stems = [file_stem(layer, slot, len(slots)) for slot in slots]
     return known is not None and all(
-        path.exists() and path.with_suffix(".qml").exists()
-        for path in cog_paths(out, layer, building.time_slots)
+        (out / f"{stem}{ending}").exists() for stem in stems for ending in endings
     )
 
 

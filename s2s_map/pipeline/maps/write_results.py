@@ -21,6 +21,7 @@ from s2s_map.pipeline.maps.questions import Questions
 from s2s_map.pipeline.maps.score_regions import Before, layers_of, write_layers
 from s2s_map.rasters.building import MapsBuilding
 from s2s_map.rasters.cog import cog_paths, read_overview
+from s2s_map.rasters.formats import LayerFormats
 from s2s_map.rasters.maps import read_maps
 from s2s_map.rasters.quicklook import (
     METERED_CELLS,
@@ -128,7 +129,8 @@ def write_results(
     attributes = provenance.attributes()
     bad = () if before is None else before.bad
     layers = layers_of(building, questions, out, before)
-    layers = write_layers(building, layers, out, attributes, reporter, executor, bad)
+    formats = LayerFormats(record.config.formats)
+    layers = write_layers(building, layers, out, attributes, reporter, executor, bad, formats)
     building.finish(layers, attributes)
     layers = read_maps(results / names.MAPS)
     record.name_concepts(layers)
@@ -157,7 +159,16 @@ def write_results(
             elsewhere.pop("imagery")
         checksums = {name: (entry.size, entry.sha256) for name, entry in beside.items()}
         item = folder / names.ITEM
-        write_item(item, provenance, layers, grid, slots, elsewhere=elsewhere, files=checksums)
+        write_item(
+            item,
+            provenance,
+            layers,
+            grid,
+            slots,
+            elsewhere=elsewhere,
+            files=checksums,
+            further=formats.media_types,
+        )
     record.files = file_entries(results, beside)
     record.files.pop(names.RECORD, None)
     reporter.advance(1)

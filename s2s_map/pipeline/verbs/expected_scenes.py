@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from s2s_map.config.catalog import CatalogEntry
 from s2s_map.config.model import ModelCard
 from s2s_map.config.stac import StacEntry, resolve_time
+from s2s_map.imagery.sources.open_source import covers_any
 from s2s_map.imagery.sources.stac.search.parts import parts_of, region_of
 from s2s_map.pipeline.job.job import Job
 from s2s_map.tiling.needed import CountedBlock
@@ -83,8 +84,7 @@ def nearest_sources(
     away = {
         name: round(_away(entry.sensor.gsd_m, low, high), 3)
         for name, entry in entries.items()
-        if entry.type in ("stac", "xyz")
-        and not getattr(entry, "bounds", None)
+        if covers_any(entry)
         # Of one country, as NAIP is.
         and not (isinstance(entry, StacEntry) and entry.known.example)
         and (keys or not entry.env)

@@ -11,7 +11,6 @@ from shapely.geometry.base import BaseGeometry
 
 from s2s_map.catalog.scene import Scene
 from s2s_map.config.stac import StacEntry
-from s2s_map.config.webtiles import XyzEntry
 from s2s_map.outputs.names import RECORD
 from s2s_map.outputs.output import open_output
 from s2s_map.pipeline.job.colour_remarks import colour_remarks, unseen_note
@@ -25,7 +24,6 @@ from s2s_map.tiling.splitting import LAND, Piece, split_region
 
 # Ground sample distances that differ less than this are those of one sensor.
 _SAME_GSD = 1.2
-_NEXT_LEVEL = 2.0
 _OUTSIDE = 0.001
 _LAYERS_AT_WORK = 2
 
@@ -78,7 +76,7 @@ def plan_warnings(job: Job, error: float, land: float) -> tuple[str, ...]:
     return (
         *said,
         *sample_distance_warnings(job),
-        *_webtiles(job),
+        *job.source.pixel_warnings(job.outline.extent.bounds),
         *_outside(job),
         *_temporary_disk(job),
         *(f"imagery: {remark}" for remark in (*colour_remarks(job), *unseen_note(job))),
@@ -139,26 +137,6 @@ def sample_distance_warnings(job: Job) -> list[str]:
             "correct sensor:, it decides the size of a patch"
         )
     return said
-
-
-def _webtiles(job: Job) -> list[str]:
-    if not isinstance(job.entry, XyzEntry):
-        return []
-    from s2s_map.imagery.sources.xyz.source import XyzSource
-
-    if not isinstance(job.source, XyzSource):
-        return []
-    wanted, level = job.entry.sensor.gsd_m, job.source.level
-    _, south, _, north = job.outline.extent.bounds
-    nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
-    found = job.source.pixel_m(nearest)
-    # Levels are a factor of two apart: what choosing one leaves is not a mistake.
-    if wanted / _NEXT_LEVEL <= found <= wanted * _SAME_GSD:
-        return []
-    return [
-        f"web tiles of level {level} have {found:.3g} m a pixel here, but the entry's sensor says "
-        f"{wanted:g} m: correct sensor: or zoom:, min_zoom: and max_zoom:"
-    ]
 
 
 def _outside(job: Job) -> list[str]:

@@ -30,6 +30,7 @@ from s2s_map.pipeline.maps.questions import Questions, encode_questions
 from s2s_map.pipeline.maps.score_regions import score_maps
 from s2s_map.pipeline.maps.write_results import write_results
 from s2s_map.pipeline.verbs.open_run import OpenRun, open_run
+from s2s_map.rasters.formats import LayerFormats
 from s2s_map.reporter import Reporter
 
 _OTHER_DATA = "its object holds other data than was recorded"
@@ -152,7 +153,9 @@ def _answer(
     replaced = replaced_blocks(store, state.records)
     if replaced:
         raise DamagedBlocksError(store.path, dict.fromkeys(replaced, _OTHER_DATA))
-    output.check_names(names.wanted_names(questions.by_name(), store.time_slots))
+    formats = LayerFormats(record.config.formats)
+    wanted = names.wanted_names(questions.by_name(), store.time_slots, formats.endings)
+    output.check_names(wanted)
     before = look_back(folder, store, record)
     if before.bad:
         watch.note(f"not as it was written, and made again: {say_bad(before.bad)}")
@@ -171,6 +174,7 @@ def _answer(
             watch,
             executor,
             before,
+            formats,
         )
         results = building.target.parent
         check()

@@ -54,6 +54,7 @@ from s2s_map.pipeline.verbs.overwrite import added_layers, begun_before, home_fo
 from s2s_map.pipeline.verbs.plan import long_run
 from s2s_map.pipeline.verbs.plan_warnings import sample_distance_warnings
 from s2s_map.pipeline.verbs.run_stages import Stages
+from s2s_map.rasters.formats import LayerFormats
 from s2s_map.regions.place_region import others_note
 from s2s_map.reporter import Reporter
 
@@ -190,10 +191,13 @@ def _check(job: Job, *, overwrite: bool, retry_holes: bool) -> None:
     if overwrite:
         open_output(out).check_foreign()
     else:
-        check = check_mended if retry_holes else check_folder
-        mended_check(partial(check, out, job.identity()), job, open_output(out).finished_home())
+        check = partial(check_folder, out, job.identity())
+        if retry_holes:
+            check = partial(check_mended, out, job.identity(), job.source.named_parts)
+        mended_check(check, job, open_output(out).finished_home())
     asked = [query_name(query) for query in job.config.queries]
-    open_output(out).check_names(names.wanted_names(asked, slots))
+    endings = LayerFormats(job.config.formats).endings
+    open_output(out).check_names(names.wanted_names(asked, slots, endings))
 
 
 def _earlier(

@@ -27,6 +27,7 @@ from s2s_map.pipeline.maps.questions import Questions
 from s2s_map.pipeline.maps.score_regions import Before, score_maps
 from s2s_map.pipeline.verbs.compare_stores import TOLERANCE
 from s2s_map.rasters.building import MapsBuilding
+from s2s_map.rasters.formats import LayerFormats
 from s2s_map.reporter import Reporter
 
 _TIMES = 3
@@ -148,6 +149,7 @@ class Stages:
                 self.watch,
                 self.where,
                 self.kept,
+                LayerFormats(self.job.config.formats),
             )
 
     def _overviews(self) -> None:

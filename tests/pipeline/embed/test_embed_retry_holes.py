@@ -18,6 +18,7 @@ from fixtures_plain_model import write_plain_job
 from s2s_map.config.run import RunConfig
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import ConfigError, InterruptedRunError, OutputMismatchError
+from s2s_map.imagery.source import NamedParts
 from s2s_map.pipeline.embed.retry_holes import is_mended
 from s2s_map.pipeline.engine.executor import Outcome, ThreadsExecutor
 from s2s_map.pipeline.verbs.query import query
@@ -194,15 +195,16 @@ def test_what_mending_explains() -> None:
         source = {"scenes": scenes, "sampled_sha256": str(sizes), "nodata": 0, **about}
         return {"source": source, "grid": {"cell_m": 40}}
 
+    parts = NamedParts({"scenes": "file"}, frozenset({"sampled_sha256", "missing"}))
     holes = ["/data/a.tif"]
     there = identity(a=1, b=2)
-    assert is_mended(there, identity(a=9, b=2), holes)
-    assert is_mended(identity(["/data/a.tif"], b=2), identity(a=1, b=2), holes)
-    assert not is_mended(there, identity(a=9, b=3), holes)
-    assert not is_mended(there, identity(a=9, b=2, c=1), holes)
-    assert not is_mended(there, {**identity(a=9, b=2), "grid": {"cell_m": 80}}, holes)
-    assert not is_mended(there, identity(a=9, b=2), [])
-    assert not is_mended(there, identity(a=9, b=2), ["/data/z.tif"])
+    assert is_mended(there, identity(a=9, b=2), holes, parts)
+    assert is_mended(identity(["/data/a.tif"], b=2), identity(a=1, b=2), holes, parts)
+    assert not is_mended(there, identity(a=9, b=3), holes, parts)
+    assert not is_mended(there, identity(a=9, b=2, c=1), holes, parts)
+    assert not is_mended(there, {**identity(a=9, b=2), "grid": {"cell_m": 80}}, holes, parts)
+    assert not is_mended(there, identity(a=9, b=2), [], parts)
+    assert not is_mended(there, identity(a=9, b=2), ["/data/z.tif"], parts)
 
 
 def test_in_an_object_store(

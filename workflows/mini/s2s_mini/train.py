@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from s2s_map.config.making_time import making_time
-from s2s_map.config.model import ModelCard, SoftmaxCard, TrainingCard
+from s2s_map.config.model import MiniLMConfig, ModelCard, SoftmaxCard, TrainingCard
 from s2s_map.errors import ConfigError, DataError
 from s2s_map.models.build import build_model
 from s2s_map.models.checkpoints.reading import save_model
@@ -145,7 +145,7 @@ def train(config: TrainConfig, encoder: TextEncoder | None = None) -> Path:
 
 def _text_encoder(config: TrainConfig) -> TextEncoder:
     text = config.model.text
-    if text.kind != "minilm":
+    if not isinstance(text, MiniLMConfig):
         raise ConfigError(f"cannot train with the text encoder {text.kind!r}", expected="minilm")
     from s2s_map.models.text.minilm import MiniLMTextEncoder
 

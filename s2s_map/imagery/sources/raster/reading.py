@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,46 @@ def read_block(
         ImageryChangedError: For one that is another than when its header was read.
         ValueError: For pixels that are not square.
     """
+
+    def read(
+        scene: Scene, lattice: Lattice, part: PixelWindow, target: CRS
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        if is_aligned(scene, target):
+            return read_aligned(scene, lattice, part, entry)
+        return read_warped(scene, lattice, part, target, entry)
+
+    return mosaic(scenes, bounds, shape, crs, read, holes)
+
+
+type ReadScene = Callable[
+    [Scene, Lattice, PixelWindow, CRS], tuple[NDArray[np.uint8], NDArray[np.bool_]]
+]
+"""Reads a window of the lattice from a scene: pixels (3, rows, columns), and where they are."""
+
+
+def mosaic(
+    scenes: Sequence[Scene],
+    bounds: Bounds,
+    shape: tuple[int, int],
+    crs: CRS | str,
+    read: ReadScene,
+    holes: list[Hole] | None = None,
+) -> ImageBlock:
+    """Read a rectangle from scenes: where they overlap, the first with a valid pixel wins.
+
+    Args:
+        scenes: In mosaic order.
+        bounds: (minx, miny, maxx, maxy) in metres of `crs`.
+        shape: Pixels to return, rows and columns; they must come out square.
+        crs: Projected CRS in metres.
+        read: Reads a scene.
+        holes: As of `read_block`.
+
+    Raises:
+        ImageryError: As `read_block`.
+        ImageryChangedError: As `read_block`.
+        ValueError: For pixels that are not square.
+    """
     lattice, window = Lattice.of(bounds, shape)
     target = CRS(crs)
     pixels = np.zeros((3, *shape), dtype=np.uint8)
@@ -61,10 +101,7 @@ def read_block(
         if part is None:
             continue
         try:
-            if is_aligned(scene, target):
-                values, seen = read_aligned(scene, lattice, part, entry)
-            else:
-                values, seen = read_warped(scene, lattice, part, target, entry)
+            values, seen = read(scene, lattice, part, target)
         except ImageryError as error:
             if FileStamp.of(scene.uri).size >= 0:
                 check_stamps(scene.stamps)  # Another file may not even open.

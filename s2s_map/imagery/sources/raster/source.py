@@ -19,7 +19,7 @@ from s2s_map.imagery.collars import has_masked_collar
 from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.sample import Sample, sample_files
-from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.source import LonLatBounds, NamedParts, Source
 from s2s_map.imagery.sources.raster.fingerprint import fingerprint, sampled_files
 from s2s_map.imagery.sources.raster.reading import read_block
 from s2s_map.opening.routes import permit
@@ -134,6 +134,11 @@ class RasterSource(Source):
             **{path: (stamp, contents.get(path, "")) for path, stamp in stamps.items()},
             **{uri: (None, state) for uri, state in remote.items()},
         }
+
+    @property
+    def named_parts(self) -> NamedParts:
+        """Scenes by their files, and the hash of samples of all of them."""
+        return NamedParts({"scenes": "file"}, frozenset({"sampled_sha256", "missing"}))
 
     def describe(self) -> str:
         """Return how many scenes there are."""

@@ -22,7 +22,7 @@ from s2s_map.config.stac_profiles import DEFAULT_PROFILE
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.sample import Sample, squares, thinned
-from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.source import LonLatBounds, NamedParts, Source
 from s2s_map.imagery.sources.stac.offsets import with_offsets
 from s2s_map.imagery.sources.stac.reflectance import OWN_OFFSET, QUANTIFICATION
 from s2s_map.imagery.sources.stac.search.asking import SearchHole
@@ -170,6 +170,12 @@ class StacSource(Source):
             **({"masked_bits": list(entry.masked_bits)} if entry.masked_bits else {}),
             **({"search_holes": list(map(str, self.search_holes))} if self.search_holes else {}),
         }
+
+    @property
+    def named_parts(self) -> NamedParts:
+        """What the search found, and what of it was not answered."""
+        found = frozenset({"items", "items_sha256"})
+        return NamedParts(searched=found, unanswered="search_holes")
 
     def describe(self) -> str:
         """Return how many scenes there are, or will be looked for."""

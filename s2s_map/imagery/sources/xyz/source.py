@@ -34,6 +34,8 @@ _PART_PX, _SOURCE_PX = 2048, 4096
 _MOST_COUNTED = 100_000
 # JPEG of imagery in high quality; roughly, for the plan.
 _FILE_BYTES_A_PIXEL = 0.3
+# Pixels that differ less in size are those of one sensor; a level has half the pixel of the next.
+_SAME_GSD, _NEXT_LEVEL = 1.2, 2.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,20 @@ class XyzSource(Source):
             "blank": entry.blank.model_dump(mode="json"),
             **({} if entry.grid is None else {"layer": entry.grid.layer, "crs": entry.grid.crs}),
         }
+
+    def pixel_warnings(self, area: LonLatBounds) -> tuple[str, ...]:
+        """Return what the level's pixels are, where `sensor:` says something else."""
+        wanted, level = self.entry.sensor.gsd_m, self.level
+        _, south, _, north = area
+        nearest = 0.0 if south <= 0.0 <= north else min(abs(south), abs(north))
+        found = self.pixel_m(nearest)
+        # Levels are a factor of two apart: what choosing one leaves is no mistake.
+        if wanted / _NEXT_LEVEL <= found <= wanted * _SAME_GSD:
+            return ()
+        return (
+            f"web tiles of level {level} have {found:.3g} m a pixel here, but the entry's sensor "
+            f"says {wanted:g} m: correct sensor: or zoom:, min_zoom: and max_zoom:",
+        )
 
     def describe(self) -> str:
         """Return the level and the size of its pixels."""

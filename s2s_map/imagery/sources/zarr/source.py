@@ -24,7 +24,7 @@ from s2s_map.imagery.estimate import bytes_estimate
 from s2s_map.imagery.lattice import Bounds
 from s2s_map.imagery.mosaic import read_zones
 from s2s_map.imagery.sample import Sample, squares, thinned
-from s2s_map.imagery.source import LonLatBounds, Source
+from s2s_map.imagery.source import LonLatBounds, NamedParts, Source
 from s2s_map.imagery.sources.zarr.zone import CubeZone
 from s2s_map.imagery.watching import Watch
 from s2s_map.opening.routes import permit
@@ -133,6 +133,11 @@ class ZarrSource(Source):
             for cube in self.cubes
             if not is_remote(cube.uri)
         }
+
+    @property
+    def named_parts(self) -> NamedParts:
+        """Cubes by their stores."""
+        return NamedParts({"cubes": "store"}, frozenset({"missing"}))
 
     def describe(self) -> str:
         """Return how many stores there are, and of which time."""

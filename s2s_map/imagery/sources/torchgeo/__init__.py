@@ -1,0 +1,1 @@
+"""Datasets of torchgeo, of its own classes or of yours."""

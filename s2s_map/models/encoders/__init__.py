@@ -1,0 +1,1 @@
+"""Encoders by kind: of each its schema, and what builds or loads it."""

@@ -1,0 +1,1 @@
+"""What other packages bring: sources, encoders, probability methods, output formats, by name."""
