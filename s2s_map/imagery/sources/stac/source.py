@@ -281,12 +281,9 @@ class StacSource(Source):
             or digest(items) != kept.get("items_sha256")
         ):
             return None
-        read = read_holes(kept)
-        if read is None:
-            return None
-        holes, spare = read
+        holes, spare = read_holes(kept) or (None, ())
         every = [asset for item in [*items, *spare] for asset in item["assets"].values()]
-        if not all(is_remote(str(asset["href"])) for asset in every):
+        if holes is None or not all(is_remote(str(asset["href"])) for asset in every):
             return None
         source = self._with(str(kept["interval"]), items, area)
         return replace(source, search_holes=holes, spare=spare)
