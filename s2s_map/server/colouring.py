@@ -56,8 +56,8 @@ def png(indices: NDArray[np.uint8], *, above: bool = False) -> bytes:
     picture = Image.frombytes("P", (width, height), np.ascontiguousarray(indices).tobytes())
     picture.putpalette(b"\0\0\0" + colours[:, :3].tobytes())
     out = io.BytesIO()
-    opacity = b"\0" + colours[:, 3].tobytes()
-    picture.save(out, "PNG", transparency=opacity, compress_level=1)
+    alpha = b"\0" + colours[:, 3].tobytes()
+    picture.save(out, "PNG", transparency=alpha, compress_level=1)
     return out.getvalue()
 
 
