@@ -1,27 +1,32 @@
-"""Tiles of what a run has written: its layers' GeoTIFFs and its imagery, by rio-tiler."""
+"""Tiles of what a run has written: its layers' GeoTIFFs, and its imagery by rio-tiler."""
 
 from __future__ import annotations
 
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
 from s2s_map.errors import StoreError
 from s2s_map.outputs import names
 from s2s_map.outputs.path import OutputPath
 from s2s_map.server.colouring import nothing, png, steps
-from s2s_map.server.tile_grid import TILE_PX, Tile
+from s2s_map.server.tile_grid import TILE_PX, Tile, fitting, window_of
 from s2s_map.server.viewed import Viewed
 from s2s_map.server.viewed_run import ViewedRun
 
 _OPEN_FILES = 24
 _QUALITY = 82
+_WEB = "EPSG:3857"
+_IMPORTING = threading.Lock()
 
 
 class KeptTiles:
@@ -35,6 +40,7 @@ class KeptTiles:
         self._copies = copies or TemporaryDirectory(prefix="s2s-map-view-")
         self._local = threading.local()
         self._fetching = threading.Lock()
+        self._lacking: dict[tuple[str, str], bool] = {}
 
     def close(self) -> None:
         """Remove the copies."""
@@ -70,12 +76,13 @@ class KeptTiles:
 
         whole = np.zeros((TILE_PX, TILE_PX, 4), dtype=np.uint8)
         for run in viewed.runs:
-            found = self._part(run, run.results / names.IMAGERY, viewed.version, tile, (1, 2, 3))
+            found = self._picture(run, viewed.version, tile)
             if found is not None:
-                seen = np.asarray(found.mask, dtype=np.uint8)
+                pixels, seen = found
                 new = (seen > 0) & (whole[..., 3] == 0)
-                pixels = np.moveaxis(np.asarray(found.data), 0, -1)
-                whole[new] = np.concatenate([pixels, seen[..., None]], axis=-1)[new]
+                whole[new] = np.concatenate([np.moveaxis(pixels, 0, -1), seen[..., None]], axis=-1)[
+                    new
+                ]
         if not whole[..., 3].any():
             return nothing()
         out = io.BytesIO()
@@ -110,51 +117,123 @@ class KeptTiles:
     def _values(
         self, run: ViewedRun, path: OutputPath, version: str, tile: Tile
     ) -> NDArray[np.float32] | None:
-        found = self._part(run, path, version, tile, (1,))
-        if found is None:
-            return None
-        return np.asarray(np.ma.filled(found.array[0].astype(np.float32), np.nan))
-
-    def _part(
-        self, run: ViewedRun, path: OutputPath, version: str, tile: Tile, bands: tuple[int, ...]
-    ) -> Any:
-        with self._fetching:
-            # The first time, by one thread: threads that import at once may see half a module.
-            from rasterio.errors import RasterioError
-            from rio_tiler.errors import TileOutsideBounds
-            from rio_tiler.io import Reader  # noqa: F401
-
-            from s2s_map.rasters.geotiff import local_gdal
-
+        """Return the cells that a tile shows, each as it is; of an overview if they are many."""
+        _imported()
         file = self.local_file(path, version)
-        # The imagery is a picture; cells are data.
-        how = "nearest" if len(bands) == 1 else "bilinear"
-        try:
-            with local_gdal():
-                return self._reader(file, version).tile(
-                    tile.x, tile.y, tile.z, tilesize=TILE_PX, indexes=bands,
-                    resampling_method=how, reproject_method=how,
-                )  # fmt: skip
-        except TileOutsideBounds:
+        with _reading(file, run):
+            dataset = self._dataset(file, version)
+            sides = [run.grid.cell_m * factor for factor in (1, *dataset.overviews(1))]
+            level = fitting(sides, tile.pixel_m, 1.0)
+            if level:
+                dataset = self._dataset(file, version, level - 1)
+            window = window_of(tile, _geobox(dataset))
+            if window is None:
+                return None
+            rows, columns = window.rows, window.columns
+            cells = dataset.read(
+                1,
+                window=((rows.start, rows.stop), (columns.start, columns.stop)),
+                masked=True,
+            )
+        return window.drawn(np.asarray(np.ma.filled(cells.astype(np.float32), np.nan)))
+
+    def _picture(
+        self, run: ViewedRun, version: str, tile: Tile
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+        """Return red, green and blue (3, 512, 512) of a tile, and where they are seen."""
+        _imported()
+        if self._lacks_imagery(run, version):
             return None
-        except RasterioError as error:
-            raise StoreError(
-                f"cannot read {file.name} of {run.folder} ({error})", remedy="s2s-map verify"
-            ) from error
+        file = self.local_file(run.results / names.IMAGERY, version)
+        with _reading(file, run):
+            dataset = self._dataset(file, version)
+            window = window_of(tile, _geobox(dataset))
+            if window is None:
+                return None
+            # Only what the file covers is warped: GDAL would go through a whole world of pixels of
+            # a small file that has no overviews.
+            part = _around(window.inside)
+            found = self._reader(file, version).part(
+                _bounds(tile, *part), dst_crs=_WEB, bounds_crs=_WEB, indexes=(1, 2, 3),
+                height=part[0].stop - part[0].start, width=part[1].stop - part[1].start,
+                resampling_method="bilinear", reproject_method="bilinear",
+            )  # fmt: skip
+        pixels = np.zeros((3, TILE_PX, TILE_PX), dtype=np.uint8)
+        seen = np.zeros((TILE_PX, TILE_PX), dtype=np.uint8)
+        pixels[:, *part], seen[part] = found.data, found.mask
+        return pixels, seen
+
+    def _lacks_imagery(self, run: ViewedRun, version: str) -> bool:
+        key = (version, str(run.folder))
+        if key not in self._lacking:
+            self._lacking[key] = not (run.results / names.IMAGERY).is_file()
+        return self._lacking[key]
 
     def _reader(self, file: Path, version: str) -> Any:
-        """Return the reader of a file; each thread has its own, as GDAL asks."""
-        import rasterio
+        """Return rio-tiler's reader of a file."""
         from rio_tiler.io import Reader
 
-        readers: OrderedDict[Any, Any] | None = getattr(self._local, "readers", None)
-        if readers is None:
-            readers = self._local.readers = OrderedDict()
-        key = (file, version)
-        if key in readers:
-            readers.move_to_end(key)
-            return readers[key]
-        readers[key] = Reader(None, dataset=rasterio.open(file))
-        if len(readers) > _OPEN_FILES:
-            readers.popitem(last=False)[1].dataset.close()
-        return readers[key]
+        return Reader(None, dataset=self._dataset(file, version))
+
+    def _dataset(self, file: Path, version: str, overview: int | None = None) -> Any:
+        """Return an open file, or an overview of it; each thread has its own, as GDAL asks."""
+        import rasterio
+
+        opened: OrderedDict[Any, Any] | None = getattr(self._local, "opened", None)
+        if opened is None:
+            opened = self._local.opened = OrderedDict()
+        key = (file, version, overview)
+        if key in opened:
+            opened.move_to_end(key)
+            return opened[key]
+        how = {} if overview is None else {"overview_level": overview}
+        opened[key] = rasterio.open(file, **how)
+        if len(opened) > _OPEN_FILES:
+            opened.popitem(last=False)[1].close()
+        return opened[key]
+
+
+def _imported() -> None:
+    # The first time, by one thread: threads that import at once may see half a module.
+    with _IMPORTING:
+        import rio_tiler.io  # noqa: F401
+
+        import s2s_map.rasters.geotiff  # noqa: F401
+
+
+@contextmanager
+def _reading(file: Path, run: ViewedRun) -> Iterator[None]:
+    from rasterio.errors import RasterioError
+
+    from s2s_map.rasters.geotiff import local_gdal
+
+    try:
+        with local_gdal():
+            yield
+    except RasterioError as error:
+        raise StoreError(
+            f"cannot read {file.name} of {run.folder} ({error})", remedy="s2s-map verify"
+        ) from error
+
+
+def _geobox(dataset: Any) -> GeoBox:
+    return GeoBox(dataset.shape, dataset.transform, dataset.crs.to_wkt())
+
+
+def _around(inside: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all that is inside, and a pixel more."""
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    return tuple(
+        slice(max(int(at[0]) - 1, 0), min(int(at[-1]) + 2, TILE_PX)) for at in (rows, columns)
+    )  # type: ignore[return-value]
+
+
+def _bounds(tile: Tile, rows: slice, columns: slice) -> tuple[float, float, float, float]:
+    west, _, east, north = tile.bounds
+    pixel = (east - west) / TILE_PX
+    return (
+        west + columns.start * pixel,
+        north - rows.stop * pixel,
+        west + columns.stop * pixel,
+        north - rows.start * pixel,
+    )

@@ -126,10 +126,14 @@ def _projected(tile: Tile, geobox: GeoBox) -> tuple[NDArray[np.float64], NDArray
     at = np.linspace(0.0, 1.0, TILE_PX // _STEP_PX + 1)
     xs, ys = np.meshgrid(west + at * (east - west), north - at * (north - south))
     found = transformer(str(geobox.crs)).transform(xs, ys)
-    between = _between()
-    # Where a projection has no answer, the pixels around have none either.
-    with np.errstate(invalid="ignore"):
+    if np.isfinite(found).all():
+        between = _between()
         x, y = (between @ np.asarray(part) @ between.T for part in found)
+        return x, y
+    # One point without an answer would leave none to the whole tile: every pixel by itself.
+    at = (np.arange(TILE_PX) + 0.5) / TILE_PX
+    xs, ys = np.meshgrid(west + at * (east - west), north - at * (north - south))
+    x, y = transformer(str(geobox.crs)).transform(xs, ys)
     return np.nan_to_num(x, nan=1e30, posinf=1e30), np.nan_to_num(y, nan=1e30, posinf=1e30)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +168,25 @@ def test_imagery_is_drawn_and_nothing_beside_it(client: Client) -> None:
     assert drawn[..., 3].max() == 255
     elsewhere = picture(client.get(f"/tiles/{client.version}/imagery/{Z}/10/10"))
     assert elsewhere[..., 3].max() == 0
+
+
+def test_from_afar_no_more_is_read_than_the_file(client: Client) -> None:
+    # GDAL would warp half a world of cells of 160 m: a minute, and gigabytes.
+    kept, viewed = client.site.kept, client.site.watched.now()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for tile in (Tile(3, 2, 4), Tile(2, 1, 2), Tile(0, 0, 0)):
+        kept.layer(viewed, "waves", "any", tile)
+        kept.imagery(viewed, tile)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 400_000
+    drawn = picture(client.get(f"/tiles/{client.version}/layer/waves/0/6/22/36"))
+    assert 5 < (drawn[..., 3] > 0).sum() < 5_000
+
+
+def test_a_run_without_imagery_shows_its_layers(writable: Client) -> None:
+    (writable.site.folder / "imagery.tif").unlink()
+    blank = picture(writable.get(f"/tiles/{writable.version}/imagery/{Z}/{X}/{Y}"))
+    assert not blank[..., 3].any()
 
 
 def test_why_shows_the_patch_and_writes_nothing(client: Client, finished: Path) -> None:

@@ -50,6 +50,14 @@ def test_a_tile_elsewhere_shows_nothing() -> None:
     assert window_of(Tile(9, 0, 0), UTM) is None
 
 
+def test_from_afar_a_projection_without_an_answer_elsewhere_is_drawn_still() -> None:
+    # UTM has none a quarter of the Earth away, which a tile of the half world shows.
+    fiji = GeoBox((400, 400), Affine(1000, 0, 700_000, 0, -1000, 8_300_000), "EPSG:32701")
+    window = window_of(Tile(2, 3, 2), fiji)
+    assert window is None or window.inside.any()
+    assert window_of(Tile(0, 0, 0), fiji) is not None
+
+
 def test_drawn_is_nan_outside() -> None:
     window = window_of(Tile(8, 89, 146), UTM)
     assert window is not None
