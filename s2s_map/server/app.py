@@ -59,7 +59,11 @@ def make_app(
 
     async def answers(scope: Scope, receive: Receive, send: Send) -> None:
         router = await run_in_threadpool(ready)
-        await router(scope, receive, send)
+        try:
+            await router(scope, receive, send)
+        except ValueError:
+            # Of the routes, which turn digits into numbers: Python takes 4,300.
+            await failed(404, "no such address")(scope, receive, send)
 
     app = Starlette(
         routes=[

@@ -34,7 +34,8 @@ class Basemap:
         known = url.startswith(("https://", "http://")) and all(
             part in url for part in ("{z}", "{x}", "{y}")
         )
-        if not known or any(c in url for c in " ;,'\""):
+        # It stands in a header, which takes no other characters.
+        if not known or not url.isascii() or not url.isprintable() or set(url) & set(" ;,'\""):
             raise ConfigError(
                 f"--basemap {url}",
                 expected="https://HOST/.../{z}/{x}/{y}.png, an address of tiles",

@@ -59,18 +59,36 @@ def _run_in(
         for run in viewed.runs
         if slot in run.time_slots and (among is None or run.folder in among)
     ]
-    best = max(runs, key=lambda run: _shared(run.bounds, seen), default=None)
-    if best is None or (seen is not None and _shared(best.bounds, seen) <= 0):
+    if seen is None:
+        if len(runs) != 1:
+            raise RegionError(
+                f"a layer of {len(runs)} runs, each with cells of its own",
+                remedy="move to one and take what is seen, or take the GeoTIFFs out of the folders",
+            )
+        return runs[0]
+    best = max(runs, key=lambda run: _area(_shared(run.bounds, seen)), default=None)
+    if best is None or _area(_shared(best.bounds, seen)) <= 0:
         raise RegionError("nothing of the map is seen", remedy="move back to it")
     return best
 
 
-def _shared(one: Box, seen: Box | None) -> float:
-    if seen is None:
-        return 1.0
-    width = min(one[2], seen[2]) - max(one[0], seen[0])
-    height = min(one[3], seen[3]) - max(one[1], seen[1])
-    return max(width, 0.0) * max(height, 0.0)
+def _shared(one: Box, seen: Box) -> Box:
+    """Return what two boxes share, in whichever turn around the Earth they share most."""
+    turns = round((one[0] + one[2] - seen[0] - seen[2]) / 720)
+    every = (
+        (
+            max(one[0], seen[0] + 360 * turn),
+            max(one[1], seen[1]),
+            min(one[2], seen[2] + 360 * turn),
+            min(one[3], seen[3]),
+        )
+        for turn in (turns - 1, turns, turns + 1)
+    )
+    return max(every, key=_area)
+
+
+def _area(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
 
 
 def _window(run: ViewedRun, geobox: GeoBox, seen: Box | None) -> tuple[slice, slice]:
@@ -79,7 +97,9 @@ def _window(run: ViewedRun, geobox: GeoBox, seen: Box | None) -> tuple[slice, sl
         rows, columns = slice(0, ny), slice(0, nx)
     else:
         into = transformer(str(run.grid.crs), "EPSG:4326")
-        west, south, east, north = into.transform_bounds(*seen, densify_pts=21)
+        # Of the map alone: beyond it a projection may have no answer, or one on the other side.
+        shared = _shared(run.bounds, seen)
+        west, south, east, north = into.transform_bounds(*shared, densify_pts=21)
         t = geobox.transform
         left, right = (_clamped((x - t.c) / t.a, nx) for x in (west, east))
         top, bottom = (_clamped((y - t.f) / t.e, ny) for y in (north, south))

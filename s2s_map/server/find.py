@@ -17,6 +17,7 @@ _FORMS = (
     re.compile(rf"(?P<letter>[NSEWO])\s*{_ANGLE}", re.IGNORECASE),
     re.compile(rf"{_ANGLE}\s*(?P<letter>[NSEWO])?", re.IGNORECASE),
 )
+_WEST_OR_EAST = re.compile(r"(?<![a-z])o(?![a-z])", re.IGNORECASE)
 Box = tuple[float, float, float, float]
 
 
@@ -72,7 +73,10 @@ def coordinates(text: str, around: Box) -> Found | None:
     letters = one_letter + two_letter
     if letters:
         first_is_lat = one_letter in "NS" if one_letter else two_letter not in "NS"
-        note = ""
+        if len(letters) == 2 and (one_letter in "NS") == (two_letter in "NS"):
+            raise RegionError(f"the coordinates {text}", expected="one of N or S, one of E or W")
+        # It is west in French and Spanish, and east in German.
+        note = "O read as west; E is east" if _WEST_OR_EAST.search(text) else ""
     else:
         first_is_lat, note = _order(one, two, around)
     lat, lon = (one, two) if first_is_lat else (two, one)

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from s2s_map.errors import S2SMapError
 
 MOST_JSON_BYTES = 64_000
+_LARGEST = 1e30
 
 type Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -129,16 +130,17 @@ def text_of(content: dict[str, Any], key: str) -> str | None:
 
 
 def number_of(value: Any, what: str) -> float:
-    """Return a finite number of a request.
+    """Return a finite number of a request, at most 1e30 in size.
 
     Raises:
         Refused: For anything else.
     """
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
+    # Values are float32: a larger number would overflow as soon as one is compared with it.
+    if not abs(number) <= _LARGEST:
         raise Refused(400, f"{what} that is no number")
     return number
 

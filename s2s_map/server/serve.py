@@ -65,7 +65,9 @@ def start(
     listening = _listen(host, port)
     port = int(listening.getsockname()[1])
     token = new_token()
-    names = (*LOOPBACK, *also, *(() if host in ("0.0.0.0", "::") else (host,)))  # noqa: S104
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    shown = f"[{shown}]" if ":" in shown else shown
+    names = (*LOOPBACK, *also, shown)
     config = uvicorn.Config(
         make_app(site, port, token, names, elsewhere),
         log_level="critical",
@@ -80,7 +82,6 @@ def start(
         target=server.run, kwargs={"sockets": [listening]}, name="map-server", daemon=True
     )
     thread.start()
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     return Serving(f"http://{shown}:{port}/#ask={token}", server, thread, listening)
 
 

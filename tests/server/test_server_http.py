@@ -219,6 +219,23 @@ def test_what_is_taken_away_is_the_layer(client: Client, finished: Path, tmp_pat
     assert off.json()["error"].startswith("nothing of the map is seen")
 
 
+@pytest.mark.parametrize("turn", [-360, 0, 360, 720])
+def test_what_is_seen_in_another_turn_around_the_earth_is_taken_away(
+    client: Client, turn: int
+) -> None:
+    west, south, east, north = BOX
+    seen = f"{west + turn},{south},{east + turn},{north}"
+    here = client.get("/api/layer.tif", layer="waves", seen=",".join(map(str, BOX)))
+    there = client.get("/api/layer.tif", layer="waves", seen=seen)
+    assert there.status_code == 200, there.text
+    assert there.content == here.content
+
+
+def test_the_whole_earth_seen_is_the_whole_layer(client: Client) -> None:
+    whole = client.get("/api/layer.tif", layer="waves").content
+    assert client.get("/api/layer.tif", layer="waves", seen="-400,-89,400,89").content == whole
+
+
 def test_keeping_writes_a_layer_that_the_view_then_has(writable: Client) -> None:
     asked = writable.ask("a motorboat")
     before = writable.version
@@ -306,6 +323,8 @@ def test_every_answer_carries_the_policy(client: Client) -> None:
         "/tiles/{v}/layer/waves/0/1/5/5",
         "/tiles/{v}/layer/waves/0/99/0/0",
         "/tiles/{v}/layer/waves/-1/1/0/0",
+        "/tiles/{v}/layer/waves/0/1/" + "9" * 5000 + "/1",
+        "/tiles/{v}/layer/waves/0/1/1/1?above=1e308",
         "/run.json",
         "/api/area?layer=/etc/passwd&above=1",
     ],
@@ -341,6 +360,11 @@ def test_bad_questions_are_one_line(client: Client, content: object, said: str) 
     assert "Traceback" not in answered.text
 
 
+def test_a_number_that_no_place_has_is_one_line(client: Client) -> None:
+    content = b'{"lon": 1' + b"0" * 400 + b', "lat": 1, "layer": "waves"}'
+    assert client.post("/api/why", content).json()["error"].startswith("lon that is no number")
+
+
 def test_too_large_a_recording_is_not_read(client: Client) -> None:
     refused = client.post("/api/recordings", b"0" * 50_000_001, **{"x-name": "a.wav"})
     assert refused.status_code == 413
@@ -369,6 +393,9 @@ def test_a_batch_is_one_map(tmp_path: Path) -> None:
         assert len(view["runs"]) == 2
         assert view["missing"] == ["later is not finished"]
         assert [layer["name"] for layer in view["layers"]] == ["waves"]
+        whole = client.get("/api/layer.tif", layer="waves")
+        assert "a layer of 2 runs" in whole.json()["error"]
+        assert client.get("/api/layer.tif", layer="waves", seen="-60,-30,-50,-20").is_success
         drawn = picture(client.get(f"/tiles/{client.version}/layer/waves/0/{Z}/{X}/{Y}"))
         asked = client.ask("boats")
         answer = picture(

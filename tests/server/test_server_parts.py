@@ -124,6 +124,7 @@ def test_more_at_work_than_is_bearable_is_refused() -> None:
         ("-25.4, -54.6", -25.4, -54.6, "off this map"),
         ("-54.6 -25.4", -25.4, -54.6, "longitude, latitude"),
         ("25.4S 54.6W", -25.4, -54.6, ""),
+        ("48N 11O", 48, -11, "O read as west"),
         ("W 54.6, S 25.4", -25.4, -54.6, ""),
         ("25°24'0\"S 54°36'0\"W", -25.4, -54.6, ""),
         ("25° 24.0′ S, 54° 36.0′ W", -25.4, -54.6, ""),
@@ -150,6 +151,8 @@ def test_what_is_no_two_coordinates(text: str) -> None:
 def test_coordinates_that_are_nowhere() -> None:
     with pytest.raises(RegionError, match="latitude -90 to 90"):
         coordinates("200 100", AROUND)
+    with pytest.raises(RegionError, match="one of N or S"):
+        coordinates("5N 6N", AROUND)
 
 
 def test_a_place_by_its_name() -> None:
