@@ -77,7 +77,9 @@ def heard(
 ) -> dict[str, Any]:
     """Return what of the background vocabulary fits a place most, with its share of a softmax."""
     run, (row, column) = run_at(viewed, lon, lat)
-    index = run.time_slots.index(slot) if slot in run.time_slots else 0
+    if slot not in run.time_slots:
+        raise RegionError(f"the map has no {slot} at {lon:.4f} {lat:.4f}")
+    index = run.time_slots.index(slot)
     model = models.of(run)
     vocabulary = encode_vocabulary(model, "text", vectors_folder())
     side = PIECE_CELLS

@@ -140,6 +140,9 @@ class MapRoutes:
         viewed = self.site.watched.last()
         units = request.query_params.get("of") == "units"
         west, south, east, north = viewed.bounds
+        if east > 180:
+            # On both sides of the 180th meridian.
+            west, east = -180.0, 180.0
         reach = max(east - west, north - south)
         around = max(4 * reach, 3.0) if units else max(12 * reach, 25.0)
         box = (

@@ -88,6 +88,10 @@ def test_others_are_let_in_only_with_a_word(finished: Path) -> None:
         (["{out}", "--basemap", "tiles"], "expected https://HOST/"),
         (["{out}", "--basemap", "https://a/{z}/{x}/{y}.png"], "without --basemap-attribution"),
         (["{out}", "--basemap", "https://a/{z}/{x}/{y}; x", "--basemap-attribution", "A"], "tiles"),
+        (
+            ["{out}", "--basemap", "https://\u4f8b/{z}/{x}/{y}", "--basemap-attribution", "A"],
+            "tiles",
+        ),
         (["{out}", "--host", "no such host"], "cannot listen at"),
     ],
 )

@@ -212,6 +212,20 @@ def test_keeping_writes_a_layer(open_page: Open, writable: Client) -> None:
     drawn(page)
 
 
+def test_keeping_one_answer_leaves_the_others(open_page: Open, writable: Client) -> None:
+    page = open_page(writable)
+    for text in ("crickets", "rowing boats"):
+        page.fill("#question", text)
+        page.click("#ask-button")
+        page.wait_for_selector(f"#asked li:has-text('{text}') input:checked")
+    page.click("#asked li:has-text('rowing boats') button:has-text('Keep')")
+    page.wait_for_selector("input[value='layer:rowing-boats']:checked")
+    page.wait_for_selector("#say:has-text('kept as')")
+    page.wait_for_selector("#asked li:has-text('crickets')")
+    assert page.is_checked("input[value='layer:rowing-boats']")
+    drawn(page)
+
+
 def test_two_layers_beside_each_other(open_page: Open, client: Client) -> None:
     page = open_page(client)
     only_layer(page)
@@ -347,6 +361,42 @@ def test_a_run_that_is_written_anew_is_loaded_again(open_page: Open, writable: C
     page.wait_for_selector("input[value='layer:third']")
     page.wait_for_selector("#say:has-text('written anew')")
     assert page.is_checked("input[value='layer:waves']")
+    drawn(page)
+
+
+def test_what_was_asked_is_asked_again_of_a_run_that_is_written_anew(
+    open_page: Open, writable: Client
+) -> None:
+    page = open_page(writable)
+    for text in ("crickets", "rowing boats"):
+        page.fill("#question", text)
+        page.click("#ask-button")
+        page.wait_for_selector(f"#asked li:has-text('{text}') input:checked")
+    before = page.input_value("#asked li:has-text('crickets') input")
+    page.check("#asked li:has-text('crickets') input")
+    query(writable.site.folder, "trains", name="third")
+    page.wait_for_selector("input[value='layer:third']")
+    page.wait_for_selector("#asked li:has-text('rowing boats')")
+    page.wait_for_selector("#asked li:has-text('crickets') input:checked")
+    assert page.input_value("#asked li:has-text('crickets') input") != before
+    drawn(page)
+
+
+def test_across_the_180th_meridian_both_sides_are_asked_for(
+    open_page: Open, client: Client
+) -> None:
+    page = open_page(client)
+    page.evaluate("""async () => {
+      const { change, state } = await import("/page/store.js");
+      const [, south, , north] = state.view.bounds;
+      change({ view: { ...state.view, bounds: [178, south, 182, north] } });
+    }""")
+    bounds = page.evaluate("""() => {
+      const { sources } = window.s2sMap.getStyle();
+      const drawn = Object.keys(sources).filter((id) => id.startsWith("shown-"));
+      return sources[drawn.at(-1)].bounds;
+    }""")
+    assert (bounds[0], bounds[2]) == (-180, 180)
     drawn(page)
 
 

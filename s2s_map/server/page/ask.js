@@ -5,6 +5,7 @@ import { record } from "./microphone.js";
 import { change, state } from "./store.js";
 
 /** @typedef {import("./types.d.ts").Question} Question */
+/** @typedef {import("./types.d.ts").Shown} Shown */
 /** @typedef {{id: string, name: string, seconds: number}} Recording */
 
 /** @type {Recording | null} */
@@ -97,6 +98,7 @@ async function askForm() {
  * @param {string[]} texts
  * @param {string[]} minus
  * @param {{id: string, name: string}} [heard]
+ * @returns {Promise<string | null>} its id; null if it could not be asked
  */
 export async function ask(texts, minus, heard) {
   const button = /** @type {HTMLButtonElement} */ (byId("ask-button"));
@@ -126,26 +128,31 @@ export async function ask(texts, minus, heard) {
       doubt ? `${question.title}: ${doubt}` : `drawn: ${question.title}`,
       doubt ? 10 : 3,
     );
+    return question.id;
   } catch (error) {
     say(error instanceof Failed ? error.message : String(error), 12);
+    return null;
   } finally {
     clearTimeout(slow);
     button.disabled = false;
   }
 }
 
-/** Ask all questions of the list anew, as after the run was written again. */
-export async function askAgain() {
-  const before = state.questions;
-  const shown = state.shown;
-  change({ questions: [] });
-  for (const question of [...before].reverse())
-    await ask(
-      question.asked.texts,
-      question.asked.minus,
-      question.asked.recording,
-    );
-  if (shown.kind === "layer") change({ shown });
+/**
+ * Ask questions anew, as after the run was written again, and show again what was shown.
+ * @param {Question[]} before
+ * @param {Shown} shown
+ */
+export async function askAgain(before, shown) {
+  let show = state.shown;
+  const { above } = state;
+  for (const question of [...before].reverse()) {
+    const { texts, minus, recording: heard } = question.asked;
+    const id = await ask(texts, minus, heard);
+    if (id && shown.kind === "question" && shown.key === question.id)
+      show = { kind: "question", key: id };
+  }
+  if (before.length) change({ shown: show, above });
 }
 
 /**

@@ -17,7 +17,11 @@ export function initFind(map) {
         change({ place: { lon: west, lat: south } });
       } else map.fitBounds(found.bounds, { padding: 40, maxZoom: 12 });
       const [w, s, e, n] = state.view.bounds;
-      const off = west > e || east < w || south > n || north < s;
+      // A map across 180 degrees goes on in the next turn.
+      const beside = [0, 360].every(
+        (turn) => west + turn > e || east + turn < w,
+      );
+      const off = beside || south > n || north < s;
       say(
         [found.label, found.note, off ? "this map does not reach there" : ""]
           .filter(Boolean)

@@ -1,5 +1,6 @@
 // The lists to choose from: layers that are written, questions that were asked.
 import { Failed, send } from "./api.js";
+import { askAgain } from "./ask.js";
 import { byId, make, say } from "./dom.js";
 import { change, described, onChange, same, state } from "./store.js";
 import { loadView } from "./watch.js";
@@ -145,12 +146,12 @@ async function keepAsLayer(id, button) {
   button.textContent = "Keeping…";
   try {
     const kept = await send("/api/keep", { question: id });
-    say(`${kept.replaced ? "replaced" : "kept as"} the layer ${kept.layer}`);
+    const others = state.questions.filter((question) => question.id !== id);
     await loadView();
-    change({
-      questions: state.questions.filter((question) => question.id !== id),
-      shown: { kind: "layer", key: kept.layer },
-    });
+    change({ questions: [], shown: { kind: "layer", key: kept.layer } });
+    // Their answers are to what lay there before.
+    await askAgain(others, state.shown);
+    say(`${kept.replaced ? "replaced" : "kept as"} the layer ${kept.layer}`);
   } catch (error) {
     say(
       `${about?.title ?? "it"} was not kept: ${error instanceof Failed ? error.message : error}`,

@@ -98,7 +98,7 @@ export function layImagery(map) {
     type: "raster",
     tiles: [`${location.origin}/tiles/${view.version}/imagery/{z}/{x}/{y}`],
     tileSize: 512,
-    bounds: view.bounds,
+    bounds: tileBounds(),
     maxzoom: deepest(2),
   });
   const first = map
@@ -114,6 +114,12 @@ export function layImagery(map) {
     },
     first?.id,
   );
+}
+
+/** Return where there are tiles: the library cuts at 180 degrees what lies across them. */
+function tileBounds() {
+  const [west, south, east, north] = state.view.bounds;
+  return east > 180 ? [-180, south, 180, north] : state.view.bounds;
 }
 
 /** @param {string} id */
@@ -137,7 +143,7 @@ export function draw(map, shown) {
     type: "raster",
     tiles: [tiles(shown)],
     tileSize: 512,
-    bounds: state.view.bounds,
+    bounds: tileBounds(),
     maxzoom: deepest(4),
   });
   map.addLayer(

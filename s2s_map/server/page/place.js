@@ -152,7 +152,7 @@ function bars(found) {
         ? { kind: "question", key: one.question }
         : { kind: "layer", key: one.name },
     );
-    const value = one.values[Math.max(slot, 0)];
+    const value = one.values[slot] ?? null;
     const number = make(
       "span",
       { className: "number" },

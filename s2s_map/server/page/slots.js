@@ -19,6 +19,9 @@ export function initSlots() {
 function build() {
   const { slots } = state.view;
   byId("slots-section").hidden = slots.length < 2;
+  // The button that would end it is made anew.
+  clearInterval(playing);
+  playing = undefined;
   if (slots.length < 2) return;
   const months = distinct(slots.map((slot) => slot.month));
   const hours = distinct(slots.map((slot) => slot.hour));

@@ -29,7 +29,13 @@ export async function loadView() {
   });
 }
 
-/** @param {() => Promise<void>} askAgain ask the questions anew that were asked */
+/** @typedef {import("./types.d.ts").Question} Question */
+/** @typedef {import("./types.d.ts").Shown} Shown */
+
+/**
+ * @param {(before: Question[], shown: Shown) => Promise<void>} askAgain ask questions anew, and
+ *   show what was shown
+ */
 export function initWatch(askAgain) {
   const look = async () => {
     try {
@@ -39,9 +45,10 @@ export function initWatch(askAgain) {
       document.documentElement.dataset.writing = String(now.writing);
       if (now.version !== state.view.version) {
         say("The run was written anew; its layers are loaded again.");
-        const before = described(state.shown)?.title;
+        const { questions, shown } = state;
+        const before = described(shown)?.title;
         await loadView();
-        await askAgain();
+        await askAgain(questions, shown);
         if (before && described(state.shown)?.title !== before)
           say(`${before} is gone.`);
       }
