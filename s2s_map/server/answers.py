@@ -53,7 +53,13 @@ class Question:
     about: dict[str, Any]
 
     def group(self, run: ViewedRun) -> QuestionGroup:
-        """Return its vectors for a run."""
+        """Return its vectors for a run.
+
+        Raises:
+            QueryError: If the run has another model than when it was asked.
+        """
+        if run.record.model_sha256 not in self.questions:
+            raise QueryError(f"{self.title!r} was asked of another model", remedy="ask it again")
         return self.questions[run.record.model_sha256].groups()[0]
 
 

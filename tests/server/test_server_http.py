@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import resource
@@ -17,6 +18,7 @@ from fixtures_view import BOX, HOSTILE, LAND, WATER, WAVES, Client, make_run, vi
 from PIL import Image
 
 from s2s_map.encoding.audio_file import decode_recording
+from s2s_map.errors import QueryError
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.pipeline.verbs.overviews import add_overviews
 from s2s_map.pipeline.verbs.query import query
@@ -258,6 +260,13 @@ def test_a_run_that_is_replaced_is_seen(writable: Client) -> None:
     assert writable.version != before
     layers = writable.get("/api/view").json()["layers"]
     assert [layer["name"] for layer in layers] == ["waves", "hostile", "third"]
+
+
+def test_a_question_to_another_model_is_to_be_asked_again(client: Client) -> None:
+    question = client.site.answers.question(client.ask("boats")["id"])
+    other = dataclasses.replace(question, questions={})
+    with pytest.raises(QueryError, match="asked of another model"):
+        other.group(client.site.watched.now().runs[0])
 
 
 def test_a_recording_is_taken_and_asked(writable: Client) -> None:

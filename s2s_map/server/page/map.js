@@ -118,7 +118,7 @@ export function layImagery(map) {
 
 /** Return where there are tiles: the library cuts at 180 degrees what lies across them. */
 function tileBounds() {
-  const [west, south, east, north] = state.view.bounds;
+  const [, south, east, north] = state.view.bounds;
   return east > 180 ? [-180, south, 180, north] : state.view.bounds;
 }
 
