@@ -34,6 +34,7 @@ HLS = {name: recorded(f"hls2-{name}_planetary_computer") for name in ("l30", "s3
 
 # A level that is right to half of itself, and to the 0.0001 that reflectance is kept to.
 LEVEL = 0.5 + 255.0 * 1e-4
+COLOURS = ("red", "green", "blue")
 LINEAR = {"min": 0.0, "max": 1.0}
 
 
@@ -121,6 +122,23 @@ def test_landsat_is_masked_by_bits_and_is_reflectance(tmp_path: Path) -> None:
         wanted[:24] = 255.0 * second[:24]
         error = np.abs(block.pixels[j].astype(float) - wanted)[:, :60]
         assert error.max() <= LEVEL
+
+
+def test_bits_beyond_eight_are_no_class_that_is_clear(tmp_path: Path) -> None:
+    """As QA60 of Sentinel-2: 0 is clear, 1024 and 2048 are cloud and cirrus."""
+
+    def of_qa60(folder: Path, root: str) -> list[dict[str, Any]]:
+        quality = np.zeros((SIDE, SIDE), dtype=np.uint16)
+        quality[:8], quality[8:16] = 1024, 2048
+        bands = {name: noise(j, 9_000, 9_900, "uint16") for j, name in enumerate(COLOURS)}
+        said = {"id": "LC08_A", "datetime": "2020-06-01T23:46:20Z", "eo:cloud_cover": 5.0}
+        return [scene_of(folder, root, LANDSAT, {**bands, "qa_pixel": quality}, {}, **said)]
+
+    with serving(tmp_path, of_qa60) as (url, _):
+        entry = entry_of("landsat_planetary_computer", url, scale=LINEAR, clear=[0])
+        _, block = read(entry, LANDSAT)
+    assert not block.valid[:16].any()
+    assert block.valid[16:].all()
 
 
 def test_metadata_of_the_item_go_before_the_profile(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ SEEN = 4
 
 # By how much pixels may differ in size and be called the same.
 _SAME = 1.01
+_LAST_CLASS = 255
 # Levels need a number for what is none of them.
 _NO_LEVEL = -1
 
@@ -84,7 +85,8 @@ def load_scene(item: Item, box: GeoBox, entry: StacEntry, *, renew: bool) -> Loa
         name, band = band_of(entry.assets.mask)
         mask = read(name, _mask_wanted(band, entry))
     if entry.clear:
-        return numbers, mask.astype(np.uint8)
+        # Cut to 8 bit, a number that is no class may be one that is clear: 1024, cloud, is 0.
+        return np.where(mask > _LAST_CLASS, np.uint16(0), numbers), mask.astype(np.uint8)
     seen = is_clear(mask, entry.clear, entry.masked_bits)
     return numbers, np.where(seen, SEEN, 0).astype(np.uint8)
 

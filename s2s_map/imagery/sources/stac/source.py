@@ -272,7 +272,7 @@ class StacSource(Source):
         kept, items = record.get("s2s_map:search"), record.get("features")
         if not isinstance(kept, Mapping) or not isinstance(items, list):
             return None
-        asked = {"schema": SCHEMA, **_request(self.entry)}
+        asked = {"schema": SCHEMA, "profile": None, **_request(self.entry)}
         there = kept.get("area", [])
         if (
             any(kept.get(key) != value for key, value in asked.items())
