@@ -379,3 +379,30 @@ def test_catalog_check_says_that_it_works(
     said = "\n".join(line for _, line in found)
     assert "the search answers with" in said
     assert "values: red" in said
+
+
+@pytest.mark.parametrize(
+    "broken", [{"properties": None}, {"assets": None}, {"assets": {"red": None}}]
+)
+def test_an_item_that_is_none_of_stac_is_one_line(broken: dict[str, Any]) -> None:
+    entry = entry_of("landsat_planetary_computer", "http://a.test")
+    with pytest.raises(ImageryError, match="is not one of STAC; expected properties and assets"):
+        kept(LANDSAT | broken, entry)
+
+
+@pytest.mark.parametrize("said", [{}, {"proj:transform": [0, 0, 0, 0, 0, 0]}, {"proj:shape": [1]}])
+def test_a_scene_whose_pixels_are_not_said_lies_in_its_box(said: dict[str, Any]) -> None:
+    """Some say null; some boxes have heights."""
+    entry = entry_of("landsat_planetary_computer", "http://a.test")
+    west, south, east, north = LANDSAT["bbox"]
+    item = kept(LANDSAT | {"bbox": [west, south, 0.0, east, north, 900.0]}, entry)
+    nothing = {"proj:shape": None, "proj:transform": None}
+    shape = {"proj:shape": [9, 9], "proj:transform": [30, 0, 0, 0, -30, 0]} if said else nothing
+    item["properties"] |= shape | said
+    for asset in item["assets"].values():
+        asset |= nothing
+    (zone,) = StacSource(entry, (item,), (west, south, east, north)).zones
+    assert zone.outlines[0][2] - zone.outlines[0][0] > 200_000
+    item |= {"bbox": None, "geometry": None}
+    with pytest.raises(ImageryError, match="does not say where it lies"):
+        StacSource(entry, (item,), (west, south, east, north)).zones  # noqa: B018

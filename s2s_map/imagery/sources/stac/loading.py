@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -95,9 +96,13 @@ def place_of(item: Item, entry: StacEntry) -> tuple[tuple[int, int], list[float]
     """Return the shape and transform of a scene's pixels, of its red or of all; None if unsaid."""
     red = item["assets"].get(entry.assets.colours[0][0], {})
     for fields in (red, item["properties"]):
-        if "proj:shape" in fields and "proj:transform" in fields:
-            rows, cols = fields["proj:shape"]
-            return (int(rows), int(cols)), [float(value) for value in fields["proj:transform"]]
+        try:
+            rows, cols = map(int, fields["proj:shape"])
+            transform = [float(value) for value in fields["proj:transform"]]
+        except (KeyError, TypeError, ValueError):
+            continue  # Some say null.
+        if len(transform) >= 6 and all(map(math.isfinite, transform)) and transform[0]:
+            return (rows, cols), transform
     return None
 
 
