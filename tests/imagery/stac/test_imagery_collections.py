@@ -400,7 +400,7 @@ def test_a_scene_whose_pixels_are_not_said_lies_in_its_box(said: dict[str, Any])
     shape = {"proj:shape": [9, 9], "proj:transform": [30, 0, 0, 0, -30, 0]} if said else nothing
     item["properties"] |= shape | said
     for asset in item["assets"].values():
-        asset |= nothing
+        asset.update(nothing)
     (zone,) = StacSource(entry, (item,), (west, south, east, north)).zones
     assert zone.outlines[0][2] - zone.outlines[0][0] > 200_000
     item |= {"bbox": None, "geometry": None}

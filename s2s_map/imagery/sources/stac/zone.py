@@ -204,7 +204,8 @@ def box_of(item: Item) -> BaseGeometry:
             remedy="use another API or collection",
         )
     half = len(corners) // 2  # With heights there are six.
-    return shapely.box(*corners[:2], *corners[half : half + 2])
+    box: BaseGeometry = shapely.box(*corners[:2], *corners[half : half + 2])
+    return box
 
 
 def _outline(item: Item, crs: CRS, entry: StacEntry) -> tuple[float, float, float, float]:
