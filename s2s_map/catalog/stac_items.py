@@ -52,10 +52,11 @@ def kept(item: Mapping[str, Any], entry: StacEntry) -> Item:
 
     Raises:
         ImageryError: For an address that is not one of the network, as an API does not name files
-            of this machine; for files whose readers pay.
+            of this machine; for files whose readers pay; for what is no item.
     """
-    properties, assets = item.get("properties", {}), item.get("assets", {})
     wanted = entry.assets.files
+    _check_whole(item, entry)
+    properties, assets = item["properties"], item["assets"]
     for name in wanted:
         _check_free(item, assets.get(name, {}), entry)
         href = str(assets.get(name, {}).get("href", ""))
@@ -178,6 +179,19 @@ def _clearest(item: Item) -> tuple[float, str, str]:
 def _newest(item: Item) -> tuple[int, str]:
     day = re.sub(r"\D", "", str(item["properties"].get("datetime"))[:19])
     return -int(day or 0), item["id"]
+
+
+def _check_whole(item: Mapping[str, Any], entry: StacEntry) -> None:
+    assets = item.get("assets")
+    used = [item.get("properties"), assets]
+    if isinstance(assets, Mapping):
+        used += [assets[name] for name in entry.assets.files if name in assets]
+    if not all(isinstance(part, Mapping) for part in used):
+        raise ImageryError(
+            f"the STAC item {item['id']} of {redacted(entry.url)} is not one of STAC",
+            expected="properties and assets",
+            remedy="use another API or collection",
+        )
 
 
 def _check_free(item: Mapping[str, Any], asset: Mapping[str, Any], entry: StacEntry) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from s2s_map.config.checked import Checked
 from s2s_map.config.scale import ValueScale
@@ -44,6 +44,14 @@ class StacAssets(Checked):
             raise ValueError("give mask or scl, its older name, not both")
         return {"mask" if name == "scl" else name: value for name, value in data.items()}
 
+    @field_validator("red", "green", "blue", "mask")
+    @classmethod
+    def _counted_from_1(cls, value: str | None) -> str | None:
+        match = _BAND.fullmatch(value or "")
+        if match and int(match[2]) == 0:
+            raise ValueError(f"{value} names a band 0; bands are counted from 1")
+        return value
+
     @property
     def colours(self) -> tuple[tuple[str, int], ...]:
         """Asset of red, green and blue, and the number of its band."""
@@ -68,7 +76,7 @@ def band_of(name: str) -> tuple[str, int]:
         (('image', 2), ('B04', 1))
     """
     match = _BAND.fullmatch(name)
-    return (match[1], max(1, int(match[2]))) if match else (name, 1)
+    return (match[1], int(match[2])) if match else (name, 1)
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,15 @@ def _read_text(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig") as file:
             heading = file.readline()
         separator = max(",;\t", key=heading.count)
-        return pd.read_csv(
+        frame = pd.read_csv(
             path, sep=separator, encoding="utf-8-sig", dtype=str, keep_default_na=False
         )
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _unreadable(path, " ".join(str(error).split())) from None
+    if len(frame) and not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes what is too much for names of rows: each value would be of the next column.
+        raise _unreadable(path, "its rows have more fields than its heading")
+    return frame
 
 
 def _read_points(path: Path) -> pd.DataFrame:

@@ -94,6 +94,7 @@ def test_a_mask_of_another_kind_takes_the_place_of_the_profiles() -> None:
         ({"scale": None}, "scale: is needed"),
         ({"assets": {"scl": "a", "mask": "b"}}, "not both"),
         ({"masked_bits": [16]}, "masked_bits"),
+        ({"assets": {"red": "a.0", "green": "a.1", "blue": "a.2"}}, "bands are counted from 1"),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_line(fields: dict[str, Any], said: str) -> None:

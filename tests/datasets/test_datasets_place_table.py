@@ -10,6 +10,7 @@ from shapely.geometry import LineString, Point
 
 from s2s_map.datasets.place_table import NO_NUMBERS, OFF_EARTH, read_places
 from s2s_map.datasets.table import read_table
+from s2s_map.errors import DataError
 from s2s_map.evaluation.point_table import read_points
 
 TABLES = {
@@ -43,6 +44,15 @@ def test_rows_without_a_place_say_why(tmp_path: Path) -> None:
     assert table.faults.tolist() == ["", "", "", *[OFF_EARTH] * 2, *[NO_NUMBERS] * 3]
     assert table.longitude[:3].tolist() == [180.0, -180.0, 0.0]
     assert table.maybe_metres
+
+
+@pytest.mark.parametrize("row", ["8.5,47.3,1,", "a,8.5,47.3,1"])
+def test_rows_longer_than_the_heading_are_not_shifted(tmp_path: Path, row: str) -> None:
+    """pandas would take 8.5 for the row's name and 47.3 for its longitude."""
+    path = tmp_path / "table.csv"
+    path.write_text(f"lon,lat,present\n{row}\n")
+    with pytest.raises(DataError, match="more fields than its heading"):
+        read_places(path)
 
 
 def test_points_are_places_and_other_geometries_are_not(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ HLS = {name: recorded(f"hls2-{name}_planetary_computer") for name in ("l30", "s3
 
 # A level that is right to half of itself, and to the 0.0001 that reflectance is kept to.
 LEVEL = 0.5 + 255.0 * 1e-4
+COLOURS = ("red", "green", "blue")
 LINEAR = {"min": 0.0, "max": 1.0}
 
 
@@ -121,6 +122,23 @@ def test_landsat_is_masked_by_bits_and_is_reflectance(tmp_path: Path) -> None:
         wanted[:24] = 255.0 * second[:24]
         error = np.abs(block.pixels[j].astype(float) - wanted)[:, :60]
         assert error.max() <= LEVEL
+
+
+def test_bits_beyond_eight_are_no_class_that_is_clear(tmp_path: Path) -> None:
+    """As QA60 of Sentinel-2: 0 is clear, 1024 and 2048 are cloud and cirrus."""
+
+    def of_qa60(folder: Path, root: str) -> list[dict[str, Any]]:
+        quality = np.zeros((SIDE, SIDE), dtype=np.uint16)
+        quality[:8], quality[8:16] = 1024, 2048
+        bands = {name: noise(j, 9_000, 9_900, "uint16") for j, name in enumerate(COLOURS)}
+        said = {"id": "LC08_A", "datetime": "2020-06-01T23:46:20Z", "eo:cloud_cover": 5.0}
+        return [scene_of(folder, root, LANDSAT, {**bands, "qa_pixel": quality}, {}, **said)]
+
+    with serving(tmp_path, of_qa60) as (url, _):
+        entry = entry_of("landsat_planetary_computer", url, scale=LINEAR, clear=[0])
+        _, block = read(entry, LANDSAT)
+    assert not block.valid[:16].any()
+    assert block.valid[16:].all()
 
 
 def test_metadata_of_the_item_go_before_the_profile(tmp_path: Path) -> None:
@@ -361,3 +379,30 @@ def test_catalog_check_says_that_it_works(
     said = "\n".join(line for _, line in found)
     assert "the search answers with" in said
     assert "values: red" in said
+
+
+@pytest.mark.parametrize(
+    "broken", [{"properties": None}, {"assets": None}, {"assets": {"red": None}}]
+)
+def test_an_item_that_is_none_of_stac_is_one_line(broken: dict[str, Any]) -> None:
+    entry = entry_of("landsat_planetary_computer", "http://a.test")
+    with pytest.raises(ImageryError, match="is not one of STAC; expected properties and assets"):
+        kept(LANDSAT | broken, entry)
+
+
+@pytest.mark.parametrize("said", [{}, {"proj:transform": [0, 0, 0, 0, 0, 0]}, {"proj:shape": [1]}])
+def test_a_scene_whose_pixels_are_not_said_lies_in_its_box(said: dict[str, Any]) -> None:
+    """Some say null; some boxes have heights."""
+    entry = entry_of("landsat_planetary_computer", "http://a.test")
+    west, south, east, north = LANDSAT["bbox"]
+    item = kept(LANDSAT | {"bbox": [west, south, 0.0, east, north, 900.0]}, entry)
+    nothing = {"proj:shape": None, "proj:transform": None}
+    shape = {"proj:shape": [9, 9], "proj:transform": [30, 0, 0, 0, -30, 0]} if said else nothing
+    item["properties"] |= shape | said
+    for asset in item["assets"].values():
+        asset.update(nothing)
+    (zone,) = StacSource(entry, (item,), (west, south, east, north)).zones
+    assert zone.outlines[0][2] - zone.outlines[0][0] > 200_000
+    item |= {"bbox": None, "geometry": None}
+    with pytest.raises(ImageryError, match="does not say where it lies"):
+        StacSource(entry, (item,), (west, south, east, north)).zones  # noqa: B018

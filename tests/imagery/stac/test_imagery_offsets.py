@@ -123,6 +123,21 @@ def test_pixels_decide_where_the_metadata_are_wrong(api: str) -> None:
         assert alone.read(bounds, (500, 500), "EPSG:32632").valid.all()
 
 
+def test_a_mask_of_bits_tells_nothing_of_plants(api: str) -> None:
+    """Its number 4 is not the vegetation of the scene classification."""
+    source = StacSource(entry(api, masked_bits=[7])).freeze(area())
+    assert not source.remarks
+
+
+def test_a_search_kept_for_another_profile_is_not_taken(api: str) -> None:
+    assets = {"red": "red", "green": "green", "blue": "blue", "mask": "scl"}
+    fields = {"assets": assets, "clear": [4, 5, 6], "max_cloud": 100, "max_per_tile": 8}
+    reflectance = StacSource(entry(api, **fields, profile="hls")).freeze(area())
+    record = json.loads(json.dumps(reflectance.frozen()))
+    assert StacSource(entry(api, **fields, profile="hls")).thaw(record, area())
+    assert StacSource(entry(api, **fields)).thaw(record, area()) is None
+
+
 def test_the_verdict_is_frozen_with_the_search(api: str) -> None:
     first = StacSource(entry(api)).freeze(area())
     record = json.loads(json.dumps(first.frozen()))

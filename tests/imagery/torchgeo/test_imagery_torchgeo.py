@@ -15,8 +15,10 @@ from fixtures_cli import call
 from fixtures_plain_model import PATCH_M, write_plain_job
 from rasterio.transform import from_origin
 
+from s2s_map import load_catalog
 from s2s_map.config.run import load_run_config
-from s2s_map.errors import ImageryChangedError, OutputMismatchError, S2SMapError
+from s2s_map.errors import ImageryChangedError, ImageryError, OutputMismatchError, S2SMapError
+from s2s_map.imagery.sources.open_source import open_source
 from s2s_map.pipeline.verbs.run import run
 
 MODULE = """
@@ -119,6 +121,28 @@ def test_its_map_is_that_of_the_files(tmp_path: Path, module: Path, crs: str) ->
         file.write(np.full((3, 128, 64), 7, np.uint8))
     with pytest.raises(OutputMismatchError, match=r"source\.sampled_sha256"):
         run(path)
+
+
+def test_files_of_another_crs_have_nodata_or_are_refused(tmp_path: Path, module: Path) -> None:
+    """torchgeo warps them, and what lies beside them would be black ground."""
+    path = write_jobs(tmp_path)
+    scene = path.parent / "scenes/b_20260102.tif"
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "width": 64, "height": 128}
+    place = {"crs": "EPSG:32722", "transform": from_origin(-1_000.0, 7_200_000.0, 10.0, 10.0)}
+    entry = load_catalog([path.parent / "data_catalog.yaml"])["dataset"]
+    for nodata in (0, None):
+        with rasterio.open(scene, "w", **profile, **place, nodata=nodata) as file:
+            file.write(np.full((3, 128, 64), 100, np.uint8))
+        if nodata is None:
+            with pytest.raises(ImageryError, match=r"b_20260102\.tif is in EPSG:32722, .* black"):
+                open_source(entry)
+            continue
+        source = open_source(entry)
+        for one in source.coverage:
+            west, south, east, north = (round(edge, -1) for edge in one.bounds)
+            shape = (round((north - south) / 10), round((east - west) / 10))
+            block = source.read((west, south, east, north), shape, one.crs)
+            assert block.pixels[:, block.valid].min() > 0
 
 
 def test_times_are_the_datasets_own(tmp_path: Path, module: Path) -> None:

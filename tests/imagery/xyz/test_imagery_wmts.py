@@ -269,6 +269,11 @@ def test_hostile_and_broken_documents_are_one_line(content: bytes) -> None:
     [
         (b"EPSG:2154", b"EPSG:999999", "matrix set LAMB93 in EPSG:999999 cannot be read"),
         (b"EPSG:2154", b"IGNF:LAMBE", "matrix set LAMB93 in IGNF:LAMBE cannot be read"),
+        (b"EPSG:2154", b"EPSG:5773", "neither degrees nor a projection"),
+        (b"EPSG:2154", b"EPSG:4978", "neither degrees nor a projection"),
+        (b"<MatrixWidth>", b"<MatrixWidth>" + b"9" * 400, "cannot be read"),
+        (b"<TileWidth>", b"<TileWidth>" + b"9" * 400, "no square tiles of 256 or 512 pixels"),
+        (b'href="https://', b'href="https://[', "no http or https address for tiles"),
         (b"<TileWidth>256", b"<TileWidth>300", "no square tiles of 256 or 512 pixels"),
         (b"22785.3272714285733418", b"nan", "cannot be read"),
         (b"22785.3272714285733418", b"1e400", "cannot be read"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ SEEN = 4
 
 # By how much pixels may differ in size and be called the same.
 _SAME = 1.01
+_LAST_CLASS = 255
 # Levels need a number for what is none of them.
 _NO_LEVEL = -1
 
@@ -84,7 +86,8 @@ def load_scene(item: Item, box: GeoBox, entry: StacEntry, *, renew: bool) -> Loa
         name, band = band_of(entry.assets.mask)
         mask = read(name, _mask_wanted(band, entry))
     if entry.clear:
-        return numbers, mask.astype(np.uint8)
+        # Cut to 8 bit, a number that is no class may be one that is clear: 1024, cloud, is 0.
+        return np.where(mask > _LAST_CLASS, np.uint16(0), numbers), mask.astype(np.uint8)
     seen = is_clear(mask, entry.clear, entry.masked_bits)
     return numbers, np.where(seen, SEEN, 0).astype(np.uint8)
 
@@ -93,9 +96,13 @@ def place_of(item: Item, entry: StacEntry) -> tuple[tuple[int, int], list[float]
     """Return the shape and transform of a scene's pixels, of its red or of all; None if unsaid."""
     red = item["assets"].get(entry.assets.colours[0][0], {})
     for fields in (red, item["properties"]):
-        if "proj:shape" in fields and "proj:transform" in fields:
-            rows, cols = fields["proj:shape"]
-            return (int(rows), int(cols)), [float(value) for value in fields["proj:transform"]]
+        try:
+            rows, cols = map(int, fields["proj:shape"])
+            transform = [float(value) for value in fields["proj:transform"]]
+        except (KeyError, TypeError, ValueError):
+            continue  # Some say null.
+        if len(transform) >= 6 and all(map(math.isfinite, transform)) and transform[0]:
+            return (rows, cols), transform
     return None
 
 

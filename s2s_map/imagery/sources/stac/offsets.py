@@ -130,10 +130,11 @@ def _stated(item: Item, entry: StacEntry) -> int:
 
 
 def _look(item: Item, entry: StacEntry) -> Evidence:
+    if entry.assets.mask is None or not entry.clear:
+        # Bits are no classes: cloud of one mask is vegetation's number.
+        return Evidence(None, None)
     try:
         red = _coarse(item, entry.assets.files[0], entry, None)
-        if entry.assets.mask is None:
-            return Evidence(None, None)
         classes = _coarse(item, entry.assets.mask, entry, red.shape)
     except (S2SMapError, RasterioError, OSError, KeyError):
         # What cannot be read says nothing, and is a hole when it is read for the map.

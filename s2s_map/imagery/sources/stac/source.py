@@ -30,7 +30,7 @@ from s2s_map.imagery.sources.stac.search.holes import holes_over, holes_record, 
 from s2s_map.imagery.sources.stac.search.kept import FoundParts
 from s2s_map.imagery.sources.stac.search.parts import region_of
 from s2s_map.imagery.sources.stac.search.walking import search, search_again
-from s2s_map.imagery.sources.stac.zone import StacZone, window_of
+from s2s_map.imagery.sources.stac.zone import StacZone, box_of, window_of
 from s2s_map.imagery.watching import Watch
 from s2s_map.opening.unchanged import Snapshot, remote_states
 from s2s_map.opening.uris import is_remote
@@ -149,9 +149,7 @@ class StacSource(Source):
     @cached_property
     def _outlines(self) -> tuple[BaseGeometry, ...]:
         outlines = (
-            shapely.geometry.shape(item["geometry"])
-            if item.get("geometry")
-            else shapely.box(*item["bbox"])
+            shapely.geometry.shape(item["geometry"]) if item.get("geometry") else box_of(item)
             for item in self.items or ()
         )
         return tuple(shapely.make_valid(outline) for outline in outlines)
@@ -272,7 +270,7 @@ class StacSource(Source):
         kept, items = record.get("s2s_map:search"), record.get("features")
         if not isinstance(kept, Mapping) or not isinstance(items, list):
             return None
-        asked = {"schema": SCHEMA, **_request(self.entry)}
+        asked = {"schema": SCHEMA, "profile": None, **_request(self.entry)}
         there = kept.get("area", [])
         if (
             any(kept.get(key) != value for key, value in asked.items())

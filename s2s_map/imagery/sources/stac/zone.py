@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
+from shapely.geometry.base import BaseGeometry
 
 from s2s_map.arrays import Hole
 from s2s_map.catalog.scene import Scene
@@ -187,13 +188,33 @@ def _window(scene: Scene, rows: slice, cols: slice) -> GeoBox:
     return GeoBox((rows.stop - rows.start, cols.stop - cols.start), origin, scene.crs)
 
 
+def box_of(item: Item) -> BaseGeometry:
+    """Return the box around an item, in degrees.
+
+    Raises:
+        ImageryError: For an item that does not say where it lies.
+    """
+    corners = item.get("bbox")
+    if not corners and item.get("geometry"):
+        corners = shapely.geometry.shape(item["geometry"]).bounds
+    if not corners:
+        raise ImageryError(
+            f"the STAC item {item['id']} does not say where it lies",
+            expected="bbox or geometry",
+            remedy="use another API or collection",
+        )
+    half = len(corners) // 2  # With heights there are six.
+    box: BaseGeometry = shapely.box(*corners[:2], *corners[half : half + 2])
+    return box
+
+
 def _outline(item: Item, crs: CRS, entry: StacEntry) -> tuple[float, float, float, float]:
     place = place_of(item, entry)
     if place is not None:
         (rows, cols), t = place
         xs, ys = (t[2], t[2] + t[0] * cols), (t[5], t[5] + t[4] * rows)
         return min(xs), min(ys), max(xs), max(ys)
-    outline = project(shapely.box(*item["bbox"]), LONLAT, crs)
+    outline = project(box_of(item), LONLAT, crs)
     west, south, east, north = outline.bounds
     return float(west), float(south), float(east), float(north)
 

@@ -102,6 +102,36 @@ class Opened:
         except ImageryError:
             return None  # No raster, but something that only the dataset can read.
 
+    def check_warped(self, scenes: Sequence[Scene]) -> None:
+        """Check that torchgeo does not warp files so that what lies beside them is black.
+
+        Args:
+            scenes: What `scenes` gave.
+
+        Raises:
+            ImageryError: For a file in another CRS than the dataset's that has no nodata value:
+                beside its turned pixels torchgeo puts zeros, and mixes them into its edges.
+        """
+        from s2s_map.opening.open_files import open_raster
+
+        for scene in scenes:
+            if not scene.stamps:
+                continue
+            try:
+                with open_raster(scene.uri) as source:
+                    crs, nodata = source.crs, source.nodata
+            except ImageryError:
+                continue  # No raster, but something that only the dataset can read.
+            if crs is not None and nodata is None and CRS(crs.to_wkt()) != scene.crs:
+                raise ImageryError(
+                    f"{redacted(scene.uri)} is in {crs.to_string()[:80]}, the dataset {self.name} "
+                    f"in {scene.crs}, and without a nodata value what lies beside it would be "
+                    "black ground",
+                    expected="files in the CRS of the dataset, or with a nodata value",
+                    remedy="set one in the files (gdal_edit.py -a_nodata), or use type: raster, "
+                    "which takes files of several CRSs",
+                )
+
     def read(
         self, scene: Scene, rows: slice, cols: slice, entry: TorchgeoEntry, nodata: float | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -62,6 +62,7 @@ class TorchgeoSource(Source):
         opened = make_dataset(entry)
         # 8 bit is warped as 8 bit, as it is of files: the datasets' values are always float32.
         scenes = opened.scenes("uint8" if entry.scale is None else "float32")
+        opened.check_warped(scenes)
         nodata = opened.nodata(entry, scenes[0])
         # One small read: what does not fit is said before a run begins.
         for rows, cols in squares(scenes[0].shape, _TRIED_PX, 1):

@@ -15,6 +15,8 @@ MOST_BYTES = 64_000_000
 """Size of capabilities at most; NASA's, of a thousand layers, have six million."""
 
 _MOST_LEVELS, _MOST_NODES = 64, 3_000_000
+# Beyond any matrix, and still a number that arithmetic with floats takes.
+_MOST_COUNTED = 2**53
 
 
 @dataclass
@@ -159,6 +161,8 @@ def _tree(content: bytes) -> Node:
     parser.buffer_text = True
     top = Node("", {})
     open_nodes, count = [top], 0
+    # Pieces are joined at the end: one by one, a long text with elements in it takes minutes.
+    texts: list[list[str]] = [[]]
 
     def refuse(*_: object) -> int:
         raise ValueError("it has a document type, or entities")
@@ -171,13 +175,13 @@ def _tree(content: bytes) -> Node:
         node = Node(_local(name), {_local(key): value for key, value in attributes.items()})
         open_nodes[-1].inner.append(node)
         open_nodes.append(node)
+        texts.append([])
 
     def end(_: str) -> None:
-        node = open_nodes.pop()
-        node.text = node.text.strip()
+        open_nodes.pop().text = "".join(texts.pop()).strip()
 
     def text(piece: str) -> None:
-        open_nodes[-1].text += piece
+        texts[-1].append(piece)
 
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse
@@ -241,12 +245,16 @@ def _matrix_set(node: Node) -> MatrixSet:
             id=one.said("Identifier"),
             denominator=float(one.said("ScaleDenominator")),
             corner=_two(one.said("TopLeftCorner")),
-            tile_px=(int(one.said("TileWidth")), int(one.said("TileHeight"))),
-            size=(int(one.said("MatrixWidth")), int(one.said("MatrixHeight"))),
+            tile_px=(_count(one, "TileWidth"), _count(one, "TileHeight")),
+            size=(_count(one, "MatrixWidth"), _count(one, "MatrixHeight")),
         )
         for one in node.all("TileMatrix")
     )
     return MatrixSet(node.said("Identifier"), node.said("SupportedCRS"), matrices)
+
+
+def _count(node: Node, name: str) -> int:
+    return min(int(node.said(name)), _MOST_COUNTED)
 
 
 def _two(text: str) -> tuple[float, float]:

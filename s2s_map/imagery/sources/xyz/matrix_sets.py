@@ -34,14 +34,17 @@ def crs_of(text: str) -> CRS:
     """Return the CRS that a server names.
 
     Raises:
-        CRSError: For one that is not known.
+        CRSError: For one that is not known, or has neither degrees nor a projection.
     """
     if _CRS84.search(text.strip()):
         return CRS.from_user_input("OGC:CRS84")
     match = _EPSG.fullmatch(text.strip())
     if match is None:
         raise CRSError("no code of EPSG")
-    return CRS.from_epsg(3857 if match[1] in _MERCATOR else int(match[1]))
+    crs = CRS.from_epsg(3857 if match[1] in _MERCATOR else int(match[1]))
+    if not (crs.is_projected or crs.is_geographic):
+        raise CRSError("neither degrees nor a projection")
+    return crs
 
 
 def is_quad(matrix_set: MatrixSet) -> bool:

@@ -151,9 +151,7 @@ def _template(entry: XyzEntry, layer: Layer, matrix_set: str, get_tile: str) -> 
         url = _filled(layer.templates[kind], values, layer)
     else:
         url = _by_parameters(get_tile, layer, formats[0], values)
-    url = urljoin(entry.capabilities or "", url)
-    _check_host(url, entry)
-    return url
+    return _checked(url, entry)
 
 
 def _filled(template: str, values: dict[str, str], layer: Layer) -> str:
@@ -194,9 +192,10 @@ def _by_parameters(get_tile: str, layer: Layer, kind: str, values: dict[str, str
     return f"{get_tile}{end}{urlencode(said)}&{tile}"
 
 
-def _check_host(url: str, entry: XyzEntry) -> None:
-    """Check that tiles lie with the host that the entry names, or one that it allows."""
+def _checked(url: str, entry: XyzEntry) -> str:
+    """Return the whole address of tiles, if the entry names its host or allows it."""
     try:
+        url = urljoin(entry.capabilities or "", url)
         there, own = Host.of(url), Host.of(entry.capabilities or "")
     except ValueError:
         raise ImageryError(
@@ -204,9 +203,9 @@ def _check_host(url: str, entry: XyzEntry) -> None:
             remedy="write it in url: yourself",
         ) from None
     if there.name == own.name and there.port in (own.port, 443):
-        return
+        return url
     if there.name in entry.redirects_to or str(there) in entry.redirects_to:
-        return
+        return url
     raise ImageryError(
         f"the capabilities at {own} have their tiles at {urlsplit(url).netloc[:100]}, another host",
         remedy=f"list {there.name} in redirects_to: of the entry if you trust it",

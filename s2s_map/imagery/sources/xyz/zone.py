@@ -17,7 +17,7 @@ from s2s_map.catalog.scene import Scene
 from s2s_map.config.webtiles import XyzEntry
 from s2s_map.imagery.lattice import Bounds, Lattice, PixelWindow
 from s2s_map.imagery.resampling import AVERAGE_FROM
-from s2s_map.imagery.sources.xyz.levels import Level, quad_level, within
+from s2s_map.imagery.sources.xyz.levels import Level, within
 from s2s_map.imagery.sources.xyz.webtile import WebTile, WebTileRange
 from s2s_map.regions.extent import extent_of
 from s2s_map.regions.projections import LONLAT, project
@@ -159,14 +159,6 @@ def ranges_under(
             if box.count:
                 found.append(box)
     return found
-
-
-def mercator_boxes(bounds: Bounds, crs: CRS) -> list[Bounds]:
-    """Return the boxes of EPSG:3857 that hold bounds of another CRS, within its square.
-
-    Two where the antimeridian lies between, none beyond what either CRS can show.
-    """
-    return boxes_under([bounds], crs, quad_level(0, 256))[0][0]
 
 
 def boxes_under(many: Sequence[Bounds], crs: CRS, level: Level) -> list[tuple[list[Bounds], float]]:
