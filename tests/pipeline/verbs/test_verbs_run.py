@@ -67,6 +67,7 @@ def test_writes_everything(finished: Path) -> None:
         "imagery.tif",
         "preview.png",
         "item.json",
+        "project.qgz",
         "run.json",
         "waves.tif",
         "waves.qml",
