@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 1200
 _WIDTH_IN = 6.5
+_LINE = 110
 _SHADES = 256
 _NO_DATA = "#e4e4e4"
 _QUIET = "#666666"
@@ -48,7 +50,7 @@ def draw_figure(
     west, south, east, north = extent_m
     if axes is None:
         height = _WIDTH_IN * min(max((north - south) / (east - west), 0.3), 1.5) + 1.2
-        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        figure = Figure(figsize=(_WIDTH_IN, height), layout="compressed")
         axes = figure.add_subplot()
     found = axes.get_figure()
     assert isinstance(found, Figure)  # noqa: S101  (axes of a subfigure have its figure as root)
@@ -68,11 +70,13 @@ def draw_figure(
     )
     axes.set_title(picture.title, loc="left", weight="bold", parse_math=False)
     bar = found.colorbar(drawn, ax=axes, orientation="horizontal", extend="both", shrink=0.7)
-    bar.set_ticks([low, (low + high) / 2, high])
+    ticks = (low, (low + high) / 2, high)
+    bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
     label = "; ".join((picture.label, *filter(None, picture.remark.splitlines())))
     bar.set_label(label, color=_QUIET)
     _add_scale_bar(axes, east - west)
-    axes.set_xlabel(attribution, size=6, color=_QUIET, wrap=True, parse_math=False)
+    lines = textwrap.fill(attribution, _LINE)
+    axes.set_xlabel(lines, size=6, color=_QUIET, parse_math=False)
     return found
 
 

@@ -36,6 +36,10 @@ def test_map_imagery_and_legend_are_of_one_extent(shape: tuple[int, int]) -> Non
     low, high = layers[0].colour_range
     np.testing.assert_allclose(bar.get_xticks(), [low, (low + high) / 2, high])
     figure.canvas.draw()
+    # Nothing is cut off.
+    seen = figure.get_tightbbox()
+    assert seen.ymax <= figure.get_figheight()
+    assert seen.ymin >= 0
 
 
 def test_it_draws_where_it_is_told_to() -> None:

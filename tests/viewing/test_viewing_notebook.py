@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 from html.parser import HTMLParser
+
+from PIL import Image
 
 from s2s_map.viewing.notebook import summary_html
 
@@ -27,7 +30,9 @@ class Tags(HTMLParser):
 
 def test_texts_of_users_are_text() -> None:
     seen = Tags()
-    seen.feed(summary_html(HOSTILE, [(HOSTILE, HOSTILE)], [("birds", HOSTILE)], b"\x89PNG"))
+    drawn = io.BytesIO()
+    Image.new("RGB", (3000, 1500), "red").save(drawn, "PNG")
+    seen.feed(summary_html(HOSTILE, [(HOSTILE, HOSTILE)], [("birds", HOSTILE)], drawn.getvalue()))
     assert [tag for tag, _ in seen.tags if tag not in ("tr", "td")] == [
         "div",
         "strong",
@@ -35,7 +40,10 @@ def test_texts_of_users_are_text() -> None:
         "img",
     ]
     source = next(attributes["src"] for tag, attributes in seen.tags if tag == "img")
-    assert source == "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
+    kind, _, data = str(source).partition(";base64,")
+    assert kind == "data:image/webp"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as shown:
+        assert shown.size == (1000, 500)
     assert seen.texts.count(HOSTILE) == 3
     assert f"birds: {HOSTILE}" in seen.texts
 

@@ -151,7 +151,7 @@ def test_a_run_draws_itself(finished: Path) -> None:
     with pytest.raises(ConfigError, match="no time slot '05'"):
         done.plot(slot="05")
     shown = done._repr_html_()
-    assert "data:image/png;base64," in shown
+    assert "data:image/webp;base64," in shown
     assert all(f"{concept}: " in shown for concept in done.concepts)
 
 
