@@ -19,8 +19,8 @@ EXPLANATIONS = "explanations"
 HOME = (EMBEDDINGS, LEDGER, SEARCH)
 """What lies together: the embeddings, what is known of them, and what they were searched by."""
 
-RESULTS = (MAPS, IMAGERY, PREVIEW, PROJECT, ITEM, RECORD)
-"""What every run writes beside its layers."""
+RESULTS = (MAPS, IMAGERY, PREVIEW, ITEM, RECORD)
+"""What every run writes beside its layers; and `PROJECT`, unless somebody's own is called so."""
 
 NEXT = ".next"
 """In a folder: what is being made, until it is published."""

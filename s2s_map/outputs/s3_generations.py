@@ -172,7 +172,7 @@ def _remove_generation(results: ObjectPath) -> None:
 
 def _announced(results: ObjectPath) -> set[str]:
     """Return the names directly in a generation that a run was to write, or version 0.1.0 wrote."""
-    found = set(names.RESULTS)
+    found = {*names.RESULTS, names.PROJECT}
     with suppress(FileNotFoundError, ValueError, TypeError):
         found |= set(json.loads((results / names.MARKERS / WANTED).read_bytes()))
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):

@@ -59,3 +59,18 @@ def local_copy(path: OutputPath) -> Iterator[Path]:
         copy = Path(name) / path.name
         path.download(copy)
         yield copy
+
+
+def kept_copy(path: OutputPath, copy: Path) -> Path:
+    """Return a local file with the content of `path`: itself, or `copy`, made if it is not there.
+
+    Raises:
+        FileNotFoundError: If there is no such object.
+    """
+    if isinstance(path, Path):
+        return path
+    if not copy.exists():
+        partial = copy.with_suffix(".partial")
+        path.download(partial)
+        partial.replace(copy)
+    return copy

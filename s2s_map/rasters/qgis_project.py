@@ -85,7 +85,7 @@ def _document(
     provenance: Provenance,
     imagery: bool,
 ) -> str:
-    title = f"{provenance.run}: where sounds are likely"
+    title = provenance.run
     root = ET.Element("qgis", version=STYLE_VERSION, projectname=title)
     ET.SubElement(root, "title").text = title
     crs = CRS.from_user_input(str(grid.crs))

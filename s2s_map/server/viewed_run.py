@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s_map.outputs import names
+from s2s_map.outputs.file_state import file_state
 from s2s_map.outputs.names import layer_stem
 from s2s_map.outputs.output import open_output
-from s2s_map.outputs.path import ObjectPath, OutputPath
+from s2s_map.outputs.path import OutputPath
 from s2s_map.pipeline.job.run_record import RunRecord, heading
 from s2s_map.pipeline.verbs.open_run import open_run
 from s2s_map.rasters.maps import ConceptLayer, read_maps, read_maps_grid
@@ -115,15 +115,8 @@ class ViewedRun:
 
 def fingerprint(folder: OutputPath) -> str:
     """Return what changes as soon as other results lie in an output; nothing large is read."""
-    said: list[Any] = []
+    said = []
     for name in _STATE:
-        path = folder / name
-        try:
-            if isinstance(path, Path):
-                state = path.stat()
-                said.append((name, state.st_mtime_ns, state.st_size, state.st_ino))
-            elif isinstance(path, ObjectPath):
-                said.append((name, path.info().e_tag))
-        except FileNotFoundError:
-            continue
+        with suppress(FileNotFoundError):
+            said.append((name, file_state(folder / name)))
     return hashlib.sha256(repr(said).encode()).hexdigest()[:12]

@@ -27,8 +27,10 @@ RUN = {"output": "out", "source": "x", "queries": [{"text": "waves"}]}
 
 
 def schemas(base: type[Checked] = Checked) -> Iterator[type[Checked]]:
+    """Yield the schemas of the package; other tests may have loaded those of other packages."""
     for one in base.__subclasses__():
-        yield one
+        if one.__module__.startswith("s2s_map."):
+            yield one
         yield from schemas(one)
 
 

@@ -119,6 +119,7 @@ def test_the_same_maps_as_in_a_folder(
         "imagery.tif",
         "preview.png",
         "item.json",
+        "project.qgz",
         "run.json",
     }
     assert done.results.parent == root / "results"

@@ -19,6 +19,8 @@ from s2s_map.outputs.older_files import is_our_style
 from s2s_map.outputs.sidecars import is_only_statistics
 from s2s_map.pipeline.verbs.query import query
 from s2s_map.pipeline.verbs.run import run
+from s2s_map.pipeline.verbs.status import verify
+from s2s_map.pipeline.verbs.verify import verify_results
 from s2s_map.reporter import Reporter
 
 
@@ -71,7 +73,8 @@ def test_overwrite_leaves_a_users_files(config: RunConfig, out: Path) -> None:
         "elevation.tif": own_layer(out / "elevation.tif"),
         "elevation.qml": b"<qgis/>",
         "notes.qml": b"mine",
-        "project.qgz": b"mine",
+        "field work.qgz": b"mine",
+        "project.qgz~": b"kept by QGIS",
         "roads.gpkg-wal": b"mine",
         "waves.qmd": b"<qgis/>",
         "maps.zarr/../deep/er.txt": b"mine",
@@ -85,6 +88,31 @@ def test_overwrite_leaves_a_users_files(config: RunConfig, out: Path) -> None:
     assert (out / "elevation.tif.aux.xml").exists()
     assert "left alone, as no run wrote it: deep, elevation.qml, elevation.tif" in str(noted)
     assert "which took" in str(noted)
+
+
+def test_a_project_that_was_changed_is_kept_aside(config: RunConfig, out: Path) -> None:
+    (out / "project.qgz").write_bytes(b"saved in QGIS")
+    noted = Noted()
+    query(out, "birds", name="birds", reporter=noted)
+    assert (out / "project.changed-1.qgz").read_bytes() == b"saved in QGIS"
+    assert (out / "project.qgz").read_bytes().startswith(b"PK")
+    assert "project.qgz was changed since it was written: it is kept as" in str(noted)
+
+
+def test_somebodys_own_project_stays_and_ours_is_not_made(config: RunConfig, out: Path) -> None:
+    # As versions left it that made none.
+    for name in (".manifest.json", "run.json"):
+        content = json.loads((out / name).read_text())
+        del content["files"]["project.qgz"]
+        (out / name).write_text(json.dumps(content))
+    (out / "project.qgz").write_bytes(b"mine")
+    noted = Noted()
+    query(out, "birds", name="birds", reporter=noted)
+    assert (out / "project.qgz").read_bytes() == b"mine"
+    assert "project.qgz there is your own" in str(noted)
+    assert "project.qgz" not in json.loads((out / "run.json").read_text())["files"]
+    assert verify(out) == []
+    assert verify_results(out) == []
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_done(

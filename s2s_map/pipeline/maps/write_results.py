@@ -154,10 +154,14 @@ def write_results(
             record.remarks,
         )
         reporter.advance(1)
-        kept = (results / names.IMAGERY).exists()
-        write_project(folder / names.PROJECT, layers, grid, slots, provenance, imagery=kept)
+        made = {names.PREVIEW: _entry(folder / names.PREVIEW)}
+        if names.PROJECT in open_output(out).left_alone():
+            reporter.note(f"{names.PROJECT} there is your own: it is left alone, and none is made")
+        else:
+            there = (results / names.IMAGERY).exists()
+            write_project(folder / names.PROJECT, layers, grid, slots, provenance, imagery=there)
+            made[names.PROJECT] = _entry(folder / names.PROJECT)
         reporter.advance(1)
-        made = {name: _entry(folder / name) for name in (names.PREVIEW, names.PROJECT)}
         beside = {**file_entries(results), **made}
         elsewhere = {**_ELSEWHERE, "embeddings": open_output(out).embeddings_href(home)}
         if names.IMAGERY not in beside:

@@ -83,8 +83,6 @@ def _older(output: Output, results: OutputPath, *, read: bool) -> list[BadFile]:
     there = {path.name for path in results.iterdir()}
     for name in names.wanted_names(record.concepts, slots):
         path = results / name
-        if name == names.PROJECT:
-            continue  # version 0.1.0 wrote none
         if name not in there:
             found[name] = "is missing"
         elif read and output.local and path.is_file() and not is_readable(output.local / name):

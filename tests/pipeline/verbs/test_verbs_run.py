@@ -16,6 +16,7 @@ from fixtures_job import write_job
 from s2s_map.config.run import load_run_config
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.errors import (
+    ConfigError,
     ImageryError,
     InterruptedRunError,
     OutputError,
@@ -66,6 +67,7 @@ def test_writes_everything(finished: Path) -> None:
         "imagery.tif",
         "preview.png",
         "item.json",
+        "project.qgz",
         "run.json",
         "waves.tif",
         "waves.qml",
@@ -133,6 +135,24 @@ def test_query_refuses(finished: Path, tmp_path: Path) -> None:
         query(finished)
     with pytest.raises(StoreError, match="no finished run"):
         query(tmp_path, "birds")
+
+
+def test_a_run_draws_itself(finished: Path) -> None:
+    done = open_run(finished)
+    name = done.concepts[-1]
+    figure = done.plot(name)
+    maps = done.maps.probability.sel(concept=name).isel(time=0).values
+    drawn = figure.axes[0].images[-1].get_array()
+    np.testing.assert_array_equal(np.ma.filled(drawn, np.nan), maps)
+    assert done.record.imagery.attribution in figure.axes[0].get_xlabel()
+    assert len(done.plot(imagery=False).axes[0].images) == 1
+    with pytest.raises(ConfigError, match="no layer 'x'; expected one of"):
+        done.plot("x")
+    with pytest.raises(ConfigError, match="no time slot '05'"):
+        done.plot(slot="05")
+    shown = done._repr_html_()
+    assert "data:image/webp;base64," in shown
+    assert all(f"{concept}: " in shown for concept in done.concepts)
 
 
 class _Interrupting(ThreadsExecutor):

@@ -12,7 +12,7 @@ class LogisticConfig(ProbabilityConfig):
     """What a run config says below probability:, beside method:."""
 
     even: float = Field(ge=-1, le=1, description="Similarity at which it is as likely as not.")
-    width: float = Field(default=0.05, gt=0, description="From there to odds of e to 1.")
+    width: float = Field(default=0.05, gt=0, le=1, description="From there to odds of e to 1.")
 
 
 @dataclass(frozen=True)
