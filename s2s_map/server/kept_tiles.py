@@ -18,6 +18,7 @@ from odc.geo.geobox import GeoBox
 from s2s_map.errors import StoreError
 from s2s_map.outputs import names
 from s2s_map.outputs.path import OutputPath
+from s2s_map.outputs.staging import kept_copy
 from s2s_map.server.colouring import nothing, png, steps
 from s2s_map.server.tile_grid import TILE_PX, Tile, fitting, window_of
 from s2s_map.server.viewed import Viewed
@@ -101,18 +102,12 @@ class KeptTiles:
         Raises:
             StoreError: If it is gone.
         """
-        if isinstance(path, Path):
-            return path
         copy = Path(self._copies.name) / version / path.parent.name / path.name
         with self._fetching:
-            if not copy.exists():
-                partial = copy.with_suffix(".partial")
-                try:
-                    path.download(partial)
-                except FileNotFoundError:
-                    raise StoreError(f"{path} is gone", remedy="query again") from None
-                partial.replace(copy)
-        return copy
+            try:
+                return kept_copy(path, copy)
+            except FileNotFoundError:
+                raise StoreError(f"{path} is gone", remedy="query again") from None
 
     def _values(
         self, run: ViewedRun, path: OutputPath, version: str, tile: Tile
