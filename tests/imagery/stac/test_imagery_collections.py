@@ -161,9 +161,8 @@ def test_metadata_of_the_item_go_before_the_profile(tmp_path: Path) -> None:
         assert np.abs(block.pixels[j].astype(float) - wanted)[:, :60].max() <= LEVEL
 
 
-@pytest.mark.parametrize("part", ["l30", "s30"])
-def test_hls_is_masked_by_fmask_and_negative_numbers_are_dark(tmp_path: Path, part: str) -> None:
-    item = HLS[part]
+def hls(part: str) -> Make:
+    """One date: cloud, its shadow and its neighbourhood in the north, fill in the south."""
 
     def make(folder: Path, root: str) -> list[dict[str, Any]]:
         bands = {f"B0{j}": noise(j, -60, 3_000, "int16") for j in (2, 3, 4)}
@@ -178,9 +177,15 @@ def test_hls_is_masked_by_fmask_and_negative_numbers_are_dark(tmp_path: Path, pa
             ("datetime", "start_datetime", "end_datetime"), "2020-06-17T10:13:17.089940Z"
         )
         day["eo:cloud_cover"] = 3.0
-        return [scene_of(folder, root, item, {**bands, "Fmask": mask}, nodata, **day)]
+        return [scene_of(folder, root, HLS[part], {**bands, "Fmask": mask}, nodata, **day)]
 
-    with serving(tmp_path, make) as (url, _):
+    return make
+
+
+@pytest.mark.parametrize("part", ["l30", "s30"])
+def test_hls_is_masked_by_fmask_and_negative_numbers_are_dark(tmp_path: Path, part: str) -> None:
+    item = HLS[part]
+    with serving(tmp_path, hls(part)) as (url, _):
         entry = entry_of(f"hls_{part}_planetary_computer", url, scale=LINEAR)
         source, block = read(entry, item)
     assert source.items is not None
@@ -245,20 +250,21 @@ def test_naip_at_the_pixels_of_bing_is_the_mean_of_four(tmp_path: Path) -> None:
     assert block.valid[8:-8, 8:-8].all()
 
 
-def test_collection_1_of_earth_search_has_its_offset_in_the_numbers(tmp_path: Path) -> None:
-    def make(folder: Path, root: str) -> list[dict[str, Any]]:
-        bands = {
-            name: noise(j, 1_100, 6_000, "uint16")
-            for j, name in enumerate(("red", "green", "blue"))
-        }
-        classes = np.full((SIDE // 2, SIDE // 2), 5, dtype=np.uint8)
-        classes[:4] = 9
-        tci = noise(9, 1, 255, "uint8", 3, SIDE, SIDE)
-        pixels = {**bands, "scl": classes, "visual": tci}
-        day = {"datetime": "2020-06-22T09:19:42.556000Z", "eo:cloud_cover": 3.0}
-        return [scene_of(folder, root, C1, pixels, dict.fromkeys(pixels, 0), **day)]
+def collection_1(folder: Path, root: str) -> list[dict[str, Any]]:
+    """One date, cloudy in the north; numbers with their offset, and the picture."""
+    bands = {
+        name: noise(j, 1_100, 6_000, "uint16") for j, name in enumerate(("red", "green", "blue"))
+    }
+    classes = np.full((SIDE // 2, SIDE // 2), 5, dtype=np.uint8)
+    classes[:4] = 9
+    tci = noise(9, 1, 255, "uint8", 3, SIDE, SIDE)
+    pixels = {**bands, "scl": classes, "visual": tci}
+    day = {"datetime": "2020-06-22T09:19:42.556000Z", "eo:cloud_cover": 3.0}
+    return [scene_of(folder, root, C1, pixels, dict.fromkeys(pixels, 0), **day)]
 
-    with serving(tmp_path, make) as (url, _):
+
+def test_collection_1_of_earth_search_has_its_offset_in_the_numbers(tmp_path: Path) -> None:
+    with serving(tmp_path, collection_1) as (url, _):
         entry = entry_of("sentinel2_c1_earthsearch", url, scale=LINEAR)
         _, block = read(entry, C1)
         shown = entry_of("sentinel2_c1_earthsearch", url, profile="sentinel-2-visual")
@@ -362,19 +368,23 @@ def test_shipped_entries_find_their_bands_in_what_the_apis_serve(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "item"),
+    ("name", "make", "changes"),
     [
-        ("landsat_planetary_computer", landsat, LANDSAT),
-        ("naip_planetary_computer", naip, NAIP),
+        ("landsat_planetary_computer", landsat, {}),
+        ("naip_planetary_computer", naip, {}),
+        ("hls_l30_planetary_computer", hls("l30"), {}),
+        ("hls_s30_planetary_computer", hls("s30"), {}),
+        ("sentinel2_c1_earthsearch", collection_1, {}),
+        ("sentinel2_c1_earthsearch", collection_1, {"profile": "sentinel-2-visual"}),
     ],
 )
 def test_catalog_check_says_that_it_works(
-    tmp_path: Path, name: str, make: Make, item: dict[str, Any]
+    tmp_path: Path, name: str, make: Make, changes: dict[str, Any]
 ) -> None:
-    west, south, east, north = scene_box(item)
+    west, south, east, north = scene_box(SHIPPED[name])
     with serving(tmp_path, make) as (url, _):
         at = ((west + east) / 2.0, (south + north) / 2.0)
-        found = list(check_source(entry_of(name, url), at))
+        found = list(check_source(entry_of(name, url, **changes), at))
     assert all(good for good, _ in found), found
     said = "\n".join(line for _, line in found)
     assert "the search answers with" in said
