@@ -65,7 +65,10 @@ def writable(finished: Path, tmp_path: Path) -> Iterator[Client]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Open]:
-    """Give a function that opens the page and waits until it is drawn; no error may be said."""
+    """Give a function that opens the page and waits until it is drawn; no error may be said.
+
+    Asked for after the server, so that pages are closed before it: they look for news of the run.
+    """
     said: list[str] = []
     contexts = []
 
@@ -200,7 +203,7 @@ def test_outside_the_map_it_says_so(open_page: Open, client: Client) -> None:
     assert "is outside the map" in page.inner_text("#place-body")
 
 
-def test_keeping_writes_a_layer(open_page: Open, writable: Client) -> None:
+def test_keeping_writes_a_layer(writable: Client, open_page: Open) -> None:
     page = open_page(writable)
     page.fill("#question", "rowing boats")
     page.click("#ask-button")
@@ -212,7 +215,7 @@ def test_keeping_writes_a_layer(open_page: Open, writable: Client) -> None:
     drawn(page)
 
 
-def test_keeping_one_answer_leaves_the_others(open_page: Open, writable: Client) -> None:
+def test_keeping_one_answer_leaves_the_others(writable: Client, open_page: Open) -> None:
     page = open_page(writable)
     for text in ("crickets", "rowing boats"):
         page.fill("#question", text)
@@ -355,7 +358,7 @@ def test_places_are_found(open_page: Open, client: Client) -> None:
     page.wait_for_selector("#say:has-text('does not reach there')")
 
 
-def test_a_run_that_is_written_anew_is_loaded_again(open_page: Open, writable: Client) -> None:
+def test_a_run_that_is_written_anew_is_loaded_again(writable: Client, open_page: Open) -> None:
     page = open_page(writable)
     query(writable.site.folder, "crickets", name="third")
     page.wait_for_selector("input[value='layer:third']")
@@ -365,7 +368,7 @@ def test_a_run_that_is_written_anew_is_loaded_again(open_page: Open, writable: C
 
 
 def test_what_was_asked_is_asked_again_of_a_run_that_is_written_anew(
-    open_page: Open, writable: Client
+    writable: Client, open_page: Open
 ) -> None:
     page = open_page(writable)
     for text in ("crickets", "rowing boats"):
