@@ -78,28 +78,47 @@ class CostedEncoder:
 
     def embed_text(self, text: str) -> NDArray[np.float32]:
         """Make a unit vector of a text's hash."""
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-        vector = np.random.default_rng(seed).standard_normal(DIM)
+        vector = hashed_numbers(text, DIM)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def hashed_numbers(text: str, count: int) -> NDArray[np.float64]:
+    """Return normal numbers drawn by a text's hash."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+    return np.random.default_rng(seed).standard_normal(count)
+
+
+def untrained_card(name: str, title: str, input_px: int, mark: str) -> ModelCard:
+    """Return the card of a model of 1,024 numbers that has no weights.
+
+    Args:
+        name: Of the model.
+        title: Of the model.
+        input_px: Pixels of a side of a patch.
+        mark: Two hexadecimal digits that tell it from others.
+    """
+    return ModelCard(
+        name=name,
+        title=title,
+        config=ModelConfig(
+            image=MiniImageConfig(input_px=input_px, tokens_per_side=TOKENS, dim=DIM),
+            text=MiniLMConfig(),
+            audio=NoAudioConfig(),
+            codebook=CodebookConfig(size=8, dim=DIM),
+        ),
+        sha256=mark * 32,
+        licence="CC0-1.0",
+        attribution="none",
+        softmax=SoftmaxCard(temperature=0.07, source="none"),
+        training=TrainingCard(summary="Not trained."),
+    )
 
 
 class Costed:
     """What ``python:synthetic:COSTED`` names."""
 
-    card = ModelCard(
-        name="costed",
-        title="Pixels, untrained, of adjustable cost: for benchmarks",
-        config=ModelConfig(
-            image=MiniImageConfig(input_px=INPUT_PX, tokens_per_side=TOKENS, dim=DIM),
-            text=MiniLMConfig(),
-            audio=NoAudioConfig(),
-            codebook=CodebookConfig(size=8, dim=DIM),
-        ),
-        sha256="c0" * 32,
-        licence="CC0-1.0",
-        attribution="none",
-        softmax=SoftmaxCard(temperature=0.07, source="none"),
-        training=TrainingCard(summary="Not trained."),
+    card = untrained_card(
+        "costed", "Pixels, untrained, of adjustable cost: for benchmarks", INPUT_PX, "c0"
     )
 
     def load(self, device: str) -> CostedEncoder:

@@ -13,7 +13,6 @@ time, which is that of the server.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import os
 import re
@@ -33,19 +32,10 @@ import rasterio
 import yaml
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
-from synthetic import on_python_path
+from synthetic import hashed_numbers, on_python_path, untrained_card
 from tiling import print_machine
 
-from s2s_map.config.model import (
-    CodebookConfig,
-    MiniImageConfig,
-    MiniLMConfig,
-    ModelCard,
-    ModelConfig,
-    NoAudioConfig,
-    SoftmaxCard,
-    TrainingCard,
-)
+from s2s_map.config.model import ModelCard
 
 CELLS, DIM, CELL_M, TOKENS = 100_000, 1024, 160, 14
 PATCH_M = CELL_M * TOKENS
@@ -90,28 +80,15 @@ class Wide:
 
     def embed_text(self, text: str) -> NDArray[np.float32]:
         """Make a unit vector of a text's hash, near to the directions."""
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-        vector = np.random.default_rng(seed).standard_normal(DIRECTIONS) @ self._directions
+        vector = hashed_numbers(text, DIRECTIONS) @ self._directions
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 class WideModel:
     """What ``python:view:WIDE`` names."""
 
-    card = ModelCard(
-        name="wide",
-        title="Pixels in 1,024 numbers, untrained: for benchmarks",
-        config=ModelConfig(
-            image=MiniImageConfig(input_px=TOKENS, tokens_per_side=TOKENS, dim=DIM),
-            text=MiniLMConfig(),
-            audio=NoAudioConfig(),
-            codebook=CodebookConfig(size=8, dim=DIM),
-        ),
-        sha256="d1" * 32,
-        licence="CC0-1.0",
-        attribution="none",
-        softmax=SoftmaxCard(temperature=0.07, source="none"),
-        training=TrainingCard(summary="Not trained."),
+    card = untrained_card(
+        "wide", "Pixels in 1,024 numbers, untrained: for benchmarks", TOKENS, "d1"
     )
 
     def load(self, device: str) -> Wide:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +39,17 @@ def needs_qgis() -> list[pytest.MarkDecorator]:
     wanted = "S2S_MAP_REQUIRE_QGIS" in os.environ
     reason = "" if wanted else qgis_missing()
     return [pytest.mark.qgis, pytest.mark.skipif(bool(reason), reason=reason or "-")]
+
+
+def asked(script: Path, *arguments: str) -> Any:
+    """Return what a script says last, as JSON, when QGIS's own Python runs it."""
+    done = subprocess.run(
+        [SYSTEM_PYTHON, str(script), *arguments],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sys.stderr.write(done.stderr)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

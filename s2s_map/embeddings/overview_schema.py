@@ -18,9 +18,7 @@ from odc.geo.geobox import GeoBox
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from s2s_map.embeddings.georeference import (
-    coordinate_attributes,
     spatial_attributes,
-    spatial_ref_attributes,
     variable_attributes,
 )
 from s2s_map.embeddings.overview_layout import (
@@ -30,7 +28,13 @@ from s2s_map.embeddings.overview_layout import (
     level_shape,
     plan_levels,
 )
-from s2s_map.embeddings.schema import CHECKSUM, FILES, chunk_cells, metadata_checksum
+from s2s_map.embeddings.schema import (
+    CHECKSUM,
+    FILES,
+    add_coordinates,
+    chunk_cells,
+    metadata_checksum,
+)
 from s2s_map.embeddings.store import EmbeddingsStore
 from s2s_map.embeddings.stored_values import naming_damage
 from s2s_map.errors import StoreError
@@ -174,23 +178,7 @@ def _create_level(group: zarr.Group, level: LevelLayout, store: EmbeddingsStore)
             **spatial_attributes(crs, transform, level.shape),
         },
     )
-    described = coordinate_attributes()
-    for name, values in zip(("y", "x"), _centres(geobox), strict=True):
-        made.create_array(
-            name, data=values, dimension_names=(name,), attributes=dict(described[name])
-        )
-    made.create_array(
-        "time",
-        data=np.array(slots, dtype=np.dtypes.StringDType()),
-        dimension_names=("time",),
-        attributes={"long_name": "time slot, month and hour"},
-    )
-    made.create_array(
-        SPATIAL_REF,
-        data=np.array(0, dtype=np.int32),
-        dimension_names=(),
-        attributes=spatial_ref_attributes(crs, transform),
-    )
+    add_coordinates(made, _centres(geobox), crs, transform, slots)
     chunk, shard, dim = chunk_cells(level.shard_cells), level.shard_cells, store.dim
     tied = {"coordinates": SPATIAL_REF, **variable_attributes(crs)}
     # As the embeddings are stored, see `create_group`.

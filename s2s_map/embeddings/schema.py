@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import DTypeLike
+from affine import Affine
+from numpy.typing import DTypeLike, NDArray
+from odc.geo.crs import CRS
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from s2s_map.embeddings.georeference import (
@@ -122,7 +124,7 @@ def create_group(
             ),
         },
     )
-    _add_coordinates(group, grid, slots)
+    add_coordinates(group, (grid.y, grid.x), grid.crs, grid.transform, slots)
     ny, nx = grid.shape
     chunk, block = chunk_cells(grid.block_cells), grid.block_cells
     group.create_array(
@@ -297,9 +299,24 @@ def _kept_id(path: OutputPath) -> str | None:
         return None
 
 
-def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> None:
+def add_coordinates(
+    group: zarr.Group,
+    centres: tuple[NDArray[np.float64], NDArray[np.float64]],
+    crs: CRS,
+    transform: Affine,
+    slots: Sequence[str],
+) -> None:
+    """Add the coordinates of cells, and their CRS, to a group.
+
+    Args:
+        group: Of a store, or of a level of its overviews.
+        centres: y and x of the centres of rows and columns, in metres.
+        crs: Their CRS.
+        transform: From columns and rows to x and y.
+        slots: Labels of the time slots.
+    """
     described = coordinate_attributes()
-    for name, values in (("y", grid.y), ("x", grid.x)):
+    for name, values in zip(("y", "x"), centres, strict=True):
         group.create_array(
             name, data=values, dimension_names=(name,), attributes=dict(described[name])
         )
@@ -313,5 +330,5 @@ def _add_coordinates(group: zarr.Group, grid: MapGrid, slots: Sequence[str]) -> 
         SPATIAL_REF,
         data=np.array(0, dtype=np.int32),
         dimension_names=(),
-        attributes=spatial_ref_attributes(grid.crs, grid.transform),
+        attributes=spatial_ref_attributes(crs, transform),
     )

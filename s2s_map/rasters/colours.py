@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 COLORMAP = "magma"
 """Name of the ramp in Matplotlib and in most renderers; perceptually uniform, dark to bright."""
 
@@ -34,3 +37,19 @@ def opacity(share: float) -> float:
     """
     rise = min(max(share / OPAQUE_AT, 0.0), 1.0)
     return FULLEST * rise * rise * (3 - 2 * rise)
+
+
+def shades(count: int) -> NDArray[np.float64]:
+    """Return the ramp at equal steps with its opacity.
+
+    Args:
+        count: How many steps, from the lower end to the upper.
+
+    Returns:
+        Shape (count, 4): red, green and blue of 0 to 255, and opacity of 0 to `FULLEST`.
+    """
+    at = np.linspace(0.0, 1.0, count)
+    stops = np.array([rgb(colour) for colour in MAGMA], dtype=np.float64)
+    where = np.linspace(0.0, 1.0, len(stops))
+    colours = [np.interp(at, where, stops[:, band]) for band in range(3)]
+    return np.stack([*colours, np.array([opacity(float(share)) for share in at])], axis=1)

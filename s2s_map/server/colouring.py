@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s_map.rasters.colours import MAGMA, opacity, rgb
+from s2s_map.rasters.colours import shades
 
 STEPS = 255
 _LEAST_ABOVE = 0.7
@@ -21,14 +21,11 @@ def ramp(*, above: bool = False) -> NDArray[np.uint8]:
     Args:
         above: For a map that shows only what is above a threshold: nothing of it is faint.
     """
-    at = np.linspace(0.0, 1.0, STEPS)
-    stops = np.array([rgb(colour) for colour in MAGMA], dtype=np.float64)
-    where = np.linspace(0.0, 1.0, len(stops))
-    colours = [np.interp(at, where, stops[:, band]) for band in range(3)]
-    opaque = np.array([opacity(float(share)) for share in at])
+    found = shades(STEPS)
     if above:
-        opaque = np.maximum(opaque, _LEAST_ABOVE)
-    return np.rint(np.stack([*colours, 255 * opaque], axis=1)).astype(np.uint8)
+        found[:, 3] = np.maximum(found[:, 3], _LEAST_ABOVE)
+    found[:, 3] *= 255
+    return np.rint(found).astype(np.uint8)
 
 
 def steps(

@@ -6,11 +6,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s2s_map.arrays import ImageBlock
-from s2s_map.rasters.colours import MAGMA, opacity, rgb
-from s2s_map.viewing.preview import MapPicture, round_length
+from s2s_map.rasters.colours import shades
+from s2s_map.viewing.preview import MapPicture, length_text, round_length
 from s2s_map.viewing.shrinking import shrink_image, shrink_mean
 
 if TYPE_CHECKING:
@@ -84,26 +83,17 @@ def transparent_magma() -> Colormap:
     """Return the ramp of the maps with its opacity, as QGIS and the page in the browser draw it."""
     from matplotlib.colors import ListedColormap
 
-    at = np.linspace(0.0, 1.0, _SHADES)
-    stops = np.array([rgb(colour) for colour in MAGMA]) / 255.0
-    where = np.linspace(0.0, 1.0, len(stops))
-    shades: NDArray[np.float64] = np.stack(
-        [np.interp(at, where, stops[:, band]) for band in range(3)]
-        + [np.array([opacity(float(share)) for share in at])],
-        axis=1,
-    )
-    return ListedColormap(shades, name="magma-over-imagery")
+    return ListedColormap(shades(_SHADES) / (255, 255, 255, 1), name="magma-over-imagery")
 
 
 def _add_scale_bar(axes: Axes, width_m: float) -> None:
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
     length = round_length(0.25 * width_m)
-    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
     bar = AnchoredSizeBar(
         axes.transData,
         length,
-        text,
+        length_text(length),
         loc="lower left",
         frameon=True,
         pad=0.3,

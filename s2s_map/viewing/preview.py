@@ -135,12 +135,16 @@ def pictures(
     every = ((layer, index) for layer in layers for index in range(layer.shape[0]))
     for layer, index in islice(every, MOST_MAPS):
         slot = time_slots[index] if index < len(time_slots) else str(index + 1)
-        title = layer.title if layer.shape[0] == 1 else f"{layer.title} ({slot})"
         cells = layer.probability[index] if read is None else read(layer, index)
-        small, _ = shrink_mean(cells, _MOST_PIXELS)
-        remark = "\n".join(layer.doubts)
-        found.append(MapPicture(title, layer.probability_label, small, layer.colour_range, remark))
+        found.append(picture_of(layer, slot, shrink_mean(cells, _MOST_PIXELS)[0]))
     return found
+
+
+def picture_of(layer: ConceptLayer, slot: str, cells: NDArray[np.float32]) -> MapPicture:
+    """Return what to draw of one time slot of a layer, given its cells or squares of them."""
+    title = layer.title if layer.shape[0] == 1 else f"{layer.title} ({slot})"
+    remark = "\n".join(layer.doubts)
+    return MapPicture(title, layer.probability_label, cells, layer.colour_range, remark)
 
 
 def _fits(shape: tuple[int, ...], grid: tuple[int, int]) -> bool:
@@ -244,7 +248,7 @@ def _draw_imagery(figure: Figure, panel: Panel, imagery: ImageBlock, grid: MapGr
         AnchoredSizeBar(
             axes.transData,
             length,
-            f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m",
+            length_text(length),
             loc="upper left",
             label_top=False,
             frameon=False,
@@ -263,6 +267,11 @@ def round_length(most: float) -> float:
     """Return the longest of 1, 2 or 5 times a power of ten that is not above a length."""
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (5.0, 2.0, 1.0, 0.5) if step * power <= most)
+
+
+def length_text(metres: float) -> str:
+    """Return a length for a scale bar, such as ``10 km``."""
+    return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
 
 
 def _draw_map(figure: Figure, panel: Panel, one: MapPicture) -> None:

@@ -44,13 +44,6 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(job: dict[str, Any]) -> dict[str, bytes]:
-    folder = run(RunConfig(**job)).folder
-    assert isinstance(folder, Path)
-    return all_bytes(folder)
-
-
-@pytest.fixture(scope="module")
 def without(job: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("without") / "out"
     run(RunConfig(**{**job, "output": str(out), "overviews": 0}))

@@ -90,10 +90,14 @@ def sample(provider, point: list, bands: int) -> list:
 
 
 def render(layer) -> QImage:
+    return draw([layer], layer.crs(), layer.extent())
+
+
+def draw(layers, crs, extent) -> QImage:
     settings = QgsMapSettings()
-    settings.setLayers([layer])
-    settings.setDestinationCrs(layer.crs())
-    settings.setExtent(layer.extent())
+    settings.setLayers(layers)
+    settings.setDestinationCrs(crs)
+    settings.setExtent(extent)
     settings.setOutputSize(QSize(SIZE, SIZE))
     settings.setBackgroundColor(QColor(0, 0, 0, 0))
     image = QImage(QSize(SIZE, SIZE), QImage.Format_ARGB32)

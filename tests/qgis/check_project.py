@@ -7,18 +7,15 @@ Run by QGIS's own Python, not the project's:
 import json
 import sys
 
+from check_layers import SIZE, draw
 from qgis.core import (
     QgsApplication,
     QgsDateTimeRange,
     QgsLayerTreeGroup,
-    QgsMapRendererCustomPainterJob,
-    QgsMapSettings,
     QgsProject,
 )
-from qgis.PyQt.QtCore import QSize, Qt
-from qgis.PyQt.QtGui import QColor, QImage, QPainter
-
-SIZE = 400
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtGui import QImage
 
 
 def main(path: str, picture: str) -> None:
@@ -107,20 +104,9 @@ def hourly(project) -> bool:
 
 
 def render(project) -> QImage:
-    settings = QgsMapSettings()
     root = project.layerTreeRoot()
-    settings.setLayers([one for one in root.layerOrder() if root.findLayer(one.id()).isVisible()])
-    settings.setDestinationCrs(project.crs())
-    settings.setExtent(project.viewSettings().defaultViewExtent())
-    settings.setOutputSize(QSize(SIZE, SIZE))
-    settings.setBackgroundColor(QColor(0, 0, 0, 0))
-    image = QImage(QSize(SIZE, SIZE), QImage.Format_ARGB32)
-    image.fill(0)
-    painter = QPainter(image)
-    job = QgsMapRendererCustomPainterJob(settings, painter)
-    job.renderSynchronously()
-    painter.end()
-    return image
+    shown = [one for one in root.layerOrder() if root.findLayer(one.id()).isVisible()]
+    return draw(shown, project.crs(), project.viewSettings().defaultViewExtent())
 
 
 def colours(image: QImage) -> int:

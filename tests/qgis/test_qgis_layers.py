@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from fixtures_maps import (
     make_layers,
     read_range,
 )
-from fixtures_qgis import ENVIRONMENT, SYSTEM_PYTHON, needs_qgis
+from fixtures_qgis import asked, needs_qgis
 from numpy.typing import NDArray
 
 from s2s_map.rasters.cog import write_cogs
@@ -40,16 +38,7 @@ def look(folder: Path, layers: dict[str, list[list[float]]]) -> list[dict[str, A
         "pictures": None,
     }
     (folder / "request.json").write_text(json.dumps(request))
-    done = subprocess.run(
-        [SYSTEM_PYTHON, str(SCRIPT), str(folder / "request.json")],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    sys.stderr.write(done.stderr)
-    assert done.returncode == 0, done.stderr
-    seen: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    seen: list[dict[str, Any]] = asked(SCRIPT, str(folder / "request.json"))
     return seen
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fixtures_maps import make_grid, make_imagery, make_layers, make_provenance
-from fixtures_qgis import ENVIRONMENT, SYSTEM_PYTHON, needs_qgis
+from fixtures_qgis import asked, needs_qgis
 
 from s2s_map.rasters.cog import write_cogs
 from s2s_map.rasters.qgis_project import write_project
@@ -38,16 +35,7 @@ def make_project(folder: Path, slots: tuple[str, ...] = ("any",), **grid: Any) -
 
 def opened(path: Path) -> dict[str, Any]:
     """Return what QGIS says of a project."""
-    done = subprocess.run(
-        [SYSTEM_PYTHON, str(SCRIPT), str(path)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    sys.stderr.write(done.stderr)
-    assert done.returncode == 0, done.stderr
-    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    seen: dict[str, Any] = asked(SCRIPT, str(path))
     assert seen["read"], seen["error"]
     assert seen["invalid"] == []
     return seen

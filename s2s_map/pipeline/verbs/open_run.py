@@ -99,7 +99,7 @@ class OpenRun:
         from s2s_map.rasters.cog import cog_paths, read_overview
         from s2s_map.rasters.maps import read_maps, read_maps_grid
         from s2s_map.viewing.figure import draw_figure
-        from s2s_map.viewing.preview import MapPicture
+        from s2s_map.viewing.preview import picture_of
 
         maps = self.results / names.MAPS
         grid, slots, _ = read_maps_grid(maps)
@@ -108,10 +108,7 @@ class OpenRun:
         label = _one_of("time slot", slot, slots)
         with local_copy(cog_paths(self.results, shown, slots)[slots.index(label)]) as path:
             cells = read_overview(path, _MOST_CELLS)
-        title = shown.title if len(slots) == 1 else f"{shown.title} ({label})"
-        picture = MapPicture(
-            title, shown.probability_label, cells, shown.colour_range, "\n".join(shown.doubts)
-        )
+        picture = picture_of(shown, label, cells)
         ground = self._imagery() if imagery else None
         return draw_figure(picture, ground, grid.bounds, self._attribution, axes)
 
